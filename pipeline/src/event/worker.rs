@@ -1,0 +1,85 @@
+//! Heartbeats of workers: what the autoscaler and the dashboard see.
+
+use crate::lane::Lane;
+use crate::stage::StageName;
+
+/// A worker's state, published to `worker.report` once a second under the worker's id as key.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WorkerReport {
+    /// Unique for the life of the process.
+    #[prost(string, tag = "1")]
+    pub worker: String,
+    /// What it works on.
+    #[prost(enumeration = "StageName", tag = "2")]
+    pub stage: i32,
+    /// The version of spillway.
+    #[prost(string, tag = "3")]
+    pub version: String,
+    /// When, in milliseconds since the Unix epoch.
+    #[prost(int64, tag = "4")]
+    pub at_ms: i64,
+    /// Whether it takes work.
+    #[prost(enumeration = "WorkerState", tag = "5")]
+    pub state: i32,
+    /// Units it can work on at once.
+    #[prost(uint32, tag = "6")]
+    pub slots: u32,
+    /// Units it works on now.
+    #[prost(uint32, tag = "7")]
+    pub busy: u32,
+    /// Records fetched and not begun.
+    #[prost(uint32, tag = "8")]
+    pub queued: u32,
+    /// Age of the oldest of them, in milliseconds.
+    #[prost(uint64, tag = "9")]
+    pub head_age_ms: u64,
+    /// Units finished since it started.
+    #[prost(uint64, tag = "10")]
+    pub done_total: u64,
+    /// Time its slots worked since it started, finished units only, in seconds.
+    #[prost(double, tag = "11")]
+    pub busy_seconds_total: f64,
+    /// Media its finished units stood for, in seconds.
+    #[prost(double, tag = "12")]
+    pub work_media_s_total: f64,
+    /// Resident memory, in bytes.
+    #[prost(uint64, tag = "13")]
+    pub memory_bytes: u64,
+    /// The units in hand.
+    #[prost(message, repeated, tag = "14")]
+    pub units: Vec<UnitInHand>,
+    /// Process id on its host.
+    #[prost(uint32, tag = "15")]
+    pub pid: u32,
+}
+
+/// A unit a worker has in hand.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct UnitInHand {
+    /// The video.
+    #[prost(string, tag = "1")]
+    pub video: String,
+    /// Which unit of it.
+    #[prost(string, tag = "2")]
+    pub unit: String,
+    /// Its lane.
+    #[prost(enumeration = "Lane", tag = "3")]
+    pub lane: i32,
+    /// For how long, in milliseconds.
+    #[prost(uint64, tag = "4")]
+    pub age_ms: u64,
+}
+
+/// Whether a worker takes work.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, prost::Enumeration)]
+#[repr(i32)]
+pub enum WorkerState {
+    /// Loading models, joining its group.
+    Starting = 0,
+    /// Takes work.
+    Ready = 1,
+    /// A dependency is down; it waits.
+    Paused = 2,
+    /// Finishes what it has and ends.
+    Draining = 3,
+}

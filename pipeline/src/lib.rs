@@ -1,0 +1,22 @@
+//! The contract and the machinery that every role shares; no business rule lives here.
+//!
+//! In the order of the flow: what is named ([`id`], [`media_time`], [`lane`], [`topic`]), what is said
+//! ([`event`]), what a step is ([`stage`], [`failure`], [`outbox`]), what moves and keeps it ([`kafka`],
+//! [`runner`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`], [`metrics`],
+//! [`admin`], [`service`], [`child`], [`runtime`]).
+
+pub mod id;
+pub mod lane;
+pub mod media_time;
+pub mod topic;
+
+pub mod event;
+
+pub mod failure;
+pub mod outbox;
+pub mod stage;
+
+pub mod blob;
+pub mod payload;
+pub mod runtime;
+pub mod store;

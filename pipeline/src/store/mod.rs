@@ -1,0 +1,139 @@
+//! The store: videos, their log, clips, claims and what gatherers gathered. One trait with few methods, each
+//! a query by key (no join, no scan), so that SQLite and CQL fit beneath it alike.
+
+mod claim;
+mod gather;
+mod rows;
+
+pub use claim::{Claim, Lease, Release};
+pub use gather::{Gatherer, OpenGather};
+pub use rows::{
+    Created, LogEntry, NewVideo, Page, Paged, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
+};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::event::Clip;
+use crate::failure::Failure;
+use crate::id::{ClipId, TenantId, UnitId, VideoId};
+
+/// Why the store did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be reached, is locked for too long, or has no space.
+    #[error("store unavailable")]
+    Unavailable(#[source] anyhow::Error),
+    /// It holds something that cannot be read.
+    #[error("store holds an unreadable row")]
+    Corrupt(#[source] anyhow::Error),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Unavailable(_) => Self::Unavailable(error.into()),
+            Error::Corrupt(_) => Self::Retry(error.into()),
+        }
+    }
+}
+
+/// Shorthand for what every method returns.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// The store, shared by all of a process.
+pub type SharedStore = Arc<dyn Store>;
+
+/// Keeps what must outlive processes. What a method wrote is durable when it returns.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Checks that the store answers.
+    async fn ping(&self) -> Result<()>;
+
+    // Videos: ingest creates and cancels; the rest of a video's state is written with the log.
+
+    /// Creates `video` unless its id is there already (the id of an `Idempotency-Key` derives from it).
+    async fn create_video(&self, video: &NewVideo) -> Result<Created>;
+    /// Notes that the event that tells of the video's creation reached Kafka.
+    async fn mark_published(&self, tenant: &TenantId, video: VideoId) -> Result<()>;
+    /// Returns videos created before `before` whose creation has not reached Kafka, at most `limit`.
+    async fn unpublished(&self, before: Timestamp, limit: usize) -> Result<Vec<NewVideo>>;
+    /// Returns a video.
+    async fn video(&self, tenant: &TenantId, video: VideoId) -> Result<Option<Video>>;
+    /// Returns a tenant's videos, newest first.
+    async fn videos(&self, tenant: &TenantId, filter: &VideoFilter, page: &Page) -> Result<Paged<Video>>;
+    /// Marks the video cancelled unless it ended; returns whether it is cancelled now.
+    async fn cancel_video(&self, tenant: &TenantId, video: VideoId, at: Timestamp) -> Result<bool>;
+    /// Hides a deleted video and all that belongs to it; a tombstone that writers check stays.
+    async fn delete_video(&self, tenant: &TenantId, video: VideoId, at: Timestamp) -> Result<()>;
+    /// Says whether work for the video is unwanted: cancelled or deleted.
+    async fn is_unwanted(&self, tenant: &TenantId, video: VideoId) -> Result<bool>;
+
+    // The log: written by `record` alone.
+
+    /// Adds `entry` to its video's log together with the state that follows from it (and the clip it tells of,
+    /// if any). Does nothing when the entry's event is in the log already; returns whether it was added.
+    async fn log(&self, entry: &LogEntry, state: &VideoState, clip: Option<&Clip>) -> Result<bool>;
+    /// Returns entries of the log after place `after`, in order, at most `limit`.
+    async fn log_after(
+        &self,
+        tenant: &TenantId,
+        video: VideoId,
+        after: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<LogEntry>>;
+
+    /// Returns a video's clips in order of their time.
+    async fn clips(&self, tenant: &TenantId, video: VideoId) -> Result<Vec<Clip>>;
+    /// Returns one clip.
+    async fn clip(&self, tenant: &TenantId, video: VideoId, clip: ClipId) -> Result<Option<Clip>>;
+
+    // Claims: one row a unit of work.
+
+    /// Claims `unit` for `owner` until `now + lease`, if it is free, handed back, or its lease has ended.
+    async fn claim(&self, unit: UnitId, owner: &str, now: Timestamp, lease: Duration) -> Result<Claim>;
+    /// Says that the unit runs alone in its process from now on: dying in it counts. False: the lease was lost.
+    async fn run_alone(&self, lease: &Lease) -> Result<bool>;
+    /// Extends the lease to `until`. False: it was lost, the work must stop.
+    async fn renew(&self, lease: &Lease, until: Timestamp) -> Result<bool>;
+    /// Marks the unit finished. False: the lease was lost, somebody else's result counts.
+    async fn finish(&self, lease: &Lease) -> Result<bool>;
+    /// Gives the unit up without finishing it. False: the lease was lost.
+    async fn release(&self, lease: &Lease, how: Release) -> Result<bool>;
+    /// Forgets the unit's row, so that a replayed dead letter starts afresh.
+    async fn forget(&self, unit: UnitId) -> Result<()>;
+
+    // Gathering: what a gatherer heard, by video; and which videos it has open, by its partition.
+
+    /// Writes what `gatherer` heard under `item` of a window of `video`, in place of what was there; opens the
+    /// gathering (in `partition`, with `deadline`) if it is new. Does nothing once it is closed; returns whether it is open.
+    #[expect(clippy::too_many_arguments, reason = "one row, each column once")]
+    async fn gather(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        partition: i32,
+        deadline: Timestamp,
+        item: &str,
+        body: &[u8],
+    ) -> Result<bool>;
+    /// Returns what was gathered of a window, ordered by item: at most `limit` after the item `after`.
+    async fn gathered(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<(String, Vec<u8>)>>;
+    /// Returns the gatherings open in `partition`, earliest deadline first, at most `limit`.
+    async fn open_gathers(&self, gatherer: Gatherer, partition: i32, limit: usize) -> Result<Vec<OpenGather>>;
+    /// Closes a gathering; its items stay until the video is swept.
+    async fn close_gather(&self, gatherer: Gatherer, tenant: &TenantId, video: VideoId, window: u32) -> Result<()>;
+}

@@ -1,0 +1,204 @@
+//! What the store's rows hold.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::event::{Job, VideoSource};
+use crate::failure::Code;
+use crate::id::VideoId;
+use crate::lane::Lane;
+use crate::stage::StageName;
+
+/// A video as ingest accepted it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NewVideo {
+    /// Whose it is, and what was asked for.
+    pub job: Job,
+    /// Where its bytes come from.
+    pub source: VideoSource,
+    /// The name the user gave; hostile text.
+    pub name: String,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// Hash of the request, to tell a repeated `Idempotency-Key` from one used for something else; empty without key.
+    pub request_hash: String,
+}
+
+/// What creating a video gave.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Created {
+    /// It is new.
+    New,
+    /// The same request made it before.
+    Existing,
+    /// Its idempotency key was used for a different request.
+    Conflict,
+}
+
+/// A video and what became of it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Video {
+    /// As it was accepted.
+    pub new: NewVideo,
+    /// What became of it, as far as it is recorded.
+    pub state: VideoState,
+    /// When the user cancelled it; overrides a state that is not final.
+    pub cancelled_at: Option<Timestamp>,
+}
+
+impl Video {
+    /// Returns the state a caller sees: a cancelled video is cancelled even before that is recorded.
+    pub fn state(&self) -> State {
+        match (self.state.state, self.cancelled_at) {
+            (State::Queued | State::Processing, Some(_)) => State::Cancelled,
+            (state, _) => state,
+        }
+    }
+}
+
+/// Where a video is on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// Accepted; no unit of it was finished.
+    Queued,
+    /// Being worked on.
+    Processing,
+    /// Finished in whole.
+    Done,
+    /// Finished with parts missing.
+    Partial,
+    /// Ended without a clip.
+    Failed,
+    /// Cancelled by the user.
+    Cancelled,
+}
+
+impl State {
+    /// Every state.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Processing, Self::Done, Self::Partial, Self::Failed, Self::Cancelled];
+
+    /// Returns its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Processing => "processing",
+            Self::Done => "done",
+            Self::Partial => "partial",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Says whether nothing changes it any more.
+    pub const fn is_final(self) -> bool {
+        !matches!(self, Self::Queued | Self::Processing)
+    }
+}
+
+/// What follows from a video's log. [`VideoState::default`] is that of an empty one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct VideoState {
+    /// Where it is.
+    pub state: State,
+    /// The lane `fetch` chose, or the guess before that.
+    pub lane: Option<String>,
+    /// Measured length, in seconds.
+    pub duration_s: Option<f64>,
+    /// Progress, in the order of the flow; only stages that are known to have units.
+    pub stages: Vec<StageProgress>,
+    /// The share of the video that was worked on, 0 to 1; known at its end.
+    pub completeness: Option<f64>,
+    /// Why it did not end well.
+    pub error: Option<VideoError>,
+    /// Keys of its analyses in the blob store, by window.
+    pub analyses: Vec<String>,
+    /// When the last thing happened.
+    pub updated_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
+}
+
+impl Default for VideoState {
+    fn default() -> Self {
+        Self {
+            state: State::Queued,
+            lane: None,
+            duration_s: None,
+            stages: Vec::new(),
+            completeness: None,
+            error: None,
+            analyses: Vec::new(),
+            updated_at: None,
+            ended_at: None,
+        }
+    }
+}
+
+/// How far a stage is with a video.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageProgress {
+    /// The stage's name.
+    pub stage: String,
+    /// Units finished or given up.
+    pub done: u32,
+    /// Units of it given up.
+    pub failed: u32,
+    /// Units known of; grows while `split` reads. By window.
+    pub totals: Vec<u32>,
+}
+
+/// Why a video did not end well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VideoError {
+    /// A [`Code`]'s name.
+    pub code: String,
+    /// The stage's name.
+    pub stage: String,
+    /// What is wrong and what to do, one sentence.
+    pub message: String,
+}
+
+impl VideoError {
+    /// Explains `code` at `stage`.
+    pub fn new(code: Code, stage: StageName) -> Self {
+        Self { code: code.to_string(), stage: stage.to_string(), message: code.message().to_owned() }
+    }
+}
+
+/// An entry of a video's log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogEntry {
+    /// Its place: the event's offset in `video.event`. Grows, with gaps.
+    pub seq: i64,
+    /// The event.
+    pub event: crate::event::VideoEvent,
+}
+
+/// Which videos to list.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct VideoFilter {
+    /// Only those in this state.
+    pub state: Option<State>,
+    /// Only those in this lane.
+    pub lane: Option<Lane>,
+}
+
+/// Which part of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Page {
+    /// Where the page before ended: [`Paged::next`].
+    pub after: Option<(Timestamp, VideoId)>,
+    /// How many at the most.
+    pub limit: usize,
+}
+
+/// A part of a list.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Paged<T> {
+    /// The items.
+    pub items: Vec<T>,
+    /// Where the next page begins, if there is one.
+    pub next: Option<(Timestamp, VideoId)>,
+}

@@ -1,0 +1,21 @@
+//! The stages, in the order of the flow: [`fetch`] · [`split`] · [`transcribe`] and [`analyze`] · [`join`] ·
+//! [`moments`] · [`cut`] · [`deliver`]; [`record`] writes what happens. [`media`] is the only code that names
+//! FFmpeg, [`models`] the only code that names ONNX Runtime, whisper.cpp and PocketSphinx.
+
+pub mod services;
+
+pub mod fetch;
+pub mod split;
+
+pub mod analyze;
+pub mod transcribe;
+
+pub mod join;
+pub mod moments;
+
+pub mod cut;
+pub mod deliver;
+pub mod record;
+
+pub mod media;
+pub mod models;

@@ -1,0 +1,41 @@
+//! Video and sound: the only code that names FFmpeg.
+//!
+//! Everything here blocks and belongs on a blocking thread. Input is hostile: only the demuxers below are
+//! admitted (a playlist dressed as mp4 would open other files), and nothing a container declares is trusted.
+
+use std::io::{Read, Seek};
+use std::sync::Once;
+
+use ffmpeg::Dictionary;
+use ffmpeg::format::context::{Input, StreamIo};
+use ffmpeg_next as ffmpeg;
+use pipeline::outbox::Pulse;
+
+/// The demuxers admitted for uploads; none of them opens another file.
+pub const ADMITTED_DEMUXERS: &str = "mov,mp4,m4a,matroska,webm,mpegts,avi,flv";
+
+/// The largest frame any decoder may produce, in pixels: 8192x4320. Stops decompression bombs.
+pub const MAX_PIXELS: i64 = 8192 * 4320;
+
+/// Prepares FFmpeg for this process; its own log is silenced but for what is fatal.
+pub fn initialize() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        ffmpeg::init().expect("FFmpeg registers its codecs");
+        ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
+    });
+}
+
+/// Opens a container through `reader` with one of `demuxers` and no other. Reading stops when `pulse` does.
+///
+/// # Errors
+/// FFmpeg's, when the bytes are of no such container or cannot be read.
+pub fn open(reader: impl Read + Seek + Send + 'static, demuxers: &str, pulse: &Pulse) -> Result<Input, ffmpeg::Error> {
+    initialize();
+    let mut options = Dictionary::new();
+    options.set("format_whitelist", demuxers);
+    options.set("max_pixels", &MAX_PIXELS.to_string());
+    let stop = pulse.stop().clone();
+    let io = StreamIo::from_read_seek(reader)?;
+    ffmpeg::format::input_from_stream_with_interrupt(io, None, Some(options), move || stop.is_cancelled())
+}

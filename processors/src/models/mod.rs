@@ -1,0 +1,1 @@
+//! Models: the only code that names ONNX Runtime, whisper.cpp and PocketSphinx.

@@ -1,0 +1,3 @@
+//! The one binary: a subcommand per role.
+
+fn main() {}
