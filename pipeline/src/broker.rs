@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
+use tracing::{error, info};
 
 use crate::child;
 use crate::runtime::{Runtime, RuntimeFile};
@@ -27,6 +28,8 @@ pub struct Broker {
     child: Child,
     port: u16,
     log: PathBuf,
+    jars: PathBuf,
+    properties: PathBuf,
 }
 
 impl Broker {
@@ -41,25 +44,10 @@ impl Broker {
         let (port, controller_port) = free_ports()?;
         let properties = folder.join("server.properties");
         fs::write(&properties, server_properties(&data, port, controller_port))?;
-        let log_config = folder.join("log4j2.xml");
-        fs::write(&log_config, LOG_CONFIG)?;
+        fs::write(folder.join("log4j2.xml"), LOG_CONFIG)?;
         let log = folder.join("server.log");
-        let output = fs::File::create(&log)?;
-
-        let mut command = Command::new("java");
-        command.arg(format!("-Dlog4j2.configurationFile={}", log_config.display()));
-        command.args(["-Xms64m", "-Xmx512m", "-XX:MaxDirectMemorySize=256m", "-XX:+UseSerialGC"]);
-        // The first compiler alone starts twice as fast, and this broker is never the bottleneck.
-        command.args(["-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Xshare:auto"]);
-        let archive = jars.join("server.jsa");
-        if archive.exists() {
-            command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
-        }
-        command.arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(&properties);
-        command.stdout(Stdio::from(output.try_clone()?)).stderr(Stdio::from(output));
-        let child = child::spawn(&mut command, Signal::SIGTERM);
-        let child = child.context("start Kafka: is Java 17 or later installed? (apt-get install default-jre-headless)")?;
-        let mut broker = Self { child, port, log };
+        let child = launch(&jars, &properties, &log)?;
+        let mut broker = Self { child, port, log, jars, properties };
         broker.wait_until_started().await?;
         Ok(broker)
     }
@@ -69,13 +57,18 @@ impl Broker {
         format!("127.0.0.1:{}", self.port)
     }
 
-    /// Waits for the broker to die by itself; for whoever must notice.
+    /// Starts the broker again, at the same address, whenever it dies. Runs until it is dropped.
     ///
     /// # Errors
-    /// Always, with the broker's last words.
-    pub async fn died(&mut self) -> Result<()> {
-        let status = self.child.wait().await.context("wait for Kafka")?;
-        bail!("Kafka ended ({status}): {}", self.last_words())
+    /// When it cannot be started again.
+    pub async fn keep(&mut self) -> Result<()> {
+        loop {
+            let status = self.child.wait().await.context("wait for Kafka")?;
+            error!(%status, last_words = self.last_words(), "broker died; starting it again");
+            self.child = launch(&self.jars, &self.properties, &self.log)?;
+            self.wait_until_started().await?;
+            info!("broker is back");
+        }
     }
 
     /// Ends it in order.
@@ -109,6 +102,24 @@ impl Broker {
         let line = telling.or_else(|| log.lines().next_back()).unwrap_or("it said nothing");
         format!("{line} (log: {})", self.log.display())
     }
+}
+
+/// Starts the broker's process; its log is written anew.
+fn launch(jars: &Path, properties: &Path, log: &Path) -> Result<Child> {
+    let output = fs::File::create(log)?;
+    let mut command = Command::new("java");
+    command.arg(format!("-Dlog4j2.configurationFile={}", properties.with_file_name("log4j2.xml").display()));
+    command.args(["-Xms64m", "-Xmx512m", "-XX:MaxDirectMemorySize=256m", "-XX:+UseSerialGC"]);
+    // The first compiler alone starts twice as fast, and this broker is never the bottleneck.
+    command.args(["-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Xshare:auto"]);
+    let archive = jars.join("server.jsa");
+    if archive.exists() {
+        command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
+    }
+    command.arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(properties);
+    command.stdout(Stdio::from(output.try_clone()?)).stderr(Stdio::from(output));
+    let child = child::spawn(&mut command, Signal::SIGTERM);
+    child.context("start Kafka: is Java 17 or later installed? (apt-get install default-jre-headless)")
 }
 
 /// Copies the formatted storage into a new data folder.
