@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::TryStreamExt;
+use jiff::Timestamp;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
@@ -119,6 +120,16 @@ impl From<object_store::Error> for Error {
 #[derive(Clone, Debug)]
 pub struct Blobs {
     objects: Arc<dyn ObjectStore>,
+    folder: Arc<std::path::Path>,
+}
+
+/// An object that is there.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Object {
+    /// Its key.
+    pub key: String,
+    /// When it was written.
+    pub modified_at: Timestamp,
 }
 
 impl Blobs {
@@ -129,7 +140,9 @@ impl Blobs {
     pub fn open(location: &Location) -> anyhow::Result<Self> {
         let Location::Folder(path) = location;
         std::fs::create_dir_all(path)?;
-        Ok(Self { objects: Arc::new(LocalFileSystem::new_with_prefix(path)?) })
+        // Without fsync a 2xx would not survive a power cut; without clean-up each removed video leaves its folders.
+        let objects = LocalFileSystem::new_with_prefix(path)?.with_fsync(true).with_automatic_cleanup(true);
+        Ok(Self { objects: Arc::new(objects), folder: path.canonicalize()?.into() })
     }
 
     /// Stores `bytes` under `key`, in place of what was there; durable when it returns.
@@ -149,6 +162,11 @@ impl Blobs {
     pub async fn upload(&self, key: &str) -> Result<Upload, Error> {
         let parts = self.objects.put_multipart(&Path::from(key)).await?;
         Ok(Upload { key: key.to_owned(), parts, bytes: 0 })
+    }
+
+    /// Returns how many bytes a part of an [`Upload`] should have: many uploads hold one each in memory.
+    pub fn part_bytes(&self) -> usize {
+        512 << 10
     }
 
     /// Reads the whole object; for small ones.
@@ -173,6 +191,59 @@ impl Blobs {
     /// See [`Error`].
     pub async fn size(&self, key: &str) -> Result<u64, Error> {
         Ok(self.objects.head(&Path::from(key)).await?.size)
+    }
+
+    /// Removes one object; it may be gone already.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn remove(&self, key: &str) -> Result<(), Error> {
+        match self.objects.delete(&Path::from(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Returns the tenants that have objects.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
+        let listed = self.objects.list_with_delimiter(None).await?;
+        Ok(listed.common_prefixes.iter().filter_map(|p| p.filename()?.parse().ok()).collect())
+    }
+
+    /// Returns the videos of `tenant` that have objects.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn videos(&self, tenant: &TenantId) -> Result<Vec<VideoId>, Error> {
+        let listed = self.objects.list_with_delimiter(Some(&Path::from(tenant.as_str()))).await?;
+        Ok(listed.common_prefixes.iter().filter_map(|p| p.filename()?.parse().ok()).collect())
+    }
+
+    /// Returns every object of `video`.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn objects(&self, tenant: &TenantId, video: VideoId) -> Result<Vec<Object>, Error> {
+        let prefix = Path::from(format!("{tenant}/{video}"));
+        let listed: Vec<_> = self.objects.list(Some(&prefix)).try_collect().await?;
+        let modified = |millis| Timestamp::from_millisecond(millis).unwrap_or(Timestamp::MAX);
+        let object = |meta: object_store::ObjectMeta| Object {
+            modified_at: modified(meta.last_modified.timestamp_millis()),
+            key: meta.location.into(),
+        };
+        Ok(listed.into_iter().map(object).collect())
+    }
+
+    /// Removes uploads begun before `before` and never finished (their process died), and folders left empty since.
+    /// Blocks: to be called where that is allowed.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn remove_unfinished(&self, before: Timestamp) -> io::Result<()> {
+        remove_stale(&self.folder, before.into())
     }
 
     /// Removes every object of `video`.
@@ -219,6 +290,32 @@ impl Blobs {
     }
 }
 
+/// Removes files that are still under the name of an unfinished upload (`name#1`) and folders that are empty, both
+/// untouched since `before`. What vanishes meanwhile is somebody else's doing and fine.
+fn remove_stale(folder: &std::path::Path, before: std::time::SystemTime) -> io::Result<()> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        let Ok(metadata) = entry.metadata() else { continue };
+        let is_stale = metadata.modified()? < before;
+        let path = entry.path();
+        if metadata.is_dir() {
+            match remove_stale(&path, before) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ if is_stale => drop(std::fs::remove_dir(&path)), // refuses unless it is empty
+                _ => {}
+            }
+        } else if is_stale && is_unfinished(&path) {
+            drop(std::fs::remove_file(&path));
+        }
+    }
+    Ok(())
+}
+
+fn is_unfinished(path: &std::path::Path) -> bool {
+    let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+    name.rsplit_once('#').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}
+
 /// An object being stored piece by piece. Dropped without [`Upload::finish`] it leaves nothing visible.
 pub struct Upload {
     key: String,
@@ -227,7 +324,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Adds one part. Parts of less than 5 MiB are only allowed at the end.
+    /// Adds one part. All parts but the last have [`Blobs::part_bytes`].
     ///
     /// # Errors
     /// See [`Error`].
@@ -296,5 +393,36 @@ impl io::Seek for Reader {
         };
         self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
         Ok(self.at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_upload_shows_only_when_finished_and_stale_ones_are_removed() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let blobs = Blobs::open(&Location::Folder(folder.path().into())).expect("a store");
+        let (tenant, video) = (TenantId::default_tenant(), VideoId::random());
+        let mut upload = blobs.upload(&key(&tenant, video, Kind::Source, "a")).await.expect("begins");
+        upload.write(Bytes::from_static(b"abc")).await.expect("writes");
+        assert_eq!(blobs.objects(&tenant, video).await.expect("lists"), []);
+        blobs.remove_unfinished(Timestamp::UNIX_EPOCH).expect("keeps what is young");
+        assert_eq!(blobs.videos(&tenant).await.expect("lists"), [video]);
+        blobs.remove_unfinished(Timestamp::now() + jiff::SignedDuration::from_secs(60)).expect("removes");
+        assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 0);
+        assert!(upload.finish().await.is_err());
+    }
+
+    #[tokio::test]
+    async fn removing_an_object_twice_is_fine_and_leaves_no_folder() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let blobs = Blobs::open(&Location::Folder(folder.path().into())).expect("a store");
+        let key = key(&TenantId::default_tenant(), VideoId::random(), Kind::Clip, "a");
+        blobs.put(&key, Bytes::from_static(b"abc")).await.expect("stores");
+        blobs.remove(&key).await.expect("removes");
+        blobs.remove(&key).await.expect("is gone already");
+        assert_eq!(blobs.tenants().await.expect("lists"), []);
     }
 }
