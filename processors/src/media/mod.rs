@@ -14,6 +14,8 @@ mod quiet;
 mod sniff;
 mod source;
 
+pub mod render;
+
 use std::io::{Read, Seek};
 use std::sync::Once;
 

@@ -92,7 +92,10 @@ fn choose_video(input: &Input) -> Result<usize, Failure> {
     let best = input.streams().best(media::Type::Video).filter(is_picture);
     let largest = || input.streams().filter(is_picture).max_by_key(|s| pixels(s));
     let Some(stream) = best.or_else(largest) else {
-        return Err(Failure::reject(Code::NoVideoStream, anyhow::anyhow!("{} streams, none of video", input.nb_streams())));
+        return Err(Failure::reject(
+            Code::NoVideoStream,
+            anyhow::anyhow!("{} streams, none of video", input.nb_streams()),
+        ));
     };
     if is_encrypted(&stream) {
         return Err(Failure::reject(Code::Encrypted, anyhow::anyhow!("the video stream is encrypted")));

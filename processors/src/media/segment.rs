@@ -254,7 +254,8 @@ impl Picture {
     fn begin(&mut self, ticks: i64, start_us: i64) -> Result<Open, Failure> {
         let shift_ticks = *self.shift_ticks.get_or_insert_with(|| whole_seconds(ticks, self.time_base));
         let made = Writer::new(&self.parameters, self.time_base, shift_ticks, self.plan.memory_bytes);
-        let writer = made.map_err(|e| Failure::reject(Code::Undecodable, anyhow::Error::new(e).context("begin piece")))?;
+        let writer =
+            made.map_err(|e| Failure::reject(Code::Undecodable, anyhow::Error::new(e).context("begin piece")))?;
         Ok(Open { writer, start_us, end_us: start_us })
     }
 
@@ -284,7 +285,8 @@ impl Picture {
         let Some(open) = std::mem::replace(&mut self.open, next) else { return Ok(()) };
         let end_us = end_us.unwrap_or(open.end_us);
         let shift_us = to_us(self.shift_ticks.unwrap_or(0), self.time_base);
-        let file = open.writer.finish().map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("write piece")))?;
+        let file =
+            open.writer.finish().map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("write piece")))?;
         if end_us > open.start_us {
             self.pieces += 1;
             emit(Piece::Video {
