@@ -1,1 +1,3 @@
 //! Models: the only code that names ONNX Runtime, whisper.cpp and PocketSphinx.
+
+pub mod onnx;
