@@ -16,7 +16,11 @@ pub mod failure;
 pub mod outbox;
 pub mod stage;
 
+pub mod kafka;
+pub mod runner;
+
 pub mod blob;
+pub mod metrics;
 pub mod payload;
 pub mod runtime;
 pub mod store;
