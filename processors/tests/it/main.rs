@@ -1,0 +1,5 @@
+//! Integration tests of the stages.
+
+mod cut;
+mod marked;
+mod render;
