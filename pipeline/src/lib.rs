@@ -16,7 +16,12 @@ pub mod failure;
 pub mod outbox;
 pub mod stage;
 
+pub mod admin;
 pub mod blob;
+pub mod broker;
+pub mod child;
 pub mod payload;
 pub mod runtime;
+pub mod service;
 pub mod store;
+pub mod telemetry;

@@ -1,1 +1,4 @@
 //! The stage `moments`.
+
+pub mod shots;
+pub mod tracks;

@@ -1,0 +1,3 @@
+//! The machinery, tried through its public face.
+
+mod compatibility;
