@@ -83,8 +83,10 @@ impl Clock {
         }
         let first_us = *self.first_us.get_or_insert(at_us);
         let index = slot_at(at_us - first_us, self.rate);
-        // Of two frames in one slot the first stays: so the clip begins with its first frame.
-        if self.held.as_ref().is_some_and(|held| index <= held.index) {
+        // Of two frames in one slot the first stays: so the clip begins with its first frame. The last may round up to
+        // a slot past the end.
+        let past = index > 0 && slot_us(index, self.rate) >= self.end_us - ROUNDING_US - first_us;
+        if past || self.held.as_ref().is_some_and(|held| index <= held.index) {
             return Vec::new();
         }
         let decided = self.fill(index);

@@ -111,11 +111,13 @@ impl Sound {
             (Some(laid), None) => laid,
             (None, None) => 0,
         };
-        self.put(laid, converted.plane::<f32>(0), converted.plane::<f32>(1));
+        let right = if converted.planes() > 1 { 1 } else { 0 };
+        self.put(laid, converted.plane::<f32>(0), converted.plane::<f32>(right));
     }
 
-    /// Converts to stereo at [`RATE`]; also returns how many samples the resampler held before.
+    /// Converts to [`RATE`] and to stereo, or leaves one channel one (turning it into two costs 3 dB); also returns how many samples the resampler held before.
     fn convert(&mut self, frame: &frame::Audio) -> Option<(frame::Audio, i64)> {
+        let layout = if frame.channels() == 1 { ChannelLayout::MONO } else { ChannelLayout::STEREO };
         let like = |f: &frame::Audio| (f.format(), f.rate(), f.channel_layout());
         if self.resampler.as_ref().is_none_or(|(first, _)| like(first) != like(frame)) {
             let made = resampling::Context::get(
@@ -123,7 +125,7 @@ impl Sound {
                 frame.channel_layout(),
                 frame.rate(),
                 FORMAT,
-                ChannelLayout::STEREO,
+                layout,
                 RATE,
             );
             let made = made.inspect_err(|error| tracing::warn!(%error, "sound of a kind that cannot be converted"));
@@ -132,7 +134,7 @@ impl Sound {
         let (_, resampler) = self.resampler.as_mut()?;
         let waiting = resampler.delay().map_or(0, |delay| delay.output);
         let room = frame.samples() as i64 * i64::from(RATE) / i64::from(frame.rate()) + waiting + 64;
-        let mut converted = frame::Audio::new(FORMAT, room as usize, ChannelLayout::STEREO);
+        let mut converted = frame::Audio::new(FORMAT, room as usize, layout);
         resampler.run(frame, &mut converted).ok()?;
         Some((converted, waiting))
     }
