@@ -210,4 +210,8 @@ impl Sink for UnitSink {
         }
         self.producer.send(&envelope, &self.batch).await
     }
+
+    async fn flush(&self) -> Result<(), Failure> {
+        self.acknowledged().await
+    }
 }
