@@ -15,6 +15,8 @@ use prometheus::{Encoder, TextEncoder};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
+use crate::store::SharedStore;
+
 /// Where a process tells about itself.
 #[derive(clap::Args, Clone, Debug)]
 pub struct AdminArgs {
@@ -40,6 +42,14 @@ impl Checks {
         Answer: Future<Output = Result<(), String>> + Send + 'static,
     {
         self.probes.insert(name.into(), Arc::new(move || Box::pin(probe())));
+    }
+
+    /// Adds the store.
+    pub fn add_store(&mut self, store: SharedStore) {
+        self.add("store", move || {
+            let store = store.clone();
+            async move { store.ping().await.map_err(|error| format!("{:#}", anyhow::Error::from(error))) }
+        });
     }
 }
 

@@ -9,7 +9,7 @@ use pipeline::admin::{self, AdminArgs, Checks};
 use pipeline::blob::{BlobArgs, Blobs};
 use pipeline::kafka::{BrokerArgs, topics};
 use pipeline::payload::Carrier;
-use pipeline::runner::{self, RunnerArgs, Worker};
+use pipeline::runner::{self, Readiness, RunnerArgs, Worker};
 use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::service;
 use pipeline::stage::Stage;
@@ -26,6 +26,9 @@ use processors::split::{Split, SplitArgs};
 use processors::transcribe::{Transcribe, TranscribeArgs};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+
+/// What a worker may take after its drain's grace: handing back, flushing, leaving the group.
+const LEAVE: Duration = Duration::from_secs(15);
 
 /// What `spillway process` needs to know.
 #[derive(Args, Clone, Debug)]
@@ -141,7 +144,7 @@ pub async fn run(args: ProcessArgs) -> Result<ExitCode> {
     }
 }
 
-async fn one<A: Args, S: Stage>(of: Of<A>, make: fn(Services, A) -> Result<S>) -> Result<ExitCode> {
+async fn one<A: Args, S: Stage>(of: Of<A>, make: impl FnOnce(Services, A) -> Result<S>) -> Result<ExitCode> {
     let mut process = Process::connect(of.worker).await?;
     let stage = make(process.services.clone(), of.stage)?;
     process.start(stage);
@@ -161,25 +164,26 @@ impl Process {
     async fn connect(args: WorkerArgs) -> Result<Self> {
         let stop = service::stop_on_signal()?;
         topics::check(&args.brokers).await?;
-        let store = store::open(&args.store).await?;
-        let blobs = Blobs::open(&args.blobs.location)?;
-        let carrier = Carrier::new(blobs, args.blobs.inline_max_bytes());
+        let store = store::open(&args.store)?;
+        let blobs = Blobs::open(&args.blobs.blobs)?;
+        let carrier = Carrier::new(blobs, args.blobs.inline_max);
         let services = Services { store: store.clone(), carrier, runtime: Runtime::new(&args.runtime) };
         let mut checks = Checks::default();
-        checks.add("store", move || {
-            let store = store.clone();
-            async move { store.ping().await.map_err(|error| format!("{:#}", anyhow::Error::from(error))) }
-        });
+        checks.add_store(store);
         Ok(Self { args, services, checks, tasks: JoinSet::new(), stop })
     }
 
     fn start<S: Stage>(&mut self, stage: S) {
-        let worker = Worker::new(&self.args.runner, &self.args.brokers, self.services.store.clone());
-        let readiness = worker.readiness();
-        self.checks.add(S::NAME.as_str(), move || {
-            let answer = readiness.check();
-            async move { answer }
-        });
+        let readiness = Readiness::default();
+        let WorkerArgs { runner, brokers, .. } = &self.args;
+        let store = self.services.store.clone();
+        let worker = Worker { args: runner.clone(), brokers: brokers.clone(), store, readiness: readiness.clone() };
+        let checks: [(&str, fn(&Readiness) -> Result<(), String>); 3] =
+            [("group", Readiness::group), ("producer", Readiness::producer), ("breaker", Readiness::breaker)];
+        for (name, check) in checks {
+            let readiness = readiness.clone();
+            self.checks.add(format!("{}.{name}", S::NAME), move || std::future::ready(check(&readiness)));
+        }
         self.tasks.spawn(runner::run(stage, worker, self.stop.clone()));
     }
 
@@ -187,8 +191,7 @@ impl Process {
         if let Some(listen) = self.args.admin.admin_listen {
             self.tasks.spawn(admin::serve(listen, self.checks, self.stop.clone()));
         }
-        // The runner keeps to the grace period itself; the margin is for leaving the group and closing clients.
-        let grace = self.args.runner.grace + Duration::from_secs(5);
+        let grace = self.args.runner.drain_grace + LEAVE;
         service::join(self.tasks, self.stop, grace).await.map(|()| ExitCode::SUCCESS)
     }
 }

@@ -60,7 +60,7 @@ impl Plan {
             let mut arguments = vec!["process".to_owned(), stage.to_owned()];
             arguments.extend(common.iter().cloned());
             arguments.extend(["--slots".to_owned(), slots.to_string(), "--admin-listen".to_owned(), admin.to_string()]);
-            arguments.extend(["--grace".to_owned(), humantime::format_duration(args.grace).to_string()]);
+            arguments.extend(["--drain-grace".to_owned(), humantime::format_duration(args.grace).to_string()]);
             if let Some(runtime) = &args.runtime.runtime {
                 arguments.extend(["--runtime".to_owned(), runtime.display().to_string()]);
             }
