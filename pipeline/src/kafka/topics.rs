@@ -31,6 +31,7 @@ pub async fn ensure(brokers: &BrokerArgs, partitions: i32) -> Result<()> {
     }
     if !missing.is_empty() {
         create(brokers, &missing).await?;
+        wait_until_known(brokers, &missing).await?;
     }
     check(brokers).await
 }
@@ -115,6 +116,20 @@ async fn create(brokers: &BrokerArgs, missing: &[&Wanted]) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Waits until the broker that answers knows the new topics: it hears of them a little after the controller.
+async fn wait_until_known(brokers: &BrokerArgs, new: &[&Wanted]) -> Result<()> {
+    let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
+    loop {
+        let there = partition_counts(brokers).await?;
+        let unknown = new.iter().find(|topic| there.get(&topic.name) != Some(&topic.partitions));
+        let Some(unknown) = unknown else { return Ok(()) };
+        if tokio::time::Instant::now() >= deadline {
+            bail!("topic {} was created but is not known after {ANSWER_TIMEOUT:?}", unknown.name);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Returns how many partitions each topic has.
