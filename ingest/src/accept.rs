@@ -82,7 +82,9 @@ pub async fn accept(app: &App, submission: Submission) -> Result<Video, Problem>
 /// # Errors
 /// When it is another.
 pub fn check_same(known: &Video, options: &Options, body_sha256: Option<[u8; 32]>) -> Result<(), Problem> {
-    if known.new.request_hash == request_hash(options, body_sha256) { Ok(()) } else { Err(reused()) }
+    let hash = &known.new.request_hash;
+    // A row that was re-created from the event log has no hash: nothing contradicts the request.
+    if hash.is_empty() || *hash == request_hash(options, body_sha256) { Ok(()) } else { Err(reused()) }
 }
 
 fn reused() -> Problem {
@@ -101,9 +103,15 @@ fn new_video(app: &App, submission: &Submission) -> NewVideo {
         job: Job::new(&submission.tenant, submission.identity.video, lane, submission.options.clone()),
         source: submission.source.clone(),
         name: submission.name.clone(),
-        created_at: Timestamp::now(),
-        request_hash: keyed.then(|| request_hash(&submission.options, submission.body_sha256)).unwrap_or_default(),
+        created_at: now_us(),
+        request_hash: if keyed { request_hash(&submission.options, submission.body_sha256) } else { String::new() },
     }
+}
+
+/// Returns the time as stores keep it, so that the first answer and all later ones say the same.
+fn now_us() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
 }
 
 /// Hashes what makes two requests the same: the options and the bytes (or the URL).

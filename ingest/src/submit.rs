@@ -33,22 +33,26 @@ const MAX_FIELD_BYTES: usize = 4 << 10;
 
 /// A video to be fetched from a URL, with any of the options.
 #[derive(ToSchema)]
+#[expect(dead_code, reason = "only describes the body, which is read member by member")]
 pub struct UrlSubmission {
     /// Where the video is: http or https.
     #[schema(format = "uri", max_length = 2048)]
     pub url: String,
     /// How the clips are to be made.
-    #[schema(inline)]
-    #[allow(dead_code)]
+    #[serde(flatten)]
     pub options: OptionFields,
 }
 
 /// A video as the file of a form, with any of the options as fields before or after it.
 #[derive(ToSchema)]
+#[expect(dead_code, reason = "only describes the body, which is read field by field")]
 pub struct FormSubmission {
     /// The video; any name of the field will do as long as it brings a file name.
     #[schema(format = "binary")]
     pub file: String,
+    /// How the clips are to be made.
+    #[serde(flatten)]
+    pub options: OptionFields,
 }
 
 /// Submits a video.

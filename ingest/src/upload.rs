@@ -46,7 +46,9 @@ where
         Ok(()) => Ok(Received { blob: writer.finish().await?, sha256: hasher.map(|h| h.finalize().into()) }),
         Err(problem) => {
             writer.abort().await;
-            linger(&mut body).await;
+            if !matches!(problem.kind(), Kind::UploadTimeout | Kind::UploadInterrupted) {
+                linger(&mut body).await;
+            }
             Err(problem)
         }
     }
