@@ -74,7 +74,7 @@ impl Split {
     ///
     /// # Errors
     /// When the target length is zero.
-    pub fn new(services: Services, args: &SplitArgs) -> anyhow::Result<Self> {
+    pub fn new(services: Services, args: SplitArgs) -> anyhow::Result<Self> {
         anyhow::ensure!(!args.segment_target.is_zero(), "--segment-target must be longer than nothing");
         let plan = Plan {
             target_us: i64::try_from(args.segment_target.as_micros()).context("--segment-target is too long")?,

@@ -18,6 +18,7 @@ use pipeline::event::{
 };
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::{Outbox, Pulse};
+use pipeline::payload::Carrier;
 use pipeline::stage::{Stage, StageName};
 use prost::Message;
 use tracing::debug;
@@ -57,7 +58,7 @@ impl From<SegmentReport> for Output {
 
 /// Turns pieces of sound into words.
 pub struct Transcribe {
-    services: Services,
+    carrier: Carrier,
     voice_activity: Arc<VoiceActivity>,
     transcriber: Arc<dyn Transcriber>,
 }
@@ -68,9 +69,14 @@ impl Transcribe {
     /// # Errors
     /// When one is missing or cannot be read, with the command or package that brings it.
     pub fn new(services: Services, args: &TranscribeArgs) -> anyhow::Result<Self> {
-        let voice_activity = Arc::new(VoiceActivity::open(&services.runtime)?);
+        let voice_activity = VoiceActivity::open(&services.runtime)?;
         let transcriber = args.open(catalog::models_folder().as_deref())?;
-        Ok(Self { services, voice_activity, transcriber })
+        Ok(Self::with(services.carrier, voice_activity, transcriber))
+    }
+
+    /// Makes the stage of models that are open.
+    pub fn with(carrier: Carrier, voice_activity: VoiceActivity, transcriber: Arc<dyn Transcriber>) -> Self {
+        Self { carrier, voice_activity: Arc::new(voice_activity), transcriber }
     }
 
     /// Returns what hears the words: `pocketsphinx`, `whisper:base.en`, `http:whisper-1`.
@@ -145,13 +151,12 @@ impl Stage for Transcribe {
     }
 
     async fn process(&self, input: AudioSegment, out: &Outbox<Output>) -> Result<(), Failure> {
-        let carrier = &self.services.carrier;
-        let samples = samples(&carrier.open(&input.samples).await?);
+        let samples = samples(&self.carrier.open(&input.samples).await?);
         let span_us = (input.start_us, input.end_us.max(input.start_us));
         let transcript = self.transcribe(samples, span_us, &input.job.options.language, out.pulse()).await?;
         debug!(words = transcript.words.len(), transcriber = transcript.transcriber, "sound transcribed");
         let key = blob::key(&input.job.tenant(), input.job.video(), Kind::Result, &input.unit_key().replace('/', "-"));
-        let result = carrier.pack(&key, transcript.encode_to_vec().into()).await?;
+        let result = self.carrier.pack(&key, transcript.encode_to_vec().into()).await?;
         out.send(SegmentReport::done(&input.job, input.window, SegmentKind::Audio, input.index, result)).await
     }
 }

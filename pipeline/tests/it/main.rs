@@ -1,3 +1,4 @@
 //! The machinery, tried through its public face.
 
 mod compatibility;
+mod store;

@@ -37,7 +37,7 @@ struct Model {
 
 impl Whisper {
     /// Opens the model `name` in the file `path`; each piece of speech is worked on by `threads` threads.
-    /// The weights are kept once; each piece in work at once takes another 100 MB (`tiny`) to 300 MB (`small`).
+    /// The weights are kept once; each piece in work at once has buffers of its own.
     ///
     /// # Errors
     /// When the file is not a model of whisper.cpp.

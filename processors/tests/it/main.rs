@@ -1,5 +1,13 @@
-//! Integration tests of the stages.
+//! The stages, tried on real media through their public faces.
 
 mod cut;
+mod fetch;
 mod marked;
+mod material;
+mod probe;
 mod render;
+mod speech;
+mod speech_api;
+mod speech_models;
+mod split;
+mod transcribe;
