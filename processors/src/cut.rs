@@ -19,11 +19,7 @@ use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 use crate::media::render::{self, Encoding, Plan, Rendered};
-use crate::media::{self};
 use crate::services::Services;
-
-/// Bytes of a finished clip that are read and stored at once.
-const PART_BYTES: usize = 8 << 20;
 
 /// How clips are encoded.
 #[derive(clap::Args, Clone, Debug)]
@@ -87,7 +83,7 @@ impl Cut {
     /// Stores the finished file in parts; returns where it is and its hash.
     async fn store(&self, file: PathBuf, key: &str, pulse: &Pulse) -> Result<(BlobRef, String), Failure> {
         let mut upload = self.blobs.upload(key).await?;
-        let mut reader = PartReader::open(&file).map_err(Failure::Unavailable)?;
+        let mut reader = PartReader::open(&file, self.blobs.part_bytes()).map_err(Failure::Unavailable)?;
         loop {
             pulse.beat()?;
             let (back, part) = blocking(move || {
@@ -123,14 +119,14 @@ impl Cut {
 }
 
 /// What `cut` says.
-pub enum CutOut {
+pub enum Output {
     /// The clip is there.
     Happened(VideoEvent),
     /// What became of it.
     Report(ClipReport),
 }
 
-impl Outgoing for CutOut {
+impl Outgoing for Output {
     fn envelope(&self) -> Envelope {
         match self {
             Self::Happened(event) => Envelope::of(event),
@@ -141,14 +137,14 @@ impl Outgoing for CutOut {
 
 impl Stage for Cut {
     type In = ClipPlanned;
-    type Out = CutOut;
+    type Out = Output;
     const NAME: StageName = StageName::Cut;
 
-    fn failed(input: &ClipPlanned, code: Code, detail: &str) -> Vec<CutOut> {
-        vec![CutOut::Report(clip_failed(&input.job, &input.clip.id, Self::NAME, code, detail))]
+    fn failed(input: &ClipPlanned, code: Code, detail: &str) -> Vec<Output> {
+        vec![Output::Report(clip_failed(&input.job, &input.clip.id, Self::NAME, code, detail))]
     }
 
-    async fn process(&self, input: ClipPlanned, out: &Outbox<CutOut>) -> Result<(), Failure> {
+    async fn process(&self, input: ClipPlanned, out: &Outbox<Output>) -> Result<(), Failure> {
         let pulse = out.pulse();
         let work = Work {
             reader: self.blobs.reader(&input.source),
@@ -168,8 +164,8 @@ impl Stage for Cut {
         let clip = self.release(&input, made, &pulse).await?;
         let report = ClipReport { job: input.job.clone(), kind: Some(ClipReportKind::Done(clip.id.clone())) };
         let event = VideoEvent::new(&input.job, jiff::Timestamp::now(), Happened::ClipReady(clip));
-        out.send(CutOut::Happened(event)).await?;
-        out.send(CutOut::Report(report)).await
+        out.send(Output::Happened(event)).await?;
+        out.send(Output::Report(report)).await
     }
 }
 
@@ -220,11 +216,7 @@ impl Work {
             subtitles: self.subtitles(&layout, folder.path())?,
             encoding: self.encoding.clone(),
         };
-        let source = media::open(self.reader, &plan.media.demuxer, &self.pulse);
-        let rendered = source
-            .map_err(|source| render::Error::Step { step: "open source", source })
-            .and_then(|source| render::render(source, &plan, &clip_file(&folder), &self.pulse))
-            .map_err(|error| failure(error, &self.pulse))?;
+        let rendered = render::render(self.reader, &plan, &clip_file(&folder), &self.pulse).map_err(failure)?;
         let web_vtt = (options.captions() != Captions::None).then(|| {
             // Counted from the frame that the clip really begins with.
             captions::web_vtt(&captions::cues(&clip.words, rendered.first_us, clip.end_us, &layout))
@@ -252,36 +244,34 @@ impl Work {
 }
 
 /// Says which kind of failure an error of the renderer is.
-fn failure(error: render::Error, pulse: &Pulse) -> Failure {
-    if let Err(stopped) = pulse.beat() {
-        return stopped.into();
-    }
+fn failure(error: render::Error) -> Failure {
     match error {
+        render::Error::Stopped(stopped) => stopped.into(),
+        render::Error::Unreadable(failure) => *failure,
         render::Error::NoPicture { .. } => Failure::reject(Code::Undecodable, error),
         render::Error::Invalid(_) => Failure::reject(Code::ClipInvalid, error),
-        render::Error::Stopped(_) | render::Error::Step { .. } | render::Error::Scale(_) => {
-            Failure::Retry(error.into())
-        }
+        render::Error::Step { .. } | render::Error::Scale(_) => Failure::Retry(error.into()),
     }
 }
 
 /// Reads a file part by part and hashes it on the way.
 struct PartReader {
     file: std::fs::File,
+    part_bytes: usize,
     hash: Sha256,
 }
 
 impl PartReader {
-    fn open(path: &Path) -> anyhow::Result<Self> {
+    fn open(path: &Path, part_bytes: usize) -> anyhow::Result<Self> {
         let file = std::fs::File::open(path).context("open the finished clip")?;
-        Ok(Self { file, hash: Sha256::new() })
+        Ok(Self { file, part_bytes, hash: Sha256::new() })
     }
 
     /// Returns the next part, an empty one at the end.
     fn next(&mut self) -> anyhow::Result<Bytes> {
-        let mut part = BytesMut::zeroed(PART_BYTES);
+        let mut part = BytesMut::zeroed(self.part_bytes);
         let mut filled = 0;
-        while filled < PART_BYTES {
+        while filled < self.part_bytes {
             match self.file.read(&mut part[filled..]).context("read the finished clip")? {
                 0 => break,
                 count => filled += count,

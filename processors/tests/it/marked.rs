@@ -4,12 +4,16 @@
 //! left to right, V from top to bottom.
 
 use std::f32::consts::TAU;
-use std::fs;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use pipeline::event::MediaInfo;
+use pipeline::outbox::Pulse;
+use processors::media::probe::{self, Limits};
+use tokio_util::sync::CancellationToken;
 
 /// Bands, one a bit.
 const BANDS: u32 = 12;
@@ -126,7 +130,7 @@ pub fn output(program: &str, arguments: &[&str]) -> Vec<u8> {
 
 /// Asks ffprobe for one value of a stream (`v:0`, `a:0`), or of the container when the stream is empty.
 #[track_caller]
-pub fn probe(file: &Path, stream: &str, entry: &str) -> String {
+pub fn ffprobe(file: &Path, stream: &str, entry: &str) -> String {
     let file = file.to_str().unwrap();
     let mut arguments = vec!["-v", "error", "-show_entries", entry, "-of", "default=nw=1:nk=1"];
     if !stream.is_empty() {
@@ -138,7 +142,7 @@ pub fn probe(file: &Path, stream: &str, entry: &str) -> String {
 
 /// The source times of all frames in the order they are shown, in microseconds, and the first one's container time.
 pub fn frame_times(file: &Path) -> (Vec<i64>, i64) {
-    let text = probe(file, "v:0", "frame=best_effort_timestamp_time");
+    let text = ffprobe(file, "v:0", "frame=best_effort_timestamp_time");
     let mut times: Vec<i64> =
         text.lines().filter_map(|l| l.parse::<f64>().ok()).map(|s| (s * 1e6).round() as i64).collect();
     times.sort_unstable();
@@ -146,42 +150,13 @@ pub fn frame_times(file: &Path) -> (Vec<i64>, i64) {
     (times.iter().map(|t| t - origin).collect(), origin)
 }
 
-/// Measures a file the way `fetch` does.
-pub fn media_info(file: &Path, demuxer: &str) -> MediaInfo {
-    let (times, origin_us) = frame_times(file);
-    let number = |entry: &str| probe(file, "v:0", entry).lines().next().and_then(|l| l.parse::<u32>().ok());
-    let (coded_width, coded_height) = (number("stream=width").unwrap(), number("stream=height").unwrap());
-    let aspect = probe(file, "v:0", "stream=sample_aspect_ratio");
-    let aspect = aspect.split_once(':').and_then(|(n, d)| Some(n.parse::<f64>().ok()? / d.parse::<f64>().ok()?));
-    let wide = (f64::from(coded_width) * aspect.filter(|a| *a > 0.0).unwrap_or(1.0)).round() as u32;
-    let turned = probe(file, "v:0", "stream_side_data=rotation").lines().next().and_then(|l| l.parse::<i32>().ok());
-    // ffprobe says by how much the picture was turned against the clock.
-    let rotation_degrees = (-turned.unwrap_or(0)).rem_euclid(360) as u32;
-    let sideways = rotation_degrees % 180 == 90;
-    let (width, height) = if sideways { (coded_height, wide) } else { (wide, coded_height) };
-    let span = (times[times.len() - 1] - times[0]).max(1) as f64;
-    // The container's mean: FFmpeg's times of the first frames of an AVI are not evenly spaced.
-    let mean = probe(file, "v:0", "stream=avg_frame_rate");
-    let mean = mean.lines().next().and_then(|l| l.split_once('/')).unwrap();
-    let frame_rate = mean.0.parse::<f64>().unwrap() / mean.1.parse::<f64>().unwrap();
-    let sound = probe(file, "a:0", "stream=index").lines().next().and_then(|l| l.parse().ok());
-    MediaInfo {
-        demuxer: demuxer.to_owned(),
-        duration_us: (span + 1e6 / frame_rate) as i64,
-        origin_us,
-        video_stream: number("stream=index").unwrap(),
-        audio_stream: sound,
-        width,
-        height,
-        coded_width,
-        coded_height,
-        rotation_degrees,
-        frame_rate,
-        interlaced: probe(file, "v:0", "stream=field_order").lines().any(|l| ["tt", "bb", "tb", "bt"].contains(&l)),
-        video_codec: probe(file, "v:0", "stream=codec_name"),
-        audio_codec: String::new(),
-        bytes: fs::metadata(file).unwrap().len(),
-    }
+/// Measures a file as `fetch` does.
+#[track_caller]
+pub fn media_info(file: &Path) -> MediaInfo {
+    let limits = Limits { duration: Duration::from_secs(3600), frame_rate: 120.0 };
+    let bytes = fs::metadata(file).unwrap().len();
+    let pulse = Pulse::new(CancellationToken::new());
+    probe::probe(File::open(file).unwrap(), bytes, &limits, &pulse).unwrap()
 }
 
 /// A decoded picture, 8 bit 4:2:0.
@@ -223,6 +198,13 @@ impl Picture {
         ((mean(0) - 59.5) / 140.0, (mean(1) - 59.5) / 140.0)
     }
 
+    /// Whether white letters or their dark outlines are in a region (shares): brighter or darker than any band.
+    pub fn extremes(&self, x: (f64, f64), y: (f64, f64)) -> (bool, bool) {
+        let columns = range(x, self.width);
+        let mut points = range(y, self.height).flat_map(|r| self.bytes[r * self.width..][columns.clone()].iter());
+        (points.clone().any(|p| *p > 225), points.any(|p| *p < 35))
+    }
+
     /// Mean luma over a region (shares).
     pub fn mean(&self, x: (f64, f64), y: (f64, f64)) -> f64 {
         let (columns, rows) = (range(x, self.width), range(y, self.height));
@@ -239,7 +221,7 @@ fn range(share: (f64, f64), length: usize) -> std::ops::Range<usize> {
 
 /// Decodes every frame of a clip.
 pub fn pictures(file: &Path) -> Vec<Picture> {
-    let number = |entry: &str| probe(file, "v:0", entry).parse::<usize>().unwrap();
+    let number = |entry: &str| ffprobe(file, "v:0", entry).parse::<usize>().unwrap();
     let (width, height) = (number("stream=width"), number("stream=height"));
     let raw = output(
         "ffmpeg",

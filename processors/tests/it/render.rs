@@ -5,14 +5,11 @@ use std::path::{Path, PathBuf};
 
 use pipeline::event::{Framing, FramingMode, Keyframe, MediaInfo};
 use pipeline::outbox::Pulse;
-use processors::media::open;
 use processors::media::render::{Encoding, Error, Plan, Rendered, render};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::marked::{self, CLICK_EVERY, Marked};
-
-const MOV: &str = "mov,mp4,m4a,3gp,3g2,mj2";
 
 struct Clip {
     file: PathBuf,
@@ -47,8 +44,7 @@ fn framing(mode: FramingMode, span_us: (i64, i64), size: (f64, f64), corners: &[
 
 fn try_cut(source: &Path, plan: &Plan, to: &Path) -> Result<Rendered, Error> {
     let pulse = Pulse::new(CancellationToken::new());
-    let input = open(File::open(source).unwrap(), &plan.media.demuxer, &pulse).unwrap();
-    render(input, plan, to, &pulse)
+    render(File::open(source).unwrap(), plan, to, &pulse)
 }
 
 #[track_caller]
@@ -72,8 +68,8 @@ fn numbers(clip: &Clip) -> Vec<u32> {
 
 /// Checks that a clip from `span_us` has exactly the frames of that span, and clicks where the picture says.
 #[track_caller]
-fn check_exact(source: &Path, demuxer: &str, span_us: (i64, i64)) -> Clip {
-    let media = marked::media_info(source, demuxer);
+fn check_exact(source: &Path, span_us: (i64, i64)) -> Clip {
+    let media = marked::media_info(source);
     let (times, _) = marked::frame_times(source);
     let clip = cut(source, &plan(media, span_us));
     let shown = numbers(&clip);
@@ -110,7 +106,7 @@ fn frames_and_sound_are_exact_at_any_start() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked::default().make(folder.path());
     for span in [(0, 1_000_000), (1_600_000, 2_600_000), (1_610_000, 3_333_000), (3_900_000, 5_000_000)] {
-        let clip = check_exact(&source, MOV, span);
+        let clip = check_exact(&source, span);
         assert_eq!(clip.made.frame_rate, (30, 1));
         assert!(clip.made.first_us >= span.0 && clip.made.first_us < span.0 + 33_400);
     }
@@ -121,10 +117,10 @@ fn clips_play_everywhere() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked::default().make(folder.path());
     for preset in ["ultrafast", "superfast", "veryfast"] {
-        let mut plan = plan(marked::media_info(&source, MOV), (1_000_000, 2_000_000));
+        let mut plan = plan(marked::media_info(&source), (1_000_000, 2_000_000));
         plan.encoding.preset = preset.into();
         let clip = cut(&source, &plan);
-        let video = |entry: &str| marked::probe(&clip.file, "v:0", &format!("stream={entry}"));
+        let video = |entry: &str| marked::ffprobe(&clip.file, "v:0", &format!("stream={entry}"));
         assert_eq!(
             (video("codec_name"), video("profile"), video("pix_fmt")),
             ("h264".into(), "High".into(), "yuv420p".into())
@@ -138,7 +134,7 @@ fn clips_play_everywhere() {
             (video("nb_frames"), video("r_frame_rate"), video("start_time")),
             ("30".into(), "30/1".into(), "0.000000".into())
         );
-        let audio = |entry: &str| marked::probe(&clip.file, "a:0", &format!("stream={entry}"));
+        let audio = |entry: &str| marked::ffprobe(&clip.file, "a:0", &format!("stream={entry}"));
         assert_eq!((audio("codec_name"), audio("profile")), ("aac".into(), "LC".into()));
         assert_eq!((audio("sample_rate"), audio("channels")), ("48000".into(), "2".into()));
         let bytes = fs::read(&clip.file).unwrap();
@@ -149,29 +145,29 @@ fn clips_play_everywhere() {
 }
 
 #[track_caller]
-fn check_source(marked: Marked<'_>, demuxer: &str) {
+fn check_source(marked: Marked<'_>) {
     let folder = tempfile::tempdir().unwrap();
     let source = marked.make(folder.path());
-    check_exact(&source, demuxer, (1_700_000, 3_400_000));
-    check_exact(&source, demuxer, (0, 700_000));
+    check_exact(&source, (1_700_000, 3_400_000));
+    check_exact(&source, (0, 700_000));
 }
 
 #[test]
 fn matroska() {
-    check_source(Marked { name: "source.mkv", ..Marked::default() }, "matroska,webm");
+    check_source(Marked { name: "source.mkv", ..Marked::default() });
 }
 
 #[test]
 fn webm_vp9_opus() {
     let encode =
         ["-c:v", "libvpx-vp9", "-deadline", "realtime", "-cpu-used", "8", "-b:v", "4M", "-g", "60", "-c:a", "libopus"];
-    check_source(Marked { name: "source.webm", encode: &encode, ..Marked::default() }, "matroska,webm");
+    check_source(Marked { name: "source.webm", encode: &encode, ..Marked::default() });
 }
 
 #[test]
 fn transport_stream_with_b_frames() {
     let encode = ["-c:v", "libx264", "-preset", "veryfast", "-crf", "8", "-g", "40", "-bf", "3", "-c:a", "aac"];
-    check_source(Marked { name: "source.ts", encode: &encode, ..Marked::default() }, "mpegts");
+    check_source(Marked { name: "source.ts", encode: &encode, ..Marked::default() });
 }
 
 #[test]
@@ -179,7 +175,7 @@ fn avi_mpeg4_mp3() {
     let encode = ["-c:v", "mpeg4", "-q:v", "2", "-g", "40", "-c:a", "libmp3lame"];
     let folder = tempfile::tempdir().unwrap();
     let source = Marked { name: "source.avi", encode: &encode, ..Marked::default() }.make(folder.path());
-    check_exact(&source, "avi", (1_700_000, 3_400_000));
+    check_exact(&source, (1_700_000, 3_400_000));
 }
 
 #[test]
@@ -196,21 +192,21 @@ fn hevc_with_open_groups() {
         "-c:a",
         "aac",
     ];
-    check_source(Marked { encode: &encode, ..Marked::default() }, MOV);
+    check_source(Marked { encode: &encode, ..Marked::default() });
 }
 
 #[test]
 fn one_keyframe_in_all() {
     let encode =
         ["-c:v", "libx264", "-preset", "veryfast", "-crf", "8", "-g", "9999", "-sc_threshold", "0", "-c:a", "aac"];
-    check_source(Marked { encode: &encode, ..Marked::default() }, MOV);
+    check_source(Marked { encode: &encode, ..Marked::default() });
 }
 
 #[test]
 fn ntsc_rate_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked { rate: (30_000, 1001), name: "source.mkv", ..Marked::default() }.make(folder.path());
-    let clip = check_exact(&source, "matroska,webm", (1_234_567, 3_456_789));
+    let clip = check_exact(&source, (1_234_567, 3_456_789));
     assert_eq!(clip.made.frame_rate, (30_000, 1001));
 }
 
@@ -218,7 +214,7 @@ fn ntsc_rate_is_kept() {
 fn fast_sources_are_halved() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked { rate: (120, 1), frames: 300, ..Marked::default() }.make(folder.path());
-    let clip = cut(&source, &plan(marked::media_info(&source, MOV), (500_000, 1_500_000)));
+    let clip = cut(&source, &plan(marked::media_info(&source), (500_000, 1_500_000)));
     assert_eq!((clip.made.frames, clip.made.frame_rate), (60, (60, 1)));
     let shown = numbers(&clip);
     assert!(shown.iter().enumerate().all(|(i, n)| (*n as i64 - (60 + 2 * i as i64)).abs() <= 1), "{shown:?}");
@@ -245,7 +241,7 @@ fn variable_rate_becomes_even_and_stays_in_time() {
         "aac",
     ];
     let source = Marked { encode: &encode, frames: 240, ..Marked::default() }.make(folder.path());
-    let media = marked::media_info(&source, MOV);
+    let media = marked::media_info(&source);
     let clip = cut(&source, &plan(media, (1_000_000, 5_000_000)));
     assert_eq!(clip.made.frame_rate, (15, 1));
     assert_eq!(clip.made.frames, 60);
@@ -273,7 +269,7 @@ fn a_source_without_sound_gives_a_silent_track() {
     let folder = tempfile::tempdir().unwrap();
     let encode = ["-c:v", "libx264", "-preset", "ultrafast", "-crf", "8"];
     let source = Marked { sound: false, encode: &encode, ..Marked::default() }.make(folder.path());
-    let clip = cut(&source, &plan(marked::media_info(&source, MOV), (1_000_000, 2_500_000)));
+    let clip = cut(&source, &plan(marked::media_info(&source), (1_000_000, 2_500_000)));
     let samples = marked::samples(&clip.file);
     assert!((samples.len() as i64 - 72_000).abs() < 1100 && samples.iter().all(|s| s.abs() < 1e-3));
 }
@@ -283,7 +279,7 @@ fn sound_that_starts_late_and_ends_early_is_filled_with_silence() {
     let folder = tempfile::tempdir().unwrap();
     let encode = ["-af", "atrim=1.5:3.1", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "8", "-c:a", "aac"];
     let source = Marked { name: "source.mkv", encode: &encode, ..Marked::default() }.make(folder.path());
-    let media = marked::media_info(&source, "matroska,webm");
+    let media = marked::media_info(&source);
     let clip = cut(&source, &plan(media, (1_000_000, 4_000_000)));
     let heard = marked::click_times(&marked::samples(&clip.file));
     assert!(!heard.is_empty() && heard.iter().all(|t| (0.48..2.12).contains(t)), "{heard:?}");
@@ -320,7 +316,7 @@ fn loudness_is_left_alone_and_ends_are_faded() {
             path.to_str().unwrap(),
         ],
     );
-    let clip = cut(&path, &plan(marked::media_info(&path, MOV), (1_000_000, 3_000_000)));
+    let clip = cut(&path, &plan(marked::media_info(&path), (1_000_000, 3_000_000)));
     let peak = |part: &[f32]| part.iter().fold(0.0_f32, |most, s| most.max(s.abs()));
     let (before, after) = (marked::samples_mono(&path), marked::samples(&clip.file));
     let (before, after_middle) = (peak(&before[96_000..120_000]), peak(&after[24_000..72_000]));
@@ -334,7 +330,7 @@ fn the_crop_is_where_the_path_says() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked::default().make(folder.path());
     let span = (1_000_000, 3_000_000);
-    let mut plan = plan(marked::media_info(&source, MOV), span);
+    let mut plan = plan(marked::media_info(&source), span);
     let size = (202.5, 360.0);
     plan.framings = vec![
         framing(FramingMode::Still, (1_000_000, 1_500_000), size, &[(1_000_000, 30.0, 0.0)]),
@@ -357,7 +353,7 @@ fn a_crop_of_part_of_the_height_is_enlarged() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked::default().make(folder.path());
     let span = (1_000_000, 1_500_000);
-    let mut plan = plan(marked::media_info(&source, MOV), span);
+    let mut plan = plan(marked::media_info(&source), span);
     plan.framings = vec![framing(FramingMode::Still, span, (90.0, 160.0), &[(0, 500.0, 180.0)])];
     let clip = cut(&source, &plan);
     for picture in marked::pictures(&clip.file) {
@@ -373,7 +369,7 @@ fn padding_shows_all_of_the_picture_between_dim_bars() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked::default().make(folder.path());
     let span = (1_000_000, 2_000_000);
-    let mut plan = plan(marked::media_info(&source, MOV), span);
+    let mut plan = plan(marked::media_info(&source), span);
     plan.framings = vec![framing(FramingMode::Pad, span, (640.0, 360.0), &[(0, 0.0, 0.0)])];
     let clip = cut(&source, &plan);
     // 180 x 101 of 320 lines: the picture lies from 0.34 to 0.66.
@@ -409,7 +405,7 @@ fn turned_sources_are_upright() {
                 turned.to_str().unwrap(),
             ],
         );
-        let media = marked::media_info(&turned, MOV);
+        let media = marked::media_info(&turned);
         assert_eq!(media.rotation_degrees, clockwise);
         let clip = cut(&turned, &plan(media, (1_000_000, 1_500_000)));
         let picture = &marked::pictures(&clip.file)[3];
@@ -428,7 +424,7 @@ fn stretched_samples_are_put_right() {
     let folder = tempfile::tempdir().unwrap();
     let encode = ["-vf", "setsar=16/9", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "8", "-c:a", "aac"];
     let source = Marked { width: 360, height: 360, encode: &encode, ..Marked::default() }.make(folder.path());
-    let media = marked::media_info(&source, MOV);
+    let media = marked::media_info(&source);
     assert_eq!((media.width, media.height), (640, 360));
     let span = (1_000_000, 1_500_000);
     let mut plan = plan(media, span);
@@ -479,14 +475,7 @@ fn interlaced_odd_deep_and_full_range_sources_become_plain() {
     for (name, (width, height), encode) in cases {
         let folder = tempfile::tempdir().unwrap();
         let source = Marked { width, height, name, encode, ..Marked::default() }.make(folder.path());
-        let demuxer = if name.ends_with("ts") {
-            "mpegts"
-        } else if name.ends_with("mkv") {
-            "matroska,webm"
-        } else {
-            MOV
-        };
-        let media = marked::media_info(&source, demuxer);
+        let media = marked::media_info(&source);
         assert_eq!(media.interlaced, name.starts_with("inter"), "{name}");
         let clip = cut(&source, &plan(media, (1_000_000, 2_000_000)));
         let pictures = marked::pictures(&clip.file);
@@ -504,7 +493,7 @@ fn interlaced_odd_deep_and_full_range_sources_become_plain() {
 fn a_span_without_picture_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked::default().make(folder.path());
-    let plan = plan(marked::media_info(&source, MOV), (60_000_000, 70_000_000));
+    let plan = plan(marked::media_info(&source), (60_000_000, 70_000_000));
     let failed = try_cut(&source, &plan, &folder.path().join("none.mp4"));
     assert!(matches!(failed, Err(Error::NoPicture { .. })), "{failed:?}");
 }
@@ -513,12 +502,11 @@ fn a_span_without_picture_is_an_error() {
 fn rendering_stops_when_told() {
     let folder = tempfile::tempdir().unwrap();
     let source = Marked::default().make(folder.path());
-    let plan = plan(marked::media_info(&source, MOV), (0, 4_000_000));
+    let plan = plan(marked::media_info(&source), (0, 4_000_000));
     let stop = CancellationToken::new();
     let pulse = Pulse::new(stop.clone());
-    let input = open(File::open(&source).unwrap(), MOV, &pulse).unwrap();
     stop.cancel();
-    let stopped = render(input, &plan, &folder.path().join("clip.mp4"), &pulse);
+    let stopped = render(File::open(&source).unwrap(), &plan, &folder.path().join("clip.mp4"), &pulse);
     assert!(matches!(stopped, Err(Error::Stopped(_))), "{stopped:?}");
 }
 
@@ -542,6 +530,6 @@ fn a_black_source_is_no_fault_of_the_clip() {
             path.to_str().unwrap(),
         ],
     );
-    let clip = cut(&path, &plan(marked::media_info(&path, MOV), (500_000, 2_500_000)));
+    let clip = cut(&path, &plan(marked::media_info(&path), (500_000, 2_500_000)));
     assert_eq!(clip.made.frames, 50);
 }

@@ -15,13 +15,14 @@ mod poster;
 mod sound;
 mod source;
 
+use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 
 use ffmpeg::codec::discard::Discard;
-use ffmpeg::format::context::Input;
 use ffmpeg::frame;
 use ffmpeg_next as ffmpeg;
 use pipeline::event::{Framing, FramingMode, MediaInfo};
+use pipeline::failure::Failure;
 use pipeline::outbox::{Pulse, Stopped};
 
 pub use check::Faults;
@@ -35,6 +36,8 @@ use output::{Colours, Output};
 use poster::PosterPicker;
 use sound::Sound;
 use source::{Item, Source};
+
+use super::source::Source as Watched;
 
 /// Two timestamps of one frame may differ by this much, in microseconds: containers round to a millisecond.
 const ROUNDING_US: i64 = 600;
@@ -97,6 +100,9 @@ pub enum Error {
     /// Told to stop.
     #[error(transparent)]
     Stopped(#[from] Stopped),
+    /// The source's bytes could not be read.
+    #[error("source unreadable")]
+    Unreadable(#[source] Box<Failure>),
     /// The source has no picture in the span.
     #[error("no frame could be decoded between {start_us} and {end_us} us")]
     NoPicture {
@@ -132,11 +138,31 @@ impl<T> During<T> for Result<T, ffmpeg::Error> {
     }
 }
 
-/// Makes the clip that `plan` describes out of `input` and writes it to the file `to` as mp4.
+/// Makes the clip that `plan` describes out of the source behind `reader` and writes it to the file `to` as mp4.
 ///
 /// # Errors
 /// See [`Error`]; the file `to` is worthless then.
-pub fn render(input: Input, plan: &Plan, to: &Path, pulse: &Pulse) -> Result<Rendered, Error> {
+pub fn render(
+    reader: impl Read + Seek + Send + 'static,
+    plan: &Plan,
+    to: &Path,
+    pulse: &Pulse,
+) -> Result<Rendered, Error> {
+    let (reader, trouble) = Watched::new(reader);
+    let made = render_watched(reader, plan, to, pulse);
+    // FFmpeg takes bytes that cannot be read for the end or for damage, and its errors for a stop do not say so.
+    pulse.beat()?;
+    trouble.check().map_err(|failure| Error::Unreadable(Box::new(failure)))?;
+    made
+}
+
+fn render_watched(
+    reader: impl Read + Seek + Send + 'static,
+    plan: &Plan,
+    to: &Path,
+    pulse: &Pulse,
+) -> Result<Rendered, Error> {
+    let input = super::open(reader, &plan.media.demuxer, pulse).during("open source")?;
     let mut source = Source::open(input, plan)?;
     let mut decoder = source.video_decoder(plan.encoding.decode_threads)?;
     let mut sound = Sound::new(source.audio_decoder()?, plan.start_us);

@@ -120,14 +120,8 @@ impl Sound {
         let layout = if frame.channels() == 1 { ChannelLayout::MONO } else { ChannelLayout::STEREO };
         let like = |f: &frame::Audio| (f.format(), f.rate(), f.channel_layout());
         if self.resampler.as_ref().is_none_or(|(first, _)| like(first) != like(frame)) {
-            let made = resampling::Context::get(
-                frame.format(),
-                frame.channel_layout(),
-                frame.rate(),
-                FORMAT,
-                layout,
-                RATE,
-            );
+            let made =
+                resampling::Context::get(frame.format(), frame.channel_layout(), frame.rate(), FORMAT, layout, RATE);
             let made = made.inspect_err(|error| tracing::warn!(%error, "sound of a kind that cannot be converted"));
             self.resampler = Some((frame.clone(), made.ok()?));
         }
