@@ -127,7 +127,7 @@ pub async fn run(args: ProcessArgs) -> Result<ExitCode> {
     match args.stage {
         StageCommand::Fetch(of) => one(of, Fetch::new).await,
         StageCommand::Split(of) => one(of, Split::new).await,
-        StageCommand::Transcribe(of) => one(of, Transcribe::new).await,
+        StageCommand::Transcribe(of) => one(of, |services, args| Transcribe::new(services, &args)).await,
         StageCommand::Analyze(of) => one(of, Analyze::new).await,
         StageCommand::Join(of) => one(of, Join::new).await,
         StageCommand::Moments(of) => one(of, Moments::new).await,
