@@ -2,10 +2,7 @@
 
 use anyhow::anyhow;
 use jiff::Timestamp;
-use pipeline::blob;
-use pipeline::event::{
-    BlobRef, EndState, Ended, Envelope, Event, Happened, MediaInfo, Outgoing, VideoEvent, VideoSource,
-};
+use pipeline::event::{BlobRef, EndState, Ended, Envelope, Happened, MediaInfo, Outgoing, VideoEvent, VideoSource};
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::Outbox;
 use pipeline::stage::{Kind, Stage, StageName};
@@ -111,18 +108,17 @@ pub fn apply(mut state: VideoState, event: &VideoEvent) -> VideoState {
         }
         Some(Happened::Ready(media)) => ready(&mut state, event, media),
         Some(Happened::Total(total)) => {
-            expect(&mut state, total.stage(), total.window, total.total);
-            if total.stage() == StageName::Analyze {
+            let stage = StageName::try_from(total.stage);
+            if let Ok(stage) = stage {
+                expect(&mut state, stage, total.window, total.total);
+            }
+            if stage == Ok(StageName::Analyze) {
                 // A window that has segments is planned by one unit of `moments`.
                 expect(&mut state, StageName::Moments, total.window, 1);
             }
         }
-        Some(Happened::UnitDone(unit)) => answered(&mut state, unit.stage(), &unit.unit).done += 1,
-        Some(Happened::UnitFailed(unit)) => {
-            let progress = answered(&mut state, unit.stage(), &unit.unit);
-            progress.done += 1;
-            progress.failed += 1;
-        }
+        Some(Happened::UnitDone(unit)) => answered(&mut state, unit.stage, &unit.unit, 0),
+        Some(Happened::UnitFailed(unit)) => answered(&mut state, unit.stage, &unit.unit, 1),
         Some(Happened::Analyzed(blob)) => {
             if !state.analyses.contains(&blob.key) {
                 state.analyses.push(blob.key.clone());
@@ -168,12 +164,9 @@ fn end(state: &mut VideoState, ended: &Ended, at: Option<Timestamp>) {
     }
     let stage = ended.stage.and_then(|s| StageName::try_from(s).ok());
     // A newer version may know codes that this one does not; what was seen is better than nothing.
-    let message = Code::from_name(&ended.code).map_or(ended.detail.as_str(), Code::message);
-    state.error = Some(VideoError {
-        code: ended.code.clone(),
-        stage: stage.map(|s| s.to_string()).unwrap_or_default(),
-        message: message.to_owned(),
-    });
+    let message = Code::from_name(&ended.code).map_or(ended.detail.clone(), |code| code.message().to_owned());
+    state.error =
+        Some(VideoError { code: ended.code.clone(), stage: stage.map(|s| s.to_string()).unwrap_or_default(), message });
 }
 
 /// Notes that `stage` has `total` units in `window`; a total only grows.
@@ -189,9 +182,10 @@ fn expect(state: &mut VideoState, stage: StageName, window: u32, total: u32) {
     totals[window] = totals[window].max(total);
 }
 
-/// Returns the progress of the stage that gave an answer for `unit`.
-fn answered<'a>(state: &'a mut VideoState, stage: StageName, unit: &str) -> &'a mut StageProgress {
+/// Counts an answer for `unit` of a stage; one that only a newer version knows is not counted.
+fn answered(state: &mut VideoState, stage: i32, unit: &str, failures: u32) {
     begin(state);
+    let Ok(stage) = StageName::try_from(stage) else { return };
     match stage {
         StageName::Fetch | StageName::Split => expect(state, stage, 0, 1),
         StageName::Join | StageName::Moments => {
@@ -200,7 +194,9 @@ fn answered<'a>(state: &'a mut VideoState, stage: StageName, unit: &str) -> &'a 
         }
         _ => {}
     }
-    progress(state, stage)
+    let progress = progress(state, stage);
+    progress.done += 1;
+    progress.failed += failures;
 }
 
 /// Returns the progress of `stage`, listed in the order of the flow.
@@ -216,15 +212,13 @@ fn progress(state: &mut VideoState, stage: StageName) -> &mut StageProgress {
 
 /// Returns what an event tells of how its video was accepted: all but the hash of the request.
 fn from_event(event: &VideoEvent) -> NewVideo {
-    let (tenant, video) = (event.job.tenant(), event.job.video());
     let (name, source, bytes) = match &event.happened {
         Some(Happened::Created(created)) => (created.name.clone(), created.source.as_str(), created.bytes),
         _ => (String::new(), "upload", 0),
     };
     let source = match source {
-        "upload" => {
-            VideoSource::Upload(BlobRef { key: blob::key(&tenant, video, blob::Kind::Source, "original"), bytes })
-        }
+        // The event does not tell the key; whatever needs the bytes was told it by `fetch`.
+        "upload" => VideoSource::Upload(BlobRef { key: String::new(), bytes }),
         url => VideoSource::Url(url.to_owned()),
     };
     NewVideo {
