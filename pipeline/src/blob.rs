@@ -1,20 +1,29 @@
 //! The blob store: sources, segments, clips, in a local folder or S3, under `tenant/video/kind/id`.
 
+mod walk;
+
+pub use walk::Object;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use anyhow::Context;
 use bytes::Bytes;
 use futures::TryStreamExt;
+use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::prefix::PrefixStore;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
+use tracing::warn;
 
 use crate::event::BlobRef;
 use crate::failure::Failure;
 use crate::id::{TenantId, VideoId};
+use crate::topic::MAX_RECORD_BYTES;
 
 /// What kind of object a key names; each has its own life, see `sweep` in `docs/operations.md`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,19 +57,58 @@ pub fn key(tenant: &TenantId, video: VideoId, kind: Kind, id: &str) -> String {
     format!("{tenant}/{video}/{}/{id}", kind.as_str())
 }
 
-/// Where blobs are kept: a folder of this host, or `s3://bucket/prefix`.
+/// Where blobs are kept, and which bytes travel in messages instead.
+#[derive(Clone, Debug, clap::Args)]
+pub struct BlobArgs {
+    /// The blob store: a folder of this host, or `s3://BUCKET/PREFIX` (with the usual `AWS_*` variables).
+    #[arg(long, env = "SPILLWAY_BLOBS", value_name = "PLACE")]
+    pub blobs: Location,
+    /// Most bytes of a segment that travel in a message, e.g. `4MiB`, at most 7MiB; larger ones go to the blob store.
+    #[arg(long, env = "SPILLWAY_INLINE_MAX", default_value = "4MiB", value_parser = parse_inline_max, value_name = "SIZE")]
+    pub inline_max: usize,
+}
+
+/// Reads a number of bytes such as `4MiB`, `512KiB` or `65536`; a record with it must stay below what topics admit.
+fn parse_inline_max(text: &str) -> Result<usize, String> {
+    let (number, unit) = match (text.strip_suffix("MiB"), text.strip_suffix("KiB")) {
+        (Some(number), _) => (number, 1 << 20),
+        (_, Some(number)) => (number, 1 << 10),
+        _ => (text, 1),
+    };
+    let number: usize = number.trim().parse().map_err(|_| "give bytes, KiB or MiB, such as 4MiB".to_owned())?;
+    // The rest of a record is a few kilobytes; a mebibyte is left for it.
+    let most = MAX_RECORD_BYTES - (1 << 20);
+    number.checked_mul(unit).filter(|bytes| *bytes <= most).ok_or_else(|| format!("at most {}MiB", most >> 20))
+}
+
+/// Where blobs are kept.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Location {
     /// A folder; serves one host.
     Folder(PathBuf),
+    /// A bucket, with the usual `AWS_*` variables.
+    S3 {
+        /// The bucket.
+        bucket: String,
+        /// What every key begins with; may be empty.
+        prefix: String,
+    },
 }
 
 impl FromStr for Location {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text.contains("://") {
-            return Err("give the path of a folder".to_owned());
+        let expected = || "give the path of a folder, or s3://BUCKET/PREFIX".to_owned();
+        if let Some(address) = text.strip_prefix("s3://") {
+            let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
+            if bucket.is_empty() {
+                return Err(expected());
+            }
+            return Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() });
+        }
+        if text.is_empty() || text.contains("://") {
+            return Err(expected());
         }
         Ok(Self::Folder(text.into()))
     }
@@ -70,6 +118,7 @@ impl fmt::Display for Location {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Folder(path) => path.display().fmt(f),
+            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
         }
     }
 }
@@ -119,17 +168,32 @@ impl From<object_store::Error> for Error {
 #[derive(Clone, Debug)]
 pub struct Blobs {
     objects: Arc<dyn ObjectStore>,
+    /// Set where objects are files.
+    folder: Option<Arc<std::path::Path>>,
+}
+
+fn open_folder(path: &std::path::Path) -> anyhow::Result<Blobs> {
+    std::fs::create_dir_all(path)?;
+    // Files, and the folders that name them, are on disk before a write is said to be done. An empty folder goes
+    // with its last file.
+    let objects = LocalFileSystem::new_with_prefix(path)?.with_fsync(true).with_automatic_cleanup(true);
+    Ok(Blobs { objects: Arc::new(objects), folder: Some(path.into()) })
 }
 
 impl Blobs {
-    /// Opens the store at `location`, making the folder if it is missing.
+    /// Opens the store at `location`, making a folder that is missing.
     ///
     /// # Errors
     /// When the folder cannot be made or opened.
     pub fn open(location: &Location) -> anyhow::Result<Self> {
-        let Location::Folder(path) = location;
-        std::fs::create_dir_all(path)?;
-        Ok(Self { objects: Arc::new(LocalFileSystem::new_with_prefix(path)?) })
+        match location {
+            Location::Folder(path) => open_folder(path).with_context(|| format!("open the blob folder {location}")),
+            Location::S3 { bucket, prefix } => {
+                let objects = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
+                let objects = objects.with_context(|| format!("open the blob store {location}"))?;
+                Ok(Self { objects: Arc::new(PrefixStore::new(objects, prefix.as_str())), folder: None })
+            }
+        }
     }
 
     /// Stores `bytes` under `key`, in place of what was there; durable when it returns.
@@ -148,7 +212,13 @@ impl Blobs {
     /// See [`Error`].
     pub async fn upload(&self, key: &str) -> Result<Upload, Error> {
         let parts = self.objects.put_multipart(&Path::from(key)).await?;
-        Ok(Upload { key: key.to_owned(), parts, bytes: 0 })
+        Ok(Upload { key: key.to_owned(), parts: Some(parts), folder: self.folder.clone(), bytes: 0 })
+    }
+
+    /// Returns how many bytes each part of an [`Upload`] but the last has: small, because many uploads hold one each
+    /// in memory, and as large as a bucket wants them.
+    pub fn part_bytes(&self) -> usize {
+        if self.folder.is_some() { 512 << 10 } else { 8 << 20 }
     }
 
     /// Reads the whole object; for small ones.
@@ -175,6 +245,17 @@ impl Blobs {
         Ok(self.objects.head(&Path::from(key)).await?.size)
     }
 
+    /// Removes one object; it may be gone already.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn remove(&self, key: &str) -> Result<(), Error> {
+        match self.objects.delete(&Path::from(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Removes every object of `video`.
     ///
     /// # Errors
@@ -192,6 +273,9 @@ impl Blobs {
     }
 
     async fn remove_under(&self, prefix: &str) -> Result<(), Error> {
+        if let Some(folder) = &self.folder {
+            return remove_folder(folder, folder.join(prefix)).await;
+        }
         let mut found = self.objects.list(Some(&Path::from(prefix)));
         while let Some(object) = found.try_next().await? {
             match self.objects.delete(&object.location).await {
@@ -219,21 +303,43 @@ impl Blobs {
     }
 }
 
-/// An object being stored piece by piece. Dropped without [`Upload::finish`] it leaves nothing visible.
+/// Removes a folder with all that is in it, also what uploads that never ended left: no list shows that.
+async fn remove_folder(root: &std::path::Path, path: PathBuf) -> Result<(), Error> {
+    match tokio::fs::remove_dir_all(&path).await {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(Error::Unavailable(error.into())),
+        _ => {}
+    }
+    remove_empty_above(root, path).await;
+    Ok(())
+}
+
+/// Removes the folders above `path`, up to `root`, as long as they are empty.
+async fn remove_empty_above(root: &std::path::Path, mut path: PathBuf) {
+    while path.pop() && path != root && path.starts_with(root) {
+        if tokio::fs::remove_dir(&path).await.is_err() {
+            return;
+        }
+    }
+}
+
+/// An object being stored piece by piece. Dropped without [`Upload::finish`] it is given up.
 pub struct Upload {
     key: String,
-    parts: Box<dyn MultipartUpload>,
+    /// Taken once it is finished or given up.
+    parts: Option<Box<dyn MultipartUpload>>,
+    folder: Option<Arc<std::path::Path>>,
     bytes: u64,
 }
 
 impl Upload {
-    /// Adds one part. Parts of less than 5 MiB are only allowed at the end.
+    /// Adds one part. Each but the last has [`Blobs::part_bytes`].
     ///
     /// # Errors
     /// See [`Error`].
     pub async fn write(&mut self, part: Bytes) -> Result<(), Error> {
+        let Some(parts) = &mut self.parts else { return Err(Error::NotFound) };
         self.bytes += part.len() as u64;
-        Ok(self.parts.put_part(PutPayload::from(part)).await?)
+        Ok(parts.put_part(PutPayload::from(part)).await?)
     }
 
     /// Makes the object visible; durable when it returns.
@@ -241,8 +347,10 @@ impl Upload {
     /// # Errors
     /// See [`Error`].
     pub async fn finish(mut self) -> Result<BlobRef, Error> {
-        self.parts.complete().await?;
-        Ok(BlobRef { key: self.key, bytes: self.bytes })
+        let Some(parts) = &mut self.parts else { return Err(Error::NotFound) };
+        parts.complete().await?;
+        self.parts = None;
+        Ok(BlobRef { key: std::mem::take(&mut self.key), bytes: self.bytes })
     }
 
     /// Gives the object up and frees its parts.
@@ -250,8 +358,37 @@ impl Upload {
     /// # Errors
     /// See [`Error`].
     pub async fn abort(mut self) -> Result<(), Error> {
-        Ok(self.parts.abort().await?)
+        match self.parts.take() {
+            Some(parts) => give_up(parts, self.folder.take(), std::mem::take(&mut self.key)).await,
+            None => Ok(()),
+        }
     }
+}
+
+impl Drop for Upload {
+    fn drop(&mut self) {
+        // A client that goes away drops its request and this with it: the parts are freed all the same.
+        if let (Some(parts), Ok(runtime)) = (self.parts.take(), tokio::runtime::Handle::try_current()) {
+            let (folder, key) = (self.folder.take(), std::mem::take(&mut self.key));
+            runtime.spawn(async move {
+                if let Err(error) = give_up(parts, folder, key).await {
+                    warn!(error = %format!("{:#}", anyhow::Error::new(error)), "parts of a dropped upload stay behind");
+                }
+            });
+        }
+    }
+}
+
+async fn give_up(
+    mut parts: Box<dyn MultipartUpload>,
+    folder: Option<Arc<std::path::Path>>,
+    key: String,
+) -> Result<(), Error> {
+    parts.abort().await?;
+    if let Some(root) = folder {
+        remove_empty_above(&root, root.join(Path::from(key).as_ref())).await;
+    }
+    Ok(())
 }
 
 /// How much a [`Reader`] fetches at once, in bytes.
@@ -298,3 +435,6 @@ impl io::Seek for Reader {
         Ok(self.at)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -85,11 +85,13 @@ pub enum Code {
     MessageUnreadable,
     /// Too little of the video could be processed to choose clips.
     NothingLeft,
+    /// Some of the video could not be processed; there are clips from the rest.
+    PartsMissing,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 25] = [
         Self::EmptyFile,
         Self::NotAVideo,
         Self::FormatRefused,
@@ -114,6 +116,7 @@ impl Code {
         Self::Deadline,
         Self::MessageUnreadable,
         Self::NothingLeft,
+        Self::PartsMissing,
     ];
 
     /// Returns the stable name used in the API, labels and headers.
@@ -188,6 +191,9 @@ impl Code {
             }
             Self::NothingLeft => {
                 ("nothing_left", "Too little of the video could be processed; re-encode it and upload it again.")
+            }
+            Self::PartsMissing => {
+                ("parts_missing", "Some parts could not be processed, the clips come from the rest; see its events.")
             }
         }
     }

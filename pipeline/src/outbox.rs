@@ -21,6 +21,12 @@ pub trait Sink: Send + Sync {
     /// # Errors
     /// [`Failure::Unavailable`] when the broker cannot be reached.
     async fn publish(&self, envelope: Envelope) -> Result<(), Failure>;
+
+    /// Waits until all that was published so far is acknowledged by the broker.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] when some of it was not.
+    async fn flush(&self) -> Result<(), Failure>;
 }
 
 /// Where the input came from.
@@ -53,6 +59,15 @@ impl<O: Outgoing> Outbox<O> {
     pub async fn send(&self, output: impl Into<O>) -> Result<(), Failure> {
         self.pulse.mark();
         self.sink.publish(output.into().envelope()).await
+    }
+
+    /// Waits until all that was sent so far is acknowledged. For who then writes that it was said: a gatherer
+    /// that closes a gathering before that would lose its answer if it died in between.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] when some of it was not.
+    pub async fn flush(&self) -> Result<(), Failure> {
+        self.sink.flush().await
     }
 
     /// Returns where the input came from.
@@ -137,6 +152,10 @@ impl Collected {
 impl Sink for Collected {
     async fn publish(&self, envelope: Envelope) -> Result<(), Failure> {
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).push(envelope);
+        Ok(())
+    }
+
+    async fn flush(&self) -> Result<(), Failure> {
         Ok(())
     }
 }

@@ -1,1 +1,217 @@
-//! The stage `join`.
+//! The stage `join`: keeps what became of each segment, and passes a window on once all of its segments have
+//! answered, or their time is over.
+
+use std::time::Duration;
+
+use anyhow::anyhow;
+use jiff::Timestamp;
+use pipeline::event::{
+    ClipReport, Envelope, Event, Job, Outgoing, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
+    WindowGathered, video_failed,
+};
+use pipeline::failure::{Code, Failure};
+use pipeline::outbox::Outbox;
+use pipeline::stage::{Kind, Stage, StageName};
+use pipeline::store::{Gatherer, OpenGather, SharedStore};
+use prost::Message;
+use tracing::{info, warn};
+
+use crate::services::Services;
+
+/// Items read from the store at once: each may be as large as a record.
+const ITEMS: usize = 16;
+
+/// Gatherings looked at in one tick.
+const GATHERINGS: usize = 100;
+
+/// How long `join` waits.
+#[derive(Clone, Debug, clap::Args)]
+pub struct JoinArgs {
+    /// How long a window waits for its segments after the first one answered, e.g. `30m`.
+    #[arg(long, env = "SPILLWAY_JOIN_DEADLINE", default_value = "30m", value_parser = humantime::parse_duration)]
+    pub join_deadline: Duration,
+}
+
+/// The stage.
+pub struct Join {
+    store: SharedStore,
+    deadline: Duration,
+}
+
+/// What `join` says.
+pub enum Output {
+    /// A window is complete, or as complete as it gets.
+    Gathered(WindowGathered),
+    /// The video cannot go on.
+    VideoFailed(ClipReport),
+}
+
+impl Outgoing for Output {
+    fn envelope(&self) -> Envelope {
+        match self {
+            Self::Gathered(window) => Envelope::of(window),
+            Self::VideoFailed(report) => Envelope::of(report),
+        }
+    }
+}
+
+impl Join {
+    /// Makes the stage.
+    ///
+    /// # Errors
+    /// None so far; every stage is made alike.
+    pub fn new(services: Services, args: JoinArgs) -> anyhow::Result<Self> {
+        Ok(Self { store: services.store, deadline: args.join_deadline })
+    }
+
+    /// Writes what is heard; says whether the gathering is open and has something new. A segment that was worked
+    /// on stays so: a failure that comes late, from an attempt that was given up on, does not undo it.
+    async fn keep(&self, report: &SegmentReport, partition: i32) -> Result<bool, Failure> {
+        let (tenant, video, item) = (report.job.tenant(), report.job.video(), report.unit_key());
+        if matches!(report.kind, Some(SegmentReportKind::Failed(_))) {
+            let kept = self.store.gathered_item(Gatherer::Join, &tenant, video, report.window, &item).await?;
+            if kept.is_some_and(|body| segment_done(&body).is_some()) {
+                return Ok(false);
+            }
+        }
+        let deadline = Timestamp::now() + self.deadline;
+        let body = report.encode_to_vec();
+        let gathered =
+            self.store.gather(Gatherer::Join, &tenant, video, report.window, partition, deadline, &item, &body);
+        Ok(gathered.await?)
+    }
+
+    /// Returns the window's total, once `split` has told it.
+    async fn total(&self, job: &Job, window: u32) -> Result<Option<SegmentTotal>, Failure> {
+        let item = format!("total/{window}");
+        let (tenant, video) = (job.tenant(), job.video());
+        let Some(body) = self.store.gathered_item(Gatherer::Join, &tenant, video, window, &item).await? else {
+            return Ok(None);
+        };
+        match SegmentReport::decode(&*body).map(|report| report.kind) {
+            Ok(Some(SegmentReportKind::Total(total))) => Ok(Some(total)),
+            _ => Err(Failure::Retry(anyhow!("the stored total of window {window} is none"))),
+        }
+    }
+
+    /// Passes the window on, then closes it: in this order, so that a death in between only repeats the message.
+    async fn pass_on(&self, job: &Job, window: u32, total: SegmentTotal, out: &Outbox<Output>) -> Result<(), Failure> {
+        let completeness = self.completeness(job, window, &total).await?;
+        info!(video = %job.video(), window, completeness, "window gathered");
+        let gathered = WindowGathered { job: job.clone(), window, total, completeness };
+        out.send(Output::Gathered(gathered)).await?;
+        out.flush().await?;
+        self.close(job, window).await
+    }
+
+    async fn close(&self, job: &Job, window: u32) -> Result<(), Failure> {
+        Ok(self.store.close_gather(Gatherer::Join, &job.tenant(), job.video(), window).await?)
+    }
+
+    async fn completeness(&self, job: &Job, window: u32, total: &SegmentTotal) -> Result<f64, Failure> {
+        let (tenant, video) = (job.tenant(), job.video());
+        let (mut audio, mut picture) = (0, 0);
+        let mut after: Option<String> = None;
+        loop {
+            let items = self.store.gathered(Gatherer::Join, &tenant, video, window, after.as_deref(), ITEMS).await?;
+            for (_, body) in &items {
+                match segment_done(body) {
+                    Some(SegmentKind::Audio) => audio += 1,
+                    Some(SegmentKind::Video) => picture += 1,
+                    None => {}
+                }
+            }
+            if items.len() < ITEMS {
+                return Ok(share((audio, total.audio), (picture, total.video)));
+            }
+            after = items.into_iter().next_back().map(|(item, _)| item);
+        }
+    }
+
+    async fn end_of_wait(&self, open: &OpenGather, out: &Outbox<Output>) -> Result<(), Failure> {
+        let first = self.store.gathered(Gatherer::Join, &open.tenant, open.video, open.window, None, 1).await?;
+        let job = match first.first().map(|(_, body)| SegmentReport::read(body)) {
+            Some(Ok(report)) => report.job,
+            Some(Err(error)) => return Err(Failure::Retry(error.into())),
+            None => return Err(Failure::Retry(anyhow!("an open gathering of window {} is empty", open.window))),
+        };
+        if self.store.is_unwanted(&open.tenant, open.video).await? {
+            return self.close(&job, open.window).await;
+        }
+        warn!(video = %open.video, window = open.window, "segments did not answer in time");
+        if let Some(total) = self.total(&job, open.window).await? {
+            return self.pass_on(&job, open.window, total, out).await;
+        }
+        let detail = format!("split did not come to the end of window {} in time", open.window);
+        out.send(Output::VideoFailed(video_failed(&job, StageName::Join, Code::Deadline, &detail))).await?;
+        out.flush().await?;
+        self.close(&job, open.window).await
+    }
+}
+
+impl Stage for Join {
+    type In = SegmentReport;
+    type Out = Output;
+    const NAME: StageName = StageName::Join;
+    const KIND: Kind = Kind::Gather;
+
+    /// A segment whose report is lost is missed until the deadline; without the total the window cannot go on.
+    fn failed(input: &SegmentReport, code: Code, detail: &str) -> Vec<Output> {
+        match input.kind {
+            Some(SegmentReportKind::Total(_)) => {
+                vec![Output::VideoFailed(video_failed(&input.job, StageName::Join, code, detail))]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    async fn process(&self, input: SegmentReport, out: &Outbox<Output>) -> Result<(), Failure> {
+        if input.kind.is_none() {
+            return Err(Failure::reject(Code::MessageUnreadable, anyhow!("a segment report says nothing")));
+        }
+        let (tenant, video) = (input.job.tenant(), input.job.video());
+        if self.store.is_unwanted(&tenant, video).await? {
+            return self.close(&input.job, input.window).await;
+        }
+        if !self.keep(&input, out.source().partition).await? {
+            return Ok(());
+        }
+        let Some(total) = self.total(&input.job, input.window).await? else { return Ok(()) };
+        let heard = self.store.gathered_count(Gatherer::Join, &tenant, video, input.window).await?;
+        // One item is the total itself.
+        if heard > u64::from(total.audio) + u64::from(total.video) {
+            self.pass_on(&input.job, input.window, total, out).await?;
+        }
+        Ok(())
+    }
+
+    async fn tick(&self, partition: i32, out: &Outbox<Output>) -> Result<(), Failure> {
+        let now = Timestamp::now();
+        for open in self.store.open_gathers(Gatherer::Join, partition, GATHERINGS).await? {
+            if open.deadline > now {
+                break;
+            }
+            self.end_of_wait(&open, out).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns which kind of segment `body` says was worked on, if it says that.
+fn segment_done(body: &[u8]) -> Option<SegmentKind> {
+    match SegmentReport::decode(body).ok()?.kind? {
+        SegmentReportKind::Done(done) => Some(done.segment()),
+        SegmentReportKind::Failed(_) | SegmentReportKind::Total(_) => None,
+    }
+}
+
+/// Returns the share of segments worked on: sound and picture weigh the same, whatever their segments' number;
+/// a kind that the window does not have weighs nothing.
+fn share(audio: (u32, u32), picture: (u32, u32)) -> f64 {
+    let kinds: Vec<(u32, u32)> = [audio, picture].into_iter().filter(|(_, total)| *total > 0).collect();
+    let shares: f64 = kinds.iter().map(|(done, total)| f64::from(*done.min(total)) / f64::from(*total)).sum();
+    if kinds.is_empty() { 0.0 } else { shares / kinds.len() as f64 }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

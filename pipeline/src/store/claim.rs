@@ -1,4 +1,14 @@
 //! Claims: who works on a unit, until when, and how often that ended badly.
+//!
+//! | the row is | then `claim` |
+//! |---|---|
+//! | not there, or free | is granted; what was counted before stays |
+//! | running, its lease not over | is [`Claim::Held`], whoever asks |
+//! | running, its lease over | is granted: the owner died. The unit is suspect from now on, and if it ran alone, that is one lone death more |
+//! | finished | is [`Claim::Finished`] |
+//!
+//! A unit stays suspect until it is finished or forgotten: neither handing it back nor a failed attempt shows that
+//! it is harmless, and being suspect costs only that it runs alone.
 
 use jiff::Timestamp;
 
@@ -13,7 +23,7 @@ pub enum Claim {
         lease: Lease,
         /// Attempts that failed before this one ([`Release::Failed`]).
         failures: u32,
-        /// An owner of it died without a word since the last orderly end, so it must run alone in its process.
+        /// An owner of it died without a word, so it must run alone in its process.
         suspect: bool,
         /// Deaths while it ran alone.
         lone_deaths: u32,

@@ -3,10 +3,13 @@
 
 mod claim;
 mod gather;
+mod open;
 mod rows;
+mod sqlite;
 
 pub use claim::{Claim, Lease, Release};
 pub use gather::{Gatherer, OpenGather};
+pub use open::{StoreArgs, StoreLocation, open};
 pub use rows::{
     Created, LogEntry, NewVideo, Page, Paged, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
 };
@@ -55,7 +58,8 @@ pub trait Store: Send + Sync {
 
     // Videos: ingest creates and cancels; the rest of a video's state is written with the log.
 
-    /// Creates `video` unless its id is there already (the id of an `Idempotency-Key` derives from it).
+    /// Creates `video` unless its id is there already (the id of an `Idempotency-Key` derives from it); the
+    /// id of a deleted one still counts as there. Times are kept to the microsecond.
     async fn create_video(&self, video: &NewVideo) -> Result<Created>;
     /// Notes that the event that tells of the video's creation reached Kafka.
     async fn mark_published(&self, tenant: &TenantId, video: VideoId) -> Result<()>;
@@ -91,7 +95,7 @@ pub trait Store: Send + Sync {
     /// Returns one clip.
     async fn clip(&self, tenant: &TenantId, video: VideoId, clip: ClipId) -> Result<Option<Clip>>;
 
-    // Claims: one row a unit of work.
+    // Claims: one row a unit of work. Who calls `finish` or `release` again with the same lease gets the same answer.
 
     /// Claims `unit` for `owner` until `now + lease`, if it is free, handed back, or its lease has ended.
     async fn claim(&self, unit: UnitId, owner: &str, now: Timestamp, lease: Duration) -> Result<Claim>;
@@ -103,7 +107,7 @@ pub trait Store: Send + Sync {
     async fn finish(&self, lease: &Lease) -> Result<bool>;
     /// Gives the unit up without finishing it. False: the lease was lost.
     async fn release(&self, lease: &Lease, how: Release) -> Result<bool>;
-    /// Forgets the unit's row, so that a replayed dead letter starts afresh.
+    /// Forgets all that was counted of the unit, so that a replayed dead letter starts afresh. Leases on it are void.
     async fn forget(&self, unit: UnitId) -> Result<()>;
 
     // Gathering: what a gatherer heard, by video; and which videos it has open, by its partition.
@@ -132,6 +136,17 @@ pub trait Store: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Vec<(String, Vec<u8>)>>;
+    /// Returns one of the items gathered of a window.
+    async fn gathered_item(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        item: &str,
+    ) -> Result<Option<Vec<u8>>>;
+    /// Returns how many items were gathered of a window, without reading them.
+    async fn gathered_count(&self, gatherer: Gatherer, tenant: &TenantId, video: VideoId, window: u32) -> Result<u64>;
     /// Returns the gatherings open in `partition`, earliest deadline first, at most `limit`.
     async fn open_gathers(&self, gatherer: Gatherer, partition: i32, limit: usize) -> Result<Vec<OpenGather>>;
     /// Closes a gathering; its items stay until the video is swept.

@@ -1,0 +1,174 @@
+//! The tables, and connections to them. Beside each table stands the key it has in CQL; an index here is a table
+//! of its own there, written along with the first.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+
+use super::fault::is_unavailable;
+
+/// The version of [`TABLES`], kept in the file's `user_version`.
+const VERSION: i64 = 1;
+
+/// How long a write waits for another process's before it is [`crate::store::Error::Unavailable`].
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+
+const TABLES: &str = "
+-- CQL: PRIMARY KEY ((tenant, video)). `shown` is the state a caller sees.
+CREATE TABLE videos (
+    tenant TEXT NOT NULL,
+    video TEXT NOT NULL,
+    submitted BLOB NOT NULL,
+    name TEXT NOT NULL,
+    request_hash TEXT NOT NULL,
+    created_us INTEGER NOT NULL,
+    published INTEGER NOT NULL DEFAULT 0,
+    state TEXT NOT NULL,
+    shown TEXT NOT NULL,
+    lane TEXT NOT NULL,
+    cancelled_us INTEGER,
+    deleted_us INTEGER,
+    PRIMARY KEY (tenant, video)
+) STRICT;
+-- CQL: PRIMARY KEY ((tenant), created_us, video).
+CREATE INDEX videos_by_time ON videos (tenant, created_us, video) WHERE deleted_us IS NULL;
+-- CQL: PRIMARY KEY ((tenant, shown), created_us, video).
+CREATE INDEX videos_by_state ON videos (tenant, shown, created_us, video) WHERE deleted_us IS NULL;
+-- CQL: PRIMARY KEY ((bucket), created_us, tenant, video); a row goes when its video is published.
+CREATE INDEX videos_unpublished ON videos (created_us) WHERE published = 0 AND deleted_us IS NULL;
+
+-- CQL: PRIMARY KEY ((tenant, video), seq).
+CREATE TABLE log (
+    tenant TEXT NOT NULL,
+    video TEXT NOT NULL,
+    seq INTEGER NOT NULL,
+    event TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (tenant, video, seq)
+) STRICT;
+-- CQL: PRIMARY KEY ((tenant, video), event).
+CREATE UNIQUE INDEX log_by_event ON log (tenant, video, event);
+
+-- CQL: PRIMARY KEY ((tenant, video), clip).
+CREATE TABLE clips (
+    tenant TEXT NOT NULL,
+    video TEXT NOT NULL,
+    clip TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (tenant, video, clip)
+) STRICT;
+
+-- CQL: PRIMARY KEY ((unit)), changed by LWT, with a TTL in place of `born_day`.
+CREATE TABLE claims (
+    unit TEXT NOT NULL PRIMARY KEY,
+    state TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    failures INTEGER NOT NULL DEFAULT 0,
+    lone_deaths INTEGER NOT NULL DEFAULT 0,
+    suspect INTEGER NOT NULL DEFAULT 0,
+    alone INTEGER NOT NULL DEFAULT 0,
+    owner TEXT NOT NULL,
+    lease_end_us INTEGER NOT NULL,
+    born_day INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX claims_by_age ON claims (born_day);
+
+-- CQL: PRIMARY KEY ((gatherer, tenant, video), window). `items` counts the rows of gather_items.
+CREATE TABLE gathers (
+    gatherer TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    video TEXT NOT NULL,
+    window INTEGER NOT NULL,
+    partition INTEGER NOT NULL,
+    deadline_us INTEGER NOT NULL,
+    items INTEGER NOT NULL DEFAULT 0,
+    closed INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (gatherer, tenant, video, window)
+) STRICT, WITHOUT ROWID;
+-- CQL: PRIMARY KEY ((gatherer, partition), deadline_us, tenant, video, window); a row goes when it is closed.
+CREATE INDEX gathers_open ON gathers (gatherer, partition, deadline_us) WHERE closed = 0;
+
+-- CQL: PRIMARY KEY ((gatherer, tenant, video, window), item).
+CREATE TABLE gather_items (
+    gatherer TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    video TEXT NOT NULL,
+    window INTEGER NOT NULL,
+    item TEXT NOT NULL,
+    body BLOB NOT NULL,
+    PRIMARY KEY (gatherer, tenant, video, window, item)
+) STRICT;
+";
+
+/// Opens the file for writing, and makes the tables unless another process did.
+///
+/// # Errors
+/// When that is impossible, or a newer version made the tables.
+pub(super) fn prepare(path: &Path) -> anyhow::Result<Connection> {
+    if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
+        std::fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
+    }
+    let mut connection = Connection::open(path)?;
+    configure(&connection)?;
+    switch_to_wal(&connection)?;
+    create_tables(&mut connection)?;
+    Ok(connection)
+}
+
+/// Opens the prepared file for reading alone.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
+    // A reader of a write-ahead log needs write access to its index, so the flag says read-write.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    configure(&connection)?;
+    connection.pragma_update(None, "query_only", true)?;
+    Ok(connection)
+}
+
+fn configure(connection: &Connection) -> rusqlite::Result<()> {
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "journal_size_limit", 64 << 20)
+}
+
+/// Switches to the write-ahead log. SQLite does not wait here when another process does the same: it fails at
+/// once, so the wait is ours.
+fn switch_to_wal(connection: &Connection) -> anyhow::Result<()> {
+    let begun = Instant::now();
+    loop {
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode == "wal" => return Ok(()),
+            Ok(mode) => bail!("the file system allows no write-ahead log (journal mode {mode}); use a local disk"),
+            Err(error) if is_unavailable(&error) && begun.elapsed() < BUSY_TIMEOUT => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error).context("switch to the write-ahead log"),
+        }
+    }
+}
+
+fn create_tables(connection: &mut Connection) -> anyhow::Result<()> {
+    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    let check = |found: i64| match found {
+        VERSION => Ok(true),
+        0 => Ok(false),
+        newer => bail!("its tables have version {newer}, this spillway knows {VERSION}; use the newer one"),
+    };
+    if check(version(connection)?)? {
+        return Ok(());
+    }
+    // Asked again inside the transaction: of many processes that come at once, one makes the tables.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if !check(version(&transaction)?)? {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "user_version", VERSION)?;
+    }
+    Ok(transaction.commit()?)
+}

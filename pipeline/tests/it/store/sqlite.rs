@@ -1,0 +1,97 @@
+//! The SQLite store: all that holds for every store, and what holds for files.
+
+use std::path::{Path, PathBuf};
+
+use pipeline::lane::Lane;
+use pipeline::store::{SharedStore, StoreArgs, StoreLocation};
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{Fresh, at, conformance, new_video, tenant};
+
+struct Sqlite {
+    folder: TempDir,
+}
+
+impl Fresh for Sqlite {
+    fn open(&self) -> SharedStore {
+        open(&self.path()).expect("open the store")
+    }
+}
+
+impl Sqlite {
+    fn path(&self) -> PathBuf {
+        self.folder.path().join("state/store.db")
+    }
+}
+
+fn fresh() -> Sqlite {
+    Sqlite { folder: tempfile::tempdir().expect("make a temporary folder") }
+}
+
+fn open(path: &Path) -> anyhow::Result<SharedStore> {
+    pipeline::store::open(&StoreArgs { store: StoreLocation::Sqlite(path.to_owned()) })
+}
+
+conformance!(crate::store::sqlite::fresh);
+
+#[test]
+fn many_processes_make_the_tables_once() {
+    let fresh = fresh();
+    let path = fresh.path();
+    std::thread::scope(|scope| {
+        let opened: Vec<_> = (0..16).map(|_| scope.spawn(|| open(&path).map(drop))).collect();
+        for handle in opened {
+            handle.join().unwrap().expect("open the store");
+        }
+    });
+}
+
+#[tokio::test]
+async fn writes_wait_for_another_process_and_survive_it() {
+    let fresh = fresh();
+    let store = fresh.open();
+    let other = Connection::open(fresh.path()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let video = new_video(&tenant("a"), Lane::Express, at(0));
+    let waiting = tokio::spawn({
+        let (store, video) = (store.clone(), video.clone());
+        async move { store.create_video(&video).await }
+    });
+    // Readers do not wait for whoever writes.
+    assert_eq!(store.video(&tenant("a"), video.job.video()).await.unwrap(), None);
+    assert!(!waiting.is_finished());
+    other.execute_batch("COMMIT").unwrap();
+    waiting.await.unwrap().unwrap();
+    assert!(store.video(&tenant("a"), video.job.video()).await.unwrap().is_some());
+}
+
+#[tokio::test]
+async fn what_was_written_is_there_after_all_have_closed() {
+    let fresh = fresh();
+    let video = new_video(&tenant("a"), Lane::Express, at(0));
+    fresh.open().create_video(&video).await.unwrap();
+    assert!(fresh.open().video(&tenant("a"), video.job.video()).await.unwrap().is_some());
+}
+
+#[test]
+fn file_of_a_newer_version_is_refused() {
+    let fresh = fresh();
+    drop(fresh.open());
+    Connection::open(fresh.path()).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let error = format!("{:#}", open(&fresh.path()).err().expect("refused"));
+    assert!(error.contains("version 99") && error.contains("store.db"), "{error}");
+}
+
+#[test]
+fn file_that_is_no_store_is_refused() {
+    let fresh = fresh();
+    std::fs::create_dir_all(fresh.path().parent().unwrap()).unwrap();
+    std::fs::write(
+        fresh.path(),
+        "not a database, but long enough to look like one to whoever does not look closely\n".repeat(50),
+    )
+    .unwrap();
+    let error = format!("{:#}", open(&fresh.path()).err().expect("refused"));
+    assert!(error.contains("store.db"), "{error}");
+}

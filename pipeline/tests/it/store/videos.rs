@@ -1,0 +1,215 @@
+//! Videos.
+
+use pipeline::event::{Clip, Happened, VideoEvent};
+use pipeline::id::{ClipId, VideoId};
+use pipeline::lane::Lane;
+use pipeline::store::{
+    Created, Gatherer, LogEntry, NewVideo, Page, SharedStore, State, Video, VideoFilter, VideoState,
+};
+
+use super::{Fresh, at, at_once, new_video, tenant};
+
+/// Writes `state` through the log, as `record` does.
+async fn set_state(store: &SharedStore, video: &NewVideo, state: State) {
+    let entry = LogEntry { seq: 1, event: VideoEvent::new(&video.job, at(1), Happened::Cancelled(true)) };
+    let state = VideoState { state, lane: Some("batch".to_owned()), ..VideoState::default() };
+    assert!(store.log(&entry, &state, None).await.unwrap());
+}
+
+async fn get(store: &SharedStore, video: &NewVideo) -> Option<Video> {
+    store.video(&video.job.tenant(), video.job.video()).await.unwrap()
+}
+
+pub async fn is_created_once(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    let video = NewVideo { request_hash: "one".to_owned(), ..new_video(&tenant("a"), Lane::Express, at(0)) };
+    assert_eq!(store.create_video(&video).await.unwrap(), Created::New);
+    let again = NewVideo { name: "other".to_owned(), created_at: at(9), ..video.clone() };
+    assert_eq!(store.create_video(&again).await.unwrap(), Created::Existing);
+    let different = NewVideo { request_hash: "two".to_owned(), ..video.clone() };
+    assert_eq!(store.create_video(&different).await.unwrap(), Created::Conflict);
+    assert_eq!(get(&store, &video).await.map(|v| v.new), Some(video));
+}
+
+pub async fn is_read_back_as_it_was_written(fresh: &dyn Fresh) {
+    let (writer, reader) = (fresh.open(), fresh.open());
+    writer.ping().await.unwrap();
+    let created_at = jiff::Timestamp::from_microsecond(1_700_000_000_123_456).unwrap();
+    let video = new_video(&tenant("a"), Lane::Priority, created_at);
+    writer.create_video(&video).await.unwrap();
+    let expected = Video { new: video.clone(), state: VideoState::default(), cancelled_at: None };
+    assert_eq!(get(&reader, &video).await, Some(expected));
+}
+
+pub async fn is_unpublished_until_it_is_marked(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    let videos = [0, 10, 20].map(|s| new_video(&tenant("a"), Lane::Express, at(s)));
+    for video in &videos {
+        store.create_video(video).await.unwrap();
+    }
+    assert_eq!(store.unpublished(at(20), 9).await.unwrap(), videos[..2]);
+    assert_eq!(store.unpublished(at(21), 1).await.unwrap(), videos[..1]);
+    store.mark_published(&tenant("a"), videos[0].job.video()).await.unwrap();
+    store.delete_video(&tenant("a"), videos[1].job.video(), at(30)).await.unwrap();
+    assert_eq!(store.unpublished(at(99), 9).await.unwrap(), videos[2..]);
+}
+
+pub async fn other_tenants_see_nothing(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    let (owner, other) = (tenant("a"), tenant("b"));
+    let video = new_video(&owner, Lane::Express, at(0));
+    let id = video.job.video();
+    store.create_video(&video).await.unwrap();
+    assert_eq!(store.video(&other, id).await.unwrap(), None);
+    assert!(!store.cancel_video(&other, id, at(1)).await.unwrap());
+    store.delete_video(&other, id, at(1)).await.unwrap();
+    store.mark_published(&other, id).await.unwrap();
+    let all = Page { after: None, limit: 9 };
+    assert!(store.videos(&other, &VideoFilter::default(), &all).await.unwrap().items.is_empty());
+    assert!(store.log_after(&other, id, None, 9).await.unwrap().is_empty());
+    assert_eq!(get(&store, &video).await.map(|v| v.state()), Some(State::Queued));
+    assert_eq!(store.unpublished(at(9), 9).await.unwrap().len(), 1);
+}
+
+pub async fn lists_are_paged_newest_first(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    // Three at each time: a page may end between videos of the same time.
+    let mut expected = Vec::new();
+    for index in 0..12 {
+        let video = new_video(&tenant("a"), Lane::Express, at(index / 3));
+        store.create_video(&video).await.unwrap();
+        expected.push((video.created_at, video.job.video()));
+    }
+    expected.sort();
+    expected.reverse();
+    for limit in [1, 5, 6, 12, 13] {
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = Page { after, limit };
+            let paged = store.videos(&tenant("a"), &VideoFilter::default(), &page).await.unwrap();
+            assert!(paged.items.len() <= limit);
+            seen.extend(paged.items.iter().map(|v| (v.new.created_at, v.new.job.video())));
+            after = paged.next;
+            if after.is_none() {
+                break;
+            }
+            assert_eq!(paged.items.len(), limit);
+        }
+        assert_eq!(seen, expected, "{limit} a page");
+    }
+}
+
+pub async fn lists_are_filtered(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    let owner = tenant("a");
+    let [queued, done, cancelled] = [0, 1, 2].map(|s| new_video(&owner, Lane::Express, at(s)));
+    for video in [&queued, &done, &cancelled] {
+        store.create_video(video).await.unwrap();
+    }
+    set_state(&store, &done, State::Done).await;
+    assert!(store.cancel_video(&owner, cancelled.job.video(), at(5)).await.unwrap());
+    let list = |state, lane| {
+        let (store, owner) = (store.clone(), owner.clone());
+        async move {
+            let page = Page { after: None, limit: 9 };
+            let paged = store.videos(&owner, &VideoFilter { state, lane }, &page).await.unwrap();
+            paged.items.iter().map(|v| v.new.job.video()).collect::<Vec<VideoId>>()
+        }
+    };
+    let id = |video: &NewVideo| video.job.video();
+    assert_eq!(list(Some(State::Queued), None).await, [id(&queued)]);
+    assert_eq!(list(Some(State::Done), None).await, [id(&done)]);
+    assert_eq!(list(Some(State::Cancelled), None).await, [id(&cancelled)]);
+    assert_eq!(list(Some(State::Failed), None).await, []);
+    assert_eq!(list(None, Some(Lane::Express)).await, [id(&cancelled), id(&queued)]);
+    assert_eq!(list(None, Some(Lane::Batch)).await, [id(&done)], "the lane that was recorded");
+    assert_eq!(list(Some(State::Done), Some(Lane::Express)).await, []);
+}
+
+pub async fn cancelling_holds_unless_it_ended(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    let owner = tenant("a");
+    let [open, ended] = [0, 1].map(|s| new_video(&owner, Lane::Express, at(s)));
+    store.create_video(&open).await.unwrap();
+    store.create_video(&ended).await.unwrap();
+    assert!(!store.is_unwanted(&owner, open.job.video()).await.unwrap());
+
+    assert!(store.cancel_video(&owner, open.job.video(), at(5)).await.unwrap());
+    assert!(store.cancel_video(&owner, open.job.video(), at(6)).await.unwrap(), "still cancelled");
+    set_state(&store, &open, State::Processing).await;
+    let video = get(&store, &open).await.unwrap();
+    assert_eq!((video.state(), video.cancelled_at), (State::Cancelled, Some(at(5))));
+    assert!(store.is_unwanted(&owner, open.job.video()).await.unwrap());
+
+    set_state(&store, &ended, State::Partial).await;
+    assert!(!store.cancel_video(&owner, ended.job.video(), at(5)).await.unwrap());
+    let video = get(&store, &ended).await.unwrap();
+    assert_eq!((video.state(), video.cancelled_at), (State::Partial, None));
+    assert!(!store.is_unwanted(&owner, ended.job.video()).await.unwrap());
+
+    assert!(!store.cancel_video(&owner, VideoId::random(), at(5)).await.unwrap());
+    assert!(!store.is_unwanted(&owner, VideoId::random()).await.unwrap());
+}
+
+pub async fn deleting_hides_all_of_it(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    let owner = tenant("a");
+    let video = NewVideo { request_hash: "hash".to_owned(), ..new_video(&owner, Lane::Express, at(0)) };
+    let (id, clip) = (video.job.video(), ClipId::derive(video.job.video(), 0, 1));
+    store.create_video(&video).await.unwrap();
+    let event = VideoEvent::new(&video.job, at(1), Happened::Cancelled(true));
+    let kept = Clip { id: clip.to_string(), ..Clip::default() };
+    store.log(&LogEntry { seq: 1, event }, &VideoState::default(), Some(&kept)).await.unwrap();
+    store.gather(Gatherer::Join, &owner, id, 3, 0, at(9), "audio/0", b"words").await.unwrap();
+    store.gather(Gatherer::Deliver, &owner, id, 0, 0, at(9), "clip", b"done").await.unwrap();
+
+    store.delete_video(&owner, id, at(2)).await.unwrap();
+    store.delete_video(&owner, id, at(3)).await.unwrap();
+    assert_eq!(store.video(&owner, id).await.unwrap(), None);
+    let page = Page { after: None, limit: 9 };
+    assert!(store.videos(&owner, &VideoFilter::default(), &page).await.unwrap().items.is_empty());
+    assert!(store.log_after(&owner, id, None, 9).await.unwrap().is_empty());
+    assert!(store.clips(&owner, id).await.unwrap().is_empty());
+    assert_eq!(store.clip(&owner, id, clip).await.unwrap(), None);
+    for (gatherer, window) in [(Gatherer::Join, 3), (Gatherer::Deliver, 0)] {
+        assert!(store.gathered(gatherer, &owner, id, window, None, 9).await.unwrap().is_empty());
+        assert!(store.open_gathers(gatherer, 0, 9).await.unwrap().is_empty());
+    }
+    assert!(store.is_unwanted(&owner, id).await.unwrap());
+}
+
+pub async fn deleted_video_takes_nothing_more(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    let owner = tenant("a");
+    let video = NewVideo { request_hash: "hash".to_owned(), ..new_video(&owner, Lane::Express, at(0)) };
+    let id = video.job.video();
+    store.create_video(&video).await.unwrap();
+    store.delete_video(&owner, id, at(2)).await.unwrap();
+
+    let event = VideoEvent::new(&video.job, at(3), Happened::Cancelled(true));
+    let clip = Clip { id: ClipId::derive(id, 0, 1).to_string(), ..Clip::default() };
+    assert!(!store.log(&LogEntry { seq: 1, event }, &VideoState::default(), Some(&clip)).await.unwrap());
+    assert!(!store.gather(Gatherer::Join, &owner, id, 0, 0, at(9), "audio/0", b"late").await.unwrap());
+    assert!(!store.cancel_video(&owner, id, at(4)).await.unwrap());
+    assert_eq!(store.create_video(&video).await.unwrap(), Created::Existing);
+    let other = NewVideo { request_hash: "other".to_owned(), ..video };
+    assert_eq!(store.create_video(&other).await.unwrap(), Created::Conflict);
+
+    assert_eq!(store.video(&owner, id).await.unwrap(), None);
+    assert!(store.log_after(&owner, id, None, 9).await.unwrap().is_empty());
+    assert!(store.clips(&owner, id).await.unwrap().is_empty());
+    assert_eq!(store.gathered_count(Gatherer::Join, &owner, id, 0).await.unwrap(), 0);
+    assert!(store.is_unwanted(&owner, id).await.unwrap());
+}
+
+pub async fn many_creations_of_one_video_make_one(fresh: &dyn Fresh) {
+    let handles = [fresh.open(), fresh.open()];
+    let video = NewVideo { request_hash: "hash".to_owned(), ..new_video(&tenant("a"), Lane::Express, at(0)) };
+    let created = at_once(&handles, |index, store| {
+        let video = NewVideo { name: index.to_string(), ..video.clone() };
+        async move { store.create_video(&video).await.unwrap() }
+    });
+    let created = created.await;
+    assert_eq!(created.iter().filter(|c| **c == Created::New).count(), 1);
+    assert!(created.iter().all(|c| *c != Created::Conflict));
+}
