@@ -1,0 +1,3 @@
+//! The stages through their public faces.
+
+mod moments;
