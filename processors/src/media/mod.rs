@@ -3,6 +3,8 @@
 //! Everything here blocks and belongs on a blocking thread. Input is hostile: only the demuxers below are
 //! admitted (a playlist dressed as mp4 would open other files), and nothing a container declares is trusted.
 
+pub mod frames;
+
 use std::io::{Read, Seek};
 use std::sync::Once;
 

@@ -1,1 +1,4 @@
 //! Models: the only code that names ONNX Runtime, whisper.cpp and PocketSphinx.
+
+pub mod centerface;
+pub mod onnx;
