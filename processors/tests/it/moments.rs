@@ -121,7 +121,7 @@ fn seen(index: u32) -> SegmentAnalysis {
     let end_us = start_us + SEGMENT_US;
     let frame = |at_us: i64| {
         let change = if at_us == start_us { 0.0 } else { 0.01 };
-        Frame { at_us, change, change_over_two: change, brightness: 0.4 }
+        Frame { at_us, change, change_over_two: change, brightness: 0.4, ..Default::default() }
     };
     let looked_us: Vec<i64> = (start_us..end_us).step_by(200_000).collect();
     let face = |at_us: &i64| {
