@@ -42,8 +42,8 @@ pub(super) fn analyze(
     let mut seen: Vec<Seen> = Vec::new();
     while let Some(at) = frames.advance()? {
         let at_us = at.as_us();
-        // Frames before the piece lack what they are predicted from; a repeated time adds nothing.
-        let outside = at_us < segment.start_us - ROUNDING_US || at_us > segment.end_us + ROUNDING_US;
+        // A piece may hold frames of its neighbours, there to decode its own; a repeated time adds nothing.
+        let outside = !(segment.start_us..segment.end_us).contains(&(at_us + ROUNDING_US));
         let last_us = analysis.frames.last().map(|frame| frame.at_us);
         if outside || last_us.is_some_and(|last_us| at_us <= last_us) {
             continue;

@@ -1,1 +1,245 @@
+use std::path::Path;
+use std::sync::Arc;
+
+use pipeline::blob::{Blobs, Location};
+use pipeline::event::{ClipReportKind, Envelope, Options, Payload, SegmentDone};
+use pipeline::id::{TenantId, VideoId};
+use pipeline::lane::Lane;
+use pipeline::outbox::Collected;
+use pipeline::payload::Carrier;
+use pipeline::runtime::{Runtime, RuntimeArgs};
+use pipeline::store::{NewVideo, StoreArgs, StoreLocation};
+use pipeline::topic::Topic;
+
 use super::*;
+
+/// Returns services with a store and blobs of their own below `folder`.
+pub(crate) fn services(folder: &Path) -> Services {
+    let store = StoreArgs { store: StoreLocation::Sqlite(folder.join("store.db")) };
+    let blobs = Blobs::open(&Location::Folder(folder.join("blobs"))).expect("open the blobs");
+    Services {
+        store: pipeline::store::open(&store).expect("open the store"),
+        carrier: Carrier::new(blobs, 4 << 20),
+        runtime: Runtime::new(&RuntimeArgs { runtime: Some(folder.to_owned()) }),
+    }
+}
+
+/// Accepts a video and returns its job.
+pub(crate) async fn accept(store: &SharedStore) -> Job {
+    let job = Job::new(&TenantId::default_tenant(), VideoId::random(), Lane::Express, Options::default());
+    let video = NewVideo {
+        job: job.clone(),
+        source: pipeline::event::VideoSource::Url("https://example.org/talk.mp4".to_owned()),
+        name: "talk.mp4".to_owned(),
+        created_at: Timestamp::UNIX_EPOCH,
+        request_hash: String::new(),
+    };
+    store.create_video(&video).await.expect("create a video");
+    job
+}
+
+/// The stage with a store of its own, and a job to gather for.
+struct Rig {
+    join: Join,
+    job: Job,
+    out: Outbox<Output>,
+    said: Arc<Collected>,
+    _folder: tempfile::TempDir,
+}
+
+impl Rig {
+    async fn new(join_deadline: Duration) -> Self {
+        let folder = tempfile::tempdir().expect("make a temporary folder");
+        let join = Join::new(services(folder.path()), JoinArgs { join_deadline }).expect("make the stage");
+        let job = accept(&join.store).await;
+        let (out, said) = Collected::outbox();
+        Self { join, job, out, said, _folder: folder }
+    }
+
+    /// Lets the stage hear `report` and returns what it says.
+    async fn hear(&self, report: &SegmentReport) -> Vec<Envelope> {
+        self.join.process(report.clone(), &self.out).await.expect("gather a report");
+        self.said.take()
+    }
+
+    async fn tick(&self) -> Vec<Envelope> {
+        self.join.tick(0, &self.out).await.expect("tick");
+        self.said.take()
+    }
+
+    fn done(&self, segment: SegmentKind, index: u32) -> SegmentReport {
+        SegmentReport::done(&self.job, 0, segment, index, Payload::default())
+    }
+
+    fn failed(&self, segment: SegmentKind, index: u32) -> SegmentReport {
+        SegmentReport::failed(&self.job, 0, segment, index, (0, 1), Code::Stuck)
+    }
+
+    fn total(&self, audio: u32, video: u32) -> SegmentReport {
+        let total = SegmentTotal { audio, video, last: true, end_us: 60_000_000, ..SegmentTotal::default() };
+        SegmentReport { job: self.job.clone(), window: 0, kind: Some(SegmentReportKind::Total(total)) }
+    }
+}
+
+const LONG: Duration = Duration::from_secs(3600);
+
+fn gathered(said: &[Envelope]) -> WindowGathered {
+    assert_eq!(said.iter().map(|e| e.topic).collect::<Vec<_>>(), [Topic::WindowGathered]);
+    WindowGathered::read(&said[0].body).expect("a window")
+}
+
+#[tokio::test]
+async fn window_goes_on_once_all_have_answered_in_any_order() {
+    for total_at in 0..=3 {
+        let rig = Rig::new(LONG).await;
+        let mut reports =
+            vec![rig.done(SegmentKind::Video, 1), rig.done(SegmentKind::Audio, 0), rig.done(SegmentKind::Video, 0)];
+        reports.insert(total_at, rig.total(1, 2));
+        for report in &reports[..3] {
+            assert_eq!(rig.hear(report).await, [], "total at {total_at}");
+        }
+        let window = gathered(&rig.hear(&reports[3]).await);
+        assert_eq!((window.completeness, window.total.video, window.job), (1.0, 2, rig.job.clone()));
+        assert_eq!(rig.join.store.open_gathers(Gatherer::Join, 0, 9).await.unwrap(), []);
+        // Nothing more is said, whoever repeats himself.
+        for report in &reports {
+            assert_eq!(rig.hear(report).await, []);
+        }
+    }
+}
+
+#[tokio::test]
+async fn redelivered_report_counts_once() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(&rig.total(0, 2)).await;
+    for _ in 0..3 {
+        assert_eq!(rig.hear(&rig.done(SegmentKind::Video, 0)).await, []);
+    }
+    gathered(&rig.hear(&rig.done(SegmentKind::Video, 1)).await);
+}
+
+#[tokio::test]
+async fn failed_segments_lower_completeness_and_done_stays_done() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(&rig.total(1, 4)).await;
+    rig.hear(&rig.failed(SegmentKind::Audio, 0)).await;
+    rig.hear(&rig.done(SegmentKind::Audio, 0)).await;
+    rig.hear(&rig.failed(SegmentKind::Audio, 0)).await;
+    for index in 0..3 {
+        rig.hear(&rig.done(SegmentKind::Video, index)).await;
+    }
+    let window = gathered(&rig.hear(&rig.failed(SegmentKind::Video, 3)).await);
+    assert_eq!(window.completeness, (1.0 + 0.75) / 2.0);
+}
+
+#[tokio::test]
+async fn answer_is_repeated_when_the_stage_died_before_it_closed() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(&rig.done(SegmentKind::Video, 0)).await;
+    // It wrote the last report and died: the record comes again.
+    let last = rig.total(0, 1);
+    assert!(rig.join.keep(&last, 0).await.unwrap());
+    gathered(&rig.hear(&last).await);
+}
+
+#[tokio::test]
+async fn deadline_goes_on_with_what_is_there() {
+    let rig = Rig::new(Duration::ZERO).await;
+    rig.hear(&rig.total(1, 1)).await;
+    rig.hear(&rig.done(SegmentKind::Video, 0)).await;
+    assert_eq!(gathered(&rig.tick().await).completeness, 0.5);
+    assert_eq!(rig.tick().await, []);
+    assert_eq!(rig.hear(&rig.done(SegmentKind::Audio, 0)).await, []);
+}
+
+#[tokio::test]
+async fn deadline_without_a_total_fails_the_video() {
+    let rig = Rig::new(Duration::ZERO).await;
+    rig.hear(&rig.done(SegmentKind::Video, 0)).await;
+    let said = rig.tick().await;
+    assert_eq!(said.iter().map(|e| e.topic).collect::<Vec<_>>(), [Topic::ClipReady]);
+    match ClipReport::read(&said[0].body).unwrap().kind {
+        Some(ClipReportKind::VideoFailed(f)) => assert_eq!((f.stage(), &*f.code), (StageName::Join, "deadline")),
+        other => panic!("not a failure: {other:?}"),
+    }
+    assert_eq!(rig.tick().await, []);
+}
+
+#[tokio::test]
+async fn nobody_waits_before_the_deadline() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(&rig.done(SegmentKind::Video, 0)).await;
+    assert_eq!(rig.tick().await, []);
+}
+
+#[tokio::test]
+async fn cancelled_and_deleted_videos_are_closed_without_a_word() {
+    for delete in [false, true] {
+        let rig = Rig::new(Duration::ZERO).await;
+        let (tenant, video) = (rig.job.tenant(), rig.job.video());
+        rig.hear(&rig.total(0, 1)).await;
+        if delete {
+            rig.join.store.delete_video(&tenant, video, Timestamp::UNIX_EPOCH).await.unwrap();
+        } else {
+            rig.join.store.cancel_video(&tenant, video, Timestamp::UNIX_EPOCH).await.unwrap();
+        }
+        assert_eq!(rig.tick().await, []);
+        assert_eq!(rig.join.store.open_gathers(Gatherer::Join, 0, 9).await.unwrap(), []);
+        assert_eq!(rig.hear(&rig.done(SegmentKind::Video, 0)).await, []);
+    }
+}
+
+#[tokio::test]
+async fn windows_of_one_video_are_gathered_apart() {
+    let rig = Rig::new(LONG).await;
+    let second = |report: SegmentReport| SegmentReport { window: 1, ..report };
+    rig.hear(&rig.done(SegmentKind::Video, 0)).await;
+    rig.hear(&second(rig.done(SegmentKind::Video, 1))).await;
+    let window = gathered(&rig.hear(&second(rig.total(0, 1))).await);
+    assert_eq!(window.window, 1);
+    assert_eq!(gathered(&rig.hear(&rig.total(0, 1)).await).window, 0);
+}
+
+#[tokio::test]
+async fn many_segments_are_gathered_over_several_reads() {
+    let rig = Rig::new(LONG).await;
+    let result = Payload { place: Some(pipeline::event::Place::Inline(vec![7; 2_000].into())) };
+    let report = |segment: SegmentKind, index| {
+        let done = SegmentDone { segment: segment as i32, index, result: result.clone() };
+        SegmentReport { job: rig.job.clone(), window: 0, kind: Some(SegmentReportKind::Done(done)) }
+    };
+    assert_eq!(rig.hear(&rig.total(50, 250)).await, []);
+    for index in 0..50 {
+        assert_eq!(rig.hear(&report(SegmentKind::Audio, index)).await, []);
+    }
+    for index in 0..249 {
+        assert_eq!(rig.hear(&report(SegmentKind::Video, index)).await, []);
+    }
+    assert_eq!(gathered(&rig.hear(&report(SegmentKind::Video, 249)).await).completeness, 1.0);
+}
+
+#[test]
+fn share_weighs_sound_and_picture_alike() {
+    assert_eq!(share((1, 1), (5, 10)), 0.75);
+    assert_eq!(share((0, 0), (5, 10)), 0.5);
+    assert_eq!(share((2, 2), (0, 0)), 1.0);
+    assert_eq!(share((0, 0), (0, 0)), 0.0);
+}
+
+#[tokio::test]
+async fn report_that_says_nothing_is_rejected() {
+    let rig = Rig::new(LONG).await;
+    let empty = SegmentReport { job: rig.job.clone(), window: 0, kind: None };
+    let rejected = rig.join.process(empty, &rig.out).await.expect_err("rejected");
+    assert!(matches!(rejected, Failure::Reject { code: Code::MessageUnreadable, .. }));
+}
+
+#[test]
+fn only_a_lost_total_fails_the_video() {
+    let job = Job::new(&TenantId::default_tenant(), VideoId::random(), Lane::Express, Options::default());
+    let total =
+        SegmentReport { job: job.clone(), window: 0, kind: Some(SegmentReportKind::Total(SegmentTotal::default())) };
+    assert_eq!(Join::failed(&total, Code::Crashed, "x").len(), 1);
+    let done = SegmentReport::done(&job, 0, SegmentKind::Audio, 0, Payload::default());
+    assert!(Join::failed(&done, Code::Crashed, "x").is_empty());
+}

@@ -4,12 +4,24 @@
 //! admitted (a playlist dressed as mp4 would open other files), and nothing a container declares is trusted.
 
 pub mod frames;
+pub mod probe;
+pub mod segment;
+
+mod audio;
+mod decode;
+mod duration;
+mod piece;
+mod quiet;
+mod sniff;
+mod source;
+
+pub mod render;
 
 use std::io::{Read, Seek};
 use std::sync::Once;
 
-use ffmpeg::Dictionary;
 use ffmpeg::format::context::{Input, StreamIo};
+use ffmpeg::{Dictionary, Rational, Rescale};
 use ffmpeg_next as ffmpeg;
 use pipeline::outbox::Pulse;
 
@@ -40,4 +52,9 @@ pub fn open(reader: impl Read + Seek + Send + 'static, demuxers: &str, pulse: &P
     let stop = pulse.stop().clone();
     let io = StreamIo::from_read_seek(reader)?;
     ffmpeg::format::input_from_stream_with_interrupt(io, None, Some(options), move || stop.is_cancelled())
+}
+
+/// Turns a container's `ticks` into microseconds, rounded to the nearest.
+pub(crate) fn to_us(ticks: i64, time_base: Rational) -> i64 {
+    ticks.rescale(time_base, ffmpeg::rescale::TIME_BASE)
 }

@@ -1,0 +1,1 @@
+//! The stage `fetch`: uploads and URLs, good and hostile.
