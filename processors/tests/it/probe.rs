@@ -55,6 +55,7 @@ fn sound_alone_and_pictures_of_albums_are_no_video() {
     let shop = Workshop::new();
     assert_eq!(rejected(&shop.make(&format!("{SOUND} -c:a aac"), "sound.mp4")), Code::NoVideoStream);
     let cover = shop.make("-f lavfi -i testsrc2=s=64x64:d=1 -frames:v 1", "cover.png");
-    let arguments = format!("{SOUND} -i {} -map 0 -map 1 -c:a aac -c:v copy -disposition:v:0 attached_pic", cover.display());
+    let arguments =
+        format!("{SOUND} -i {} -map 0 -map 1 -c:a aac -c:v copy -disposition:v:0 attached_pic", cover.display());
     assert_eq!(rejected(&shop.make(&arguments, "album.m4a")), Code::NoVideoStream);
 }

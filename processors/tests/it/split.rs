@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pipeline::event::{AudioSegment, Event, Options, Place, SegmentReport, SegmentReportKind, VideoReady, VideoSegment};
+use pipeline::event::{
+    AudioSegment, Event, Options, Place, SegmentReport, SegmentReportKind, VideoReady, VideoSegment,
+};
 use pipeline::outbox::Collected;
 use pipeline::stage::Stage;
 use pipeline::topic::Topic;
@@ -159,7 +161,12 @@ async fn sound_is_what_ffmpeg_makes_of_it() {
         let pieces = split(&shop, &path, args(1), Options::default()).await;
         let ours = samples(&shop, &pieces);
         let raw = shop.path("reference.s16");
-        run("ffmpeg", "-y -i", &path, &format!("-vn -af aresample=16000:async=1:first_pts=0 -ac 1 -f s16le {}", raw.display()));
+        run(
+            "ffmpeg",
+            "-y -i",
+            &path,
+            &format!("-vn -af aresample=16000:async=1:first_pts=0 -ac 1 -f s16le {}", raw.display()),
+        );
         let theirs: Vec<i16> = std::fs::read(&raw)
             .expect("reference")
             .chunks_exact(2)
