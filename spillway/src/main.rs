@@ -1,5 +1,6 @@
 //! The one binary: a subcommand per role. It only wires: parse, connect, run, wait.
 
+mod client;
 mod dev;
 mod ingest;
 mod models;
