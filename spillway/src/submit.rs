@@ -219,14 +219,8 @@ impl Session {
         match outcome {
             Outcome::Accepted => Verdict::Done,
             Outcome::Lost(error) => {
-                let verdict = Verdict::of_error(&error);
-                let code = match &error {
-                    Error::Refused(refusal) => refusal.code.as_str(),
-                    Error::Unreachable(_) => "unreachable",
-                    Error::Unreadable(_) => "unreadable",
-                    Error::Broken(_) => "broken_off",
-                };
-                let (text, code) = (format!("{:#}", anyhow::Error::from(&error)), code.to_owned());
+                let (verdict, code) = (Verdict::of_error(&error), error.code().to_owned());
+                let text = format!("{:#}", anyhow::Error::from(error));
                 self.print(json!({"type": "failed", "input": input, "code": code, "message": text}));
                 self.print_error(&format!("{input}: {text}"));
                 verdict

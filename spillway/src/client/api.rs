@@ -33,6 +33,18 @@ pub enum Error {
     Broken(#[source] anyhow::Error),
 }
 
+impl Error {
+    /// Returns the stable name of what is wrong.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Unreachable(_) => "unreachable",
+            Self::Unreadable(_) => "unreadable",
+            Self::Refused(refusal) => &refusal.code,
+            Self::Broken(_) => "broken_off",
+        }
+    }
+}
+
 /// What the server said when it said no.
 #[derive(Debug, Deserialize, thiserror::Error)]
 #[error("{detail} ({code})")]

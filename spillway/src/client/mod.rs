@@ -8,11 +8,10 @@ mod progress;
 mod sse;
 mod times;
 
-pub use api::{Api, ClipReply, Error, Refusal, VideoReply};
+pub use api::{Api, ClipReply, Error, VideoReply};
 pub use board::Board;
 pub use downloads::{Saved, save_clips};
 pub use follow::follow;
-pub use progress::Progress;
 pub use times::Times;
 
 use std::process::ExitCode;

@@ -44,8 +44,15 @@ impl Plan {
         let cores = std::thread::available_parallelism().map_or(2, usize::from);
         let heavy = args.slots.unwrap_or(cores);
         // Light stages wait for disk and network, so they may hold more than there are cores.
-        let stages =
-            [("fetch", 4), ("split", 2), ("transcribe", heavy), ("analyze", heavy), ("moments", 1), ("cut", heavy), ("gather", 12)];
+        let stages = [
+            ("fetch", 4),
+            ("split", 2),
+            ("transcribe", heavy),
+            ("analyze", heavy),
+            ("moments", 1),
+            ("cut", heavy),
+            ("gather", 12),
+        ];
         let executable = std::env::current_exe().context("find this executable")?;
         let common = [
             ("--brokers", brokers.to_owned()),
