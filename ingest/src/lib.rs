@@ -1,1 +1,31 @@
-//! Placeholder
+//! The HTTP API. A request comes in by [`router`]; a submission goes through [`submit`], [`options`] and [`upload`] to
+//! [`accept`], where bytes become a video; [`status`], [`events`], [`analysis`] and [`clips`] tell what became of it;
+//! [`sweep`] does what no request waits for.
+
+mod app;
+mod extract;
+mod problem;
+mod router;
+mod serve;
+
+mod accept;
+mod name;
+mod options;
+mod source_url;
+mod submit;
+mod upload;
+
+mod analysis;
+mod clips;
+mod events;
+mod file;
+mod forecast;
+mod ranges;
+mod status;
+
+pub mod sweep;
+
+pub use app::{App, IngestArgs, Keep, Limits};
+pub use problem::Kind;
+pub use router::{openapi, router};
+pub use serve::{serve, serve_on};

@@ -1,5 +1,9 @@
 //! The blob store: sources, segments, clips, in a local folder or S3, under `tenant/video/kind/id`.
 
+mod walk;
+
+pub use walk::Object;
+
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -211,6 +215,12 @@ impl Blobs {
         Ok(Upload { key: key.to_owned(), parts: Some(parts), folder: self.folder.clone(), bytes: 0 })
     }
 
+    /// Returns how many bytes each part of an [`Upload`] but the last has: small, because many uploads hold one each
+    /// in memory, and as large as a bucket wants them.
+    pub fn part_bytes(&self) -> usize {
+        if self.folder.is_some() { 512 << 10 } else { 8 << 20 }
+    }
+
     /// Reads the whole object; for small ones.
     ///
     /// # Errors
@@ -233,6 +243,17 @@ impl Blobs {
     /// See [`Error`].
     pub async fn size(&self, key: &str) -> Result<u64, Error> {
         Ok(self.objects.head(&Path::from(key)).await?.size)
+    }
+
+    /// Removes one object; it may be gone already.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn remove(&self, key: &str) -> Result<(), Error> {
+        match self.objects.delete(&Path::from(key)).await {
+            Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Removes every object of `video`.
@@ -311,7 +332,7 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// Adds one part. Parts of less than 5 MiB are only allowed at the end.
+    /// Adds one part. Each but the last has [`Blobs::part_bytes`].
     ///
     /// # Errors
     /// See [`Error`].

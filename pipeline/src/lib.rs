@@ -3,7 +3,7 @@
 //! In the order of the flow: what is named ([`id`], [`media_time`], [`lane`], [`topic`]), what is said
 //! ([`event`]), what a step is ([`stage`], [`failure`], [`outbox`]), what moves and keeps it ([`kafka`],
 //! [`runner`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`], [`metrics`],
-//! [`admin`], [`service`], [`child`], [`runtime`]).
+//! [`admin`], [`service`], [`child`], [`broker`], [`runtime`]).
 
 pub mod id;
 pub mod lane;
@@ -16,7 +16,17 @@ pub mod failure;
 pub mod outbox;
 pub mod stage;
 
+pub mod kafka;
+pub mod runner;
+
 pub mod blob;
 pub mod payload;
-pub mod runtime;
 pub mod store;
+
+pub mod admin;
+pub mod broker;
+pub mod child;
+pub mod metrics;
+pub mod runtime;
+pub mod service;
+pub mod telemetry;

@@ -1,1 +1,294 @@
-//! The stage `cut`.
+//! The stage `cut`: makes one clip from the source with its captions and a still picture, checks and releases it.
+
+mod captions;
+
+use std::io::{Read, Write as _};
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use bytes::{Bytes, BytesMut};
+use pipeline::blob::{self, Blobs, Reader};
+use pipeline::event::{
+    BlobRef, Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, Envelope, Happened, Outgoing, VideoEvent,
+    clip_failed,
+};
+use pipeline::failure::{Code, Failure};
+use pipeline::outbox::{Outbox, Pulse};
+use pipeline::stage::{Stage, StageName};
+use sha2::{Digest, Sha256};
+use tempfile::TempDir;
+
+use crate::media::render::{self, Encoding, Plan, Rendered};
+use crate::services::Services;
+
+/// How clips are encoded.
+#[derive(clap::Args, Clone, Debug)]
+pub struct CutArgs {
+    /// x264's preset: a faster one costs less CPU and more bytes.
+    #[arg(long, env = "SPILLWAY_X264_PRESET", default_value = "superfast", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
+    pub x264_preset: String,
+    /// x264's constant rate factor, 0-51: lower is better and larger.
+    #[arg(long, env = "SPILLWAY_CRF", default_value_t = 23.0, value_parser = parse_crf)]
+    pub crf: f64,
+    /// Threads of one encoder; a worker runs as many encoders as it has slots.
+    #[arg(long, env = "SPILLWAY_ENCODE_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub encode_threads: u32,
+    /// Threads of one decoder.
+    #[arg(long, env = "SPILLWAY_DECODE_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    pub decode_threads: u32,
+    /// Family name of the font that captions are drawn with.
+    #[arg(long, env = "SPILLWAY_CAPTION_FONT", default_value = "DejaVu Sans", value_name = "NAME")]
+    pub caption_font: String,
+    /// Folder for unfinished clips, a few hundred MB a slot at the most [default: the system's temporary folder].
+    #[arg(long, env = "SPILLWAY_SCRATCH", value_name = "DIR")]
+    pub scratch: Option<PathBuf>,
+}
+
+const PRESETS: [&str; 9] =
+    ["ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow"];
+
+fn parse_crf(text: &str) -> Result<f64, String> {
+    let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.0..=51.0).contains(&value) { Ok(value) } else { Err("must be from 0 to 51".to_owned()) }
+}
+
+/// The stage.
+pub struct Cut {
+    blobs: Blobs,
+    args: CutArgs,
+    scratch: PathBuf,
+}
+
+impl Cut {
+    /// Makes the stage.
+    ///
+    /// # Errors
+    /// When the folder for unfinished clips cannot be made.
+    pub fn new(services: Services, args: CutArgs) -> anyhow::Result<Self> {
+        let scratch = args.scratch.clone().unwrap_or_else(std::env::temp_dir);
+        std::fs::create_dir_all(&scratch)
+            .with_context(|| format!("make the folder for unfinished clips {}", scratch.display()))?;
+        Ok(Self { blobs: services.carrier.blobs().clone(), args, scratch })
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding {
+            preset: self.args.x264_preset.clone(),
+            crf: self.args.crf,
+            encode_threads: self.args.encode_threads,
+            decode_threads: self.args.decode_threads,
+        }
+    }
+
+    /// Stores the finished file in parts; returns where it is and its hash.
+    async fn store(&self, file: PathBuf, key: &str, pulse: &Pulse) -> Result<(BlobRef, String), Failure> {
+        let mut upload = self.blobs.upload(key).await?;
+        let mut reader = PartReader::open(&file, self.blobs.part_bytes()).map_err(Failure::Unavailable)?;
+        loop {
+            pulse.beat()?;
+            let (back, part) = blocking(move || {
+                let part = reader.next()?;
+                Ok((reader, part))
+            })
+            .await?;
+            reader = back;
+            if part.is_empty() {
+                break;
+            }
+            upload.write(part).await?;
+        }
+        let stored = upload.finish().await?;
+        Ok((stored, reader.sha256()))
+    }
+
+    /// Stores the clip's files and returns the clip with them.
+    async fn release(&self, input: &ClipPlanned, made: Made, pulse: &Pulse) -> Result<Clip, Failure> {
+        let (tenant, video) = (input.job.tenant(), input.job.video());
+        let mut clip = input.clip.clone();
+        let key = |kind| blob::key(&tenant, video, blob::Kind::Clip, &format!("{}.{kind}", input.clip.id));
+        let (stored, sha256) = self.store(made.file(), &key("mp4"), pulse).await?;
+        clip.poster = Some(self.blobs.put(&key("jpg"), made.rendered.poster.into()).await?);
+        clip.captions = match made.web_vtt {
+            Some(text) => Some(self.blobs.put(&key("vtt"), text.into()).await?),
+            None => None,
+        };
+        clip.video = Some(stored);
+        clip.sha256 = sha256;
+        Ok(clip)
+    }
+}
+
+/// What `cut` says.
+pub enum Output {
+    /// The clip is there.
+    Happened(VideoEvent),
+    /// What became of it.
+    Report(ClipReport),
+}
+
+impl Outgoing for Output {
+    fn envelope(&self) -> Envelope {
+        match self {
+            Self::Happened(event) => Envelope::of(event),
+            Self::Report(report) => Envelope::of(report),
+        }
+    }
+}
+
+impl Stage for Cut {
+    type In = ClipPlanned;
+    type Out = Output;
+    const NAME: StageName = StageName::Cut;
+
+    fn failed(input: &ClipPlanned, code: Code, detail: &str) -> Vec<Output> {
+        vec![Output::Report(clip_failed(&input.job, &input.clip.id, Self::NAME, code, detail))]
+    }
+
+    async fn process(&self, input: ClipPlanned, out: &Outbox<Output>) -> Result<(), Failure> {
+        let pulse = out.pulse();
+        let work = Work {
+            reader: self.blobs.reader(&input.source),
+            input: input.clone(),
+            encoding: self.encoding(),
+            font: self.args.caption_font.clone(),
+            scratch: self.scratch.clone(),
+            pulse: pulse.clone(),
+        };
+        let made = tokio::task::spawn_blocking(move || work.run()).await.map_err(|e| Failure::Retry(e.into()))??;
+        tracing::debug!(
+            clip = input.clip.id,
+            frames = made.rendered.frames,
+            duration_s = made.rendered.duration_us as f64 / 1e6,
+            "clip rendered"
+        );
+        let clip = self.release(&input, made, &pulse).await?;
+        let report = ClipReport { job: input.job.clone(), kind: Some(ClipReportKind::Done(clip.id.clone())) };
+        let event = VideoEvent::new(&input.job, jiff::Timestamp::now(), Happened::ClipReady(clip));
+        out.send(Output::Happened(event)).await?;
+        out.send(Output::Report(report)).await
+    }
+}
+
+/// What a blocking thread needs to make a clip.
+struct Work {
+    reader: Reader,
+    input: ClipPlanned,
+    encoding: Encoding,
+    font: String,
+    scratch: PathBuf,
+    pulse: Pulse,
+}
+
+/// A clip in a folder of its own, which goes when this does.
+struct Made {
+    folder: TempDir,
+    rendered: Rendered,
+    web_vtt: Option<String>,
+}
+
+impl Made {
+    fn file(&self) -> PathBuf {
+        clip_file(&self.folder)
+    }
+}
+
+fn clip_file(folder: &TempDir) -> PathBuf {
+    folder.path().join("clip.mp4")
+}
+
+impl Work {
+    fn run(self) -> Result<Made, Failure> {
+        let folder = tempfile::Builder::new()
+            .prefix("spillway-cut-")
+            .tempdir_in(&self.scratch)
+            .context("make a folder for the unfinished clip")
+            .map_err(Failure::Unavailable)?;
+        let (options, clip) = (&self.input.job.options, &self.input.clip);
+        let (width, height) = options.frame_size();
+        let layout = captions::Layout::new(width, height);
+        let plan = Plan {
+            media: self.input.media.clone(),
+            start_us: clip.start_us,
+            end_us: clip.end_us,
+            framings: clip.framings.clone(),
+            width,
+            height,
+            subtitles: self.subtitles(&layout, folder.path())?,
+            encoding: self.encoding.clone(),
+        };
+        let rendered = render::render(self.reader, &plan, &clip_file(&folder), &self.pulse).map_err(failure)?;
+        let web_vtt = (options.captions() != Captions::None).then(|| {
+            // Counted from the frame that the clip really begins with.
+            captions::web_vtt(&captions::cues(&clip.words, rendered.first_us, clip.end_us, &layout))
+        });
+        Ok(Made { folder, rendered, web_vtt })
+    }
+
+    /// Writes the captions to be burned in, if any, and returns the file.
+    fn subtitles(&self, layout: &captions::Layout, folder: &Path) -> Result<Option<PathBuf>, Failure> {
+        let clip = &self.input.clip;
+        if self.input.job.options.captions() != Captions::Burn {
+            return Ok(None);
+        }
+        let cues = captions::cues(&clip.words, clip.start_us, clip.end_us, layout);
+        if cues.is_empty() {
+            return Ok(None);
+        }
+        captions::find_font(std::env::home_dir().as_deref()).map_err(|e| Failure::Retry(e.into()))?;
+        let path = folder.join("captions.ass");
+        let written = std::fs::File::create(&path)
+            .and_then(|mut file| file.write_all(captions::ass(&cues, layout, &self.font).as_bytes()));
+        written.context("write captions").map_err(Failure::Unavailable)?;
+        Ok(Some(path))
+    }
+}
+
+/// Says which kind of failure an error of the renderer is.
+fn failure(error: render::Error) -> Failure {
+    match error {
+        render::Error::Stopped(stopped) => stopped.into(),
+        render::Error::Unreadable(failure) => *failure,
+        render::Error::NoPicture { .. } => Failure::reject(Code::Undecodable, error),
+        render::Error::Invalid(_) => Failure::reject(Code::ClipInvalid, error),
+        render::Error::Step { .. } | render::Error::Scale(_) => Failure::Retry(error.into()),
+    }
+}
+
+/// Reads a file part by part and hashes it on the way.
+struct PartReader {
+    file: std::fs::File,
+    part_bytes: usize,
+    hash: Sha256,
+}
+
+impl PartReader {
+    fn open(path: &Path, part_bytes: usize) -> anyhow::Result<Self> {
+        let file = std::fs::File::open(path).context("open the finished clip")?;
+        Ok(Self { file, part_bytes, hash: Sha256::new() })
+    }
+
+    /// Returns the next part, an empty one at the end.
+    fn next(&mut self) -> anyhow::Result<Bytes> {
+        let mut part = BytesMut::zeroed(self.part_bytes);
+        let mut filled = 0;
+        while filled < self.part_bytes {
+            match self.file.read(&mut part[filled..]).context("read the finished clip")? {
+                0 => break,
+                count => filled += count,
+            }
+        }
+        part.truncate(filled);
+        self.hash.update(&part);
+        Ok(part.freeze())
+    }
+
+    fn sha256(self) -> String {
+        self.hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// Runs `work` on a thread that may block.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> anyhow::Result<T> + Send + 'static) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await.map_err(|e| Failure::Retry(e.into()))?;
+    done.map_err(Failure::Unavailable)
+}

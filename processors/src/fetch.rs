@@ -1,1 +1,168 @@
-//! The stage `fetch`.
+//! The stage `fetch`: obtains the bytes, looks at them, and chooses the lane for good.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use pipeline::blob::{self, Kind};
+use pipeline::event::{
+    self, BlobRef, ClipReport, Envelope, Happened, Job, MediaInfo, Outgoing, StageTotal, VideoEvent, VideoReady,
+    VideoSource, VideoSubmitted,
+};
+use pipeline::failure::{Code, Failure};
+use pipeline::lane::Lane;
+use pipeline::outbox::{Outbox, Pulse};
+use pipeline::stage::{Stage, StageName};
+
+use crate::download::{self, Policy};
+use crate::media::probe::{self, Limits};
+use crate::services::Services;
+
+/// What is admitted, and how URLs are fetched.
+#[derive(clap::Args, Clone, Debug)]
+pub struct FetchArgs {
+    /// The longest video that is admitted, e.g. `12h`.
+    #[arg(long, env = "SPILLWAY_MAX_DURATION", default_value = "12h", value_parser = humantime::parse_duration)]
+    pub max_duration: Duration,
+    /// The largest file that is admitted, in bytes.
+    #[arg(long, env = "SPILLWAY_MAX_BYTES", default_value_t = 64 << 30, value_name = "BYTES")]
+    pub max_bytes: u64,
+    /// The most frames a second that are admitted, on average.
+    #[arg(long, env = "SPILLWAY_MAX_FRAME_RATE", default_value_t = 120.0, value_name = "FPS")]
+    pub max_frame_rate: f64,
+    /// The longest time a look at a file may take, e.g. `20s`.
+    #[arg(long, env = "SPILLWAY_PROBE_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration)]
+    pub probe_timeout: Duration,
+    /// Fetches URLs from private, loopback and reserved addresses too; only for trying things out.
+    #[arg(long, env = "SPILLWAY_ALLOW_PRIVATE_URLS")]
+    pub allow_private_urls: bool,
+    /// The longest time a URL may take in all, e.g. `1h`.
+    #[arg(long, env = "SPILLWAY_URL_TIMEOUT", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub url_timeout: Duration,
+    /// The longest time a URL may give no bytes, e.g. `30s`.
+    #[arg(long, env = "SPILLWAY_URL_IDLE_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub url_idle_timeout: Duration,
+}
+
+/// What `fetch` says.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// The video can be split.
+    Ready(VideoReady),
+    /// What was measured, and that `split` has one unit.
+    Happened(VideoEvent),
+    /// The video cannot be used.
+    Failed(ClipReport),
+}
+
+impl Outgoing for Output {
+    fn envelope(&self) -> Envelope {
+        match self {
+            Self::Ready(event) => Envelope::of(event),
+            Self::Happened(event) => Envelope::of(event),
+            Self::Failed(event) => Envelope::of(event),
+        }
+    }
+}
+
+/// The stage.
+pub struct Fetch {
+    services: Services,
+    args: Arc<FetchArgs>,
+}
+
+impl Fetch {
+    /// Makes the stage.
+    ///
+    /// # Errors
+    /// When a limit admits nothing.
+    pub fn new(services: Services, args: FetchArgs) -> anyhow::Result<Self> {
+        anyhow::ensure!(!args.max_duration.is_zero(), "--max-duration must be longer than nothing");
+        anyhow::ensure!(args.max_bytes > 0, "--max-bytes must be more than nothing");
+        anyhow::ensure!(args.max_frame_rate > 0.0, "--max-frame-rate must be more than nothing");
+        Ok(Self { services, args: Arc::new(args) })
+    }
+}
+
+impl Stage for Fetch {
+    type In = VideoSubmitted;
+    type Out = Output;
+    const NAME: StageName = StageName::Fetch;
+
+    fn failed(input: &VideoSubmitted, code: Code, detail: &str) -> Vec<Output> {
+        vec![Output::Failed(event::video_failed(&input.job, Self::NAME, code, detail))]
+    }
+
+    async fn process(&self, input: VideoSubmitted, out: &Outbox<Output>) -> Result<(), Failure> {
+        let looked_at = self.obtain_and_probe(&input, &out.pulse()).await;
+        if let Err(Failure::Reject { .. }) = &looked_at {
+            let (tenant, video) = (input.job.tenant(), input.job.video());
+            self.services.carrier.blobs().remove_kind(&tenant, video, Kind::Source).await?;
+        }
+        let (source, media) = looked_at?;
+        let job = final_lane(&input.job, &media);
+        let happened = |what| Output::Happened(VideoEvent::new(&job, jiff::Timestamp::now(), what));
+        out.send(happened(Happened::Ready(media.clone()))).await?;
+        let total = StageTotal { stage: StageName::Split as i32, total: 1, window: 0 };
+        out.send(happened(Happened::Total(total))).await?;
+        out.send(Output::Ready(VideoReady { job, source, media })).await
+    }
+}
+
+/// Keeps a right to `priority`; else the measured duration decides.
+fn final_lane(job: &Job, media: &MediaInfo) -> Job {
+    match job.lane() {
+        Lane::Priority => job.clone(),
+        _ => job.in_lane(Lane::for_duration(media.duration().as_duration())),
+    }
+}
+
+impl Fetch {
+    async fn obtain_and_probe(&self, input: &VideoSubmitted, pulse: &Pulse) -> Result<(BlobRef, MediaInfo), Failure> {
+        let source = match &input.source {
+            Some(VideoSource::Upload(blob)) => blob.clone(),
+            Some(VideoSource::Url(url)) => self.download(&input.job, url, pulse).await?,
+            None => return Err(Failure::reject(Code::MessageUnreadable, anyhow::anyhow!("no source is named"))),
+        };
+        if source.bytes > self.args.max_bytes {
+            return Err(Failure::reject(Code::TooLarge, anyhow::anyhow!("{} bytes", source.bytes)));
+        }
+        let media = self.probe(&source, pulse).await?;
+        Ok((source, media))
+    }
+
+    async fn download(&self, job: &Job, url: &str, pulse: &Pulse) -> Result<BlobRef, Failure> {
+        let policy = Policy {
+            allow_private: self.args.allow_private_urls,
+            max_bytes: self.args.max_bytes,
+            total: self.args.url_timeout,
+            idle: self.args.url_idle_timeout,
+        };
+        let key = blob::key(&job.tenant(), job.video(), Kind::Source, "fetched");
+        let mut upload = self.services.carrier.blobs().upload(&key).await?;
+        match download::download(url, &policy, &mut upload, pulse).await {
+            Ok(()) => Ok(upload.finish().await?),
+            Err(failure) => {
+                if let Err(error) = upload.abort().await {
+                    tracing::warn!(error = &error as &dyn std::error::Error, "parts of a given up download stay");
+                }
+                Err(failure)
+            }
+        }
+    }
+
+    /// Probes on a blocking thread, for no longer than is allowed.
+    async fn probe(&self, source: &BlobRef, pulse: &Pulse) -> Result<MediaInfo, Failure> {
+        let limits = Limits { duration: self.args.max_duration, frame_rate: self.args.max_frame_rate };
+        let reader = self.services.carrier.blobs().reader(source);
+        let bytes = source.bytes;
+        let stop = pulse.stop().child_token();
+        let _stop_on_drop = stop.clone().drop_guard();
+        let probing_pulse = Pulse::new(stop.clone());
+        let probing = tokio::task::spawn_blocking(move || probe::probe(reader, bytes, &limits, &probing_pulse));
+        match tokio::time::timeout(self.args.probe_timeout, probing).await {
+            Ok(probed) => probed.context("probe").map_err(Failure::Retry)?,
+            Err(elapsed) => Err(Failure::reject(Code::ProbeTimeout, elapsed)),
+        }
+    }
+}

@@ -4,6 +4,7 @@
 
 pub mod services;
 
+mod download;
 pub mod fetch;
 pub mod split;
 

@@ -1,1 +1,255 @@
-//! The stage `split`.
+//! The stage `split`: one pass over the source, pieces of picture and sound sent on as soon as they exist.
+
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::Context;
+use bytes::Bytes;
+use pipeline::blob::{self, Kind};
+use pipeline::event::{
+    self, AudioSegment, ClipReport, Envelope, Happened, Job, MediaInfo, Outgoing, Payload, Place, SegmentReport,
+    SegmentReportKind, SegmentTotal, StageTotal, VideoEvent, VideoReady, VideoSegment,
+};
+use pipeline::failure::{Code, Failure};
+use pipeline::outbox::{Outbox, Stopped};
+use pipeline::stage::{Stage, StageName};
+use tempfile::SpooledTempFile;
+use tokio::sync::mpsc;
+
+use crate::media::segment::{self, Piece, Plan};
+use crate::services::Services;
+use windows::{Closed, Windows};
+
+mod windows;
+
+/// How `split` cuts.
+#[derive(clap::Args, Clone, Debug)]
+pub struct SplitArgs {
+    /// Least length of a piece of picture; it ends at the first keyframe after that, e.g. `6s`.
+    #[arg(long, env = "SPILLWAY_SEGMENT_TARGET", default_value = "6s", value_parser = humantime::parse_duration)]
+    pub segment_target: Duration,
+    /// A piece of picture of this size ends at the next keyframe even if it is shorter, in bytes.
+    #[arg(long, env = "SPILLWAY_SEGMENT_ENOUGH_BYTES", default_value_t = 3 << 20, value_name = "BYTES")]
+    pub segment_enough_bytes: u64,
+    /// A piece of picture is kept in memory up to this size, then in a temporary file, in bytes.
+    #[arg(long, env = "SPILLWAY_SEGMENT_MEMORY_BYTES", default_value_t = 16 << 20, value_name = "BYTES")]
+    pub segment_memory_bytes: usize,
+}
+
+/// What `split` says.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// A piece of sound.
+    Audio(AudioSegment),
+    /// A piece of picture.
+    Video(VideoSegment),
+    /// How many pieces a window has.
+    Report(SegmentReport),
+    /// How many units the stages after have.
+    Happened(VideoEvent),
+    /// The video cannot be split.
+    Failed(ClipReport),
+}
+
+impl Outgoing for Output {
+    fn envelope(&self) -> Envelope {
+        match self {
+            Self::Audio(event) => Envelope::of(event),
+            Self::Video(event) => Envelope::of(event),
+            Self::Report(event) => Envelope::of(event),
+            Self::Happened(event) => Envelope::of(event),
+            Self::Failed(event) => Envelope::of(event),
+        }
+    }
+}
+
+/// The stage.
+pub struct Split {
+    services: Services,
+    plan: Plan,
+}
+
+impl Split {
+    /// Makes the stage.
+    ///
+    /// # Errors
+    /// When the target length is zero.
+    pub fn new(services: Services, args: SplitArgs) -> anyhow::Result<Self> {
+        anyhow::ensure!(!args.segment_target.is_zero(), "--segment-target must be longer than nothing");
+        let plan = Plan {
+            target_us: i64::try_from(args.segment_target.as_micros()).context("--segment-target is too long")?,
+            enough_bytes: args.segment_enough_bytes,
+            memory_bytes: args.segment_memory_bytes,
+        };
+        Ok(Self { services, plan })
+    }
+}
+
+/// Pieces that wait between the thread that reads and the task that sends.
+const PIECES_WAITING: usize = 2;
+
+impl Stage for Split {
+    type In = VideoReady;
+    type Out = Output;
+    const NAME: StageName = StageName::Split;
+
+    fn failed(input: &VideoReady, code: Code, detail: &str) -> Vec<Output> {
+        vec![Output::Failed(event::video_failed(&input.job, Self::NAME, code, detail))]
+    }
+
+    async fn process(&self, input: VideoReady, out: &Outbox<Output>) -> Result<(), Failure> {
+        let (give, mut pieces) = mpsc::channel(PIECES_WAITING);
+        let reader = self.services.carrier.blobs().reader(&input.source);
+        let (media, plan, pulse) = (input.media.clone(), self.plan, out.pulse());
+        let reading = tokio::task::spawn_blocking(move || {
+            segment::segment(reader, &media, plan, &pulse, |piece| give.blocking_send(piece).map_err(|_| Stopped))
+        });
+        let mut sender = Sender { services: &self.services, input: &input, out, windows: Windows::of(&input) };
+        sender.announce().await?;
+        while let Some(piece) = pieces.recv().await {
+            sender.send(piece).await?;
+        }
+        reading.await.context("read source").map_err(Failure::Retry)??;
+        sender.finish().await
+    }
+}
+
+/// Sends what the reading thread finds.
+struct Sender<'a> {
+    services: &'a Services,
+    input: &'a VideoReady,
+    out: &'a Outbox<Output>,
+    windows: Windows,
+}
+
+impl Sender<'_> {
+    fn job(&self) -> &Job {
+        &self.input.job
+    }
+
+    /// Says how many windows there will be: units of `join` and `moments`.
+    async fn announce(&self) -> Result<(), Failure> {
+        for window in 0..self.windows.count() {
+            for stage in [StageName::Join, StageName::Moments] {
+                self.total(stage, 1, window).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn total(&self, stage: StageName, total: u32, window: u32) -> Result<(), Failure> {
+        let total = StageTotal { stage: stage as i32, total, window };
+        let event = VideoEvent::new(self.job(), jiff::Timestamp::now(), Happened::Total(total));
+        self.out.send(Output::Happened(event)).await
+    }
+
+    async fn send(&mut self, piece: Piece) -> Result<(), Failure> {
+        match piece {
+            Piece::Video { start_us, end_us, file, demuxer, origin_us } => {
+                let placed = self.windows.add_video(start_us, end_us);
+                self.close(placed.closed).await?;
+                let file = self.pack(&format!("video-{:06}", placed.index), file).await?;
+                let media = MediaInfo { origin_us, ..self.input.media.clone() };
+                self.out
+                    .send(Output::Video(VideoSegment {
+                        job: self.job().clone(),
+                        index: placed.index,
+                        window: placed.window,
+                        start_us,
+                        end_us,
+                        media,
+                        file,
+                        demuxer: demuxer.to_owned(),
+                    }))
+                    .await?;
+                self.grow(StageName::Analyze, placed.in_window, placed.window).await
+            }
+            Piece::Audio { start_us, end_us, samples } => {
+                let placed = self.windows.add_audio(start_us, end_us);
+                self.close(placed.closed).await?;
+                let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+                let key = self.key(&format!("audio-{:06}", placed.index));
+                let samples = self.services.carrier.pack(&key, bytes.into()).await?;
+                self.out
+                    .send(Output::Audio(AudioSegment {
+                        job: self.job().clone(),
+                        index: placed.index,
+                        window: placed.window,
+                        start_us,
+                        end_us,
+                        samples,
+                    }))
+                    .await?;
+                self.grow(StageName::Transcribe, placed.in_window, placed.window).await
+            }
+        }
+    }
+
+    /// Tells of a growing total, now and then; the exact one comes when the window closes.
+    async fn grow(&self, stage: StageName, total: u32, window: u32) -> Result<(), Failure> {
+        if total % 10 == 1 { self.total(stage, total, window).await } else { Ok(()) }
+    }
+
+    async fn finish(mut self) -> Result<(), Failure> {
+        let closed = self.windows.finish();
+        self.close(closed).await
+    }
+
+    async fn close(&self, closed: Vec<Closed>) -> Result<(), Failure> {
+        for window in closed {
+            for (stage, total) in [(StageName::Transcribe, window.audio), (StageName::Analyze, window.video)] {
+                self.total(stage, total, window.index).await?;
+            }
+            let total = SegmentTotal {
+                audio: window.audio,
+                video: window.video,
+                last: window.last,
+                start_us: window.start_us,
+                end_us: window.end_us,
+                media: self.input.media.clone(),
+                source: self.input.source.clone(),
+            };
+            let kind = Some(SegmentReportKind::Total(total));
+            self.out
+                .send(Output::Report(SegmentReport { job: self.job().clone(), window: window.index, kind }))
+                .await?;
+        }
+        Ok(())
+    }
+
+    fn key(&self, id: &str) -> String {
+        blob::key(&self.job().tenant(), self.job().video(), Kind::Segment, id)
+    }
+
+    /// Packs a piece of picture; one that is in a temporary file goes to the blob store part by part.
+    async fn pack(&self, id: &str, mut file: SpooledTempFile) -> Result<Payload, Failure> {
+        const PART_BYTES: u64 = 8 << 20;
+        let key = self.key(id);
+        if !file.is_rolled() {
+            let bytes = tokio::task::block_in_place(|| read_part(&mut file, u64::MAX))?;
+            return Ok(self.services.carrier.pack(&key, bytes).await?);
+        }
+        let mut upload = self.services.carrier.blobs().upload(&key).await?;
+        loop {
+            self.out.pulse().beat()?;
+            let (part, rest) = tokio::task::spawn_blocking(move || (read_part(&mut file, PART_BYTES), file))
+                .await
+                .context("read piece")
+                .map_err(Failure::Retry)?;
+            file = rest;
+            let part = part?;
+            if part.is_empty() {
+                return Ok(Payload { place: Some(Place::Blob(upload.finish().await?)) });
+            }
+            upload.write(part).await?;
+        }
+    }
+}
+
+fn read_part(file: &mut SpooledTempFile, most: u64) -> Result<Bytes, Failure> {
+    let mut part = Vec::new();
+    file.take(most)
+        .read_to_end(&mut part)
+        .map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("read temporary file")))?;
+    Ok(part.into())
+}

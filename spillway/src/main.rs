@@ -1,3 +1,105 @@
-//! The one binary: a subcommand per role.
+//! The one binary: a subcommand per role. It only wires: parse, connect, run, wait.
 
-fn main() {}
+mod dev;
+mod ingest;
+mod models;
+mod process;
+mod submit;
+mod topics;
+mod watch;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{CommandFactory, Parser, Subcommand};
+use pipeline::telemetry::{self, TelemetryArgs};
+
+/// Turns long videos into short vertical clips that follow the speaker, as a stream over Kafka.
+///
+/// Start everything on this machine with `spillway dev`, then give it a video with `spillway submit --wait VIDEO`.
+/// Every flag can be set by the environment variable shown beside it.
+#[derive(Parser)]
+#[command(name = "spillway", version, max_term_width = 110, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten, next_help_heading = "Logs and spans")]
+    telemetry: TelemetryArgs,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run everything on this machine: a private Kafka, the API and all workers.
+    Dev(dev::DevArgs),
+    /// Serve the HTTP API.
+    Ingest(ingest::IngestCommand),
+    /// Run one stage's worker; any number of processes may.
+    Process(process::ProcessArgs),
+    /// Create and check the topics.
+    Topics(topics::TopicsArgs),
+    /// Submit videos, by file or URL, and fetch their clips.
+    Submit(submit::SubmitArgs),
+    /// Follow videos until they end.
+    Watch(watch::WatchArgs),
+    /// List and pull speech models.
+    Models(models::ModelsArgs),
+    /// Print a shell's completions.
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("spillway: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: Cli) -> Result<ExitCode> {
+    let _telemetry = telemetry::start(&cli.telemetry, cli.command.name())?;
+    match cli.command {
+        Command::Dev(args) => dev::run(args).await,
+        Command::Ingest(args) => ingest::run(args).await,
+        Command::Process(args) => process::run(args).await,
+        Command::Topics(args) => topics::run(args).await,
+        Command::Submit(args) => submit::run(args).await,
+        Command::Watch(args) => watch::run(args).await,
+        Command::Models(args) => models::run(args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "spillway", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Dev(_) => "dev",
+            Self::Ingest(_) => "ingest",
+            Self::Process(args) => args.stage.name(),
+            Self::Topics(_) => "topics",
+            Self::Submit(_) => "submit",
+            Self::Watch(_) => "watch",
+            Self::Models(_) => "models",
+            Self::Completions { .. } => "completions",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,10 @@
 //! Models: the only code that names ONNX Runtime, whisper.cpp and PocketSphinx.
+
+pub mod catalog;
+pub mod centerface;
+pub mod onnx;
+pub mod pocketsphinx;
+pub mod speech_api;
+pub mod transcriber;
+pub mod voice_activity;
+pub mod whisper;

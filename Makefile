@@ -1,0 +1,38 @@
+# Everything goes through here; CI calls the same targets.
+SHELL := bash
+.DEFAULT_GOAL := help
+.PHONY: help setup build check test demo bench clean-demo
+
+RELEASE := target/release
+TOOLS := target/tools
+export CARGO_TERM_COLOR ?= auto
+
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: ## Install what is missing: system packages (says so before it uses root), run-time files
+	@scripts/setup-system
+	@scripts/setup-rust
+	@scripts/setup-runtime $(RELEASE)/runtime
+
+build: setup ## Build the release binary and what it needs to run from any folder
+	cargo build --release --locked -p spillway
+	@echo "built $(RELEASE)/spillway"
+
+check: setup ## Formatting, lints, docs, dependencies' licences, unused dependencies, spelling
+	@scripts/setup-tools $(TOOLS)
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+	$(TOOLS)/bin/cargo-deny --all-features check bans licenses sources
+	$(TOOLS)/bin/cargo-machete
+	$(TOOLS)/bin/typos
+
+test: check ## `make check`, then unit, property and integration tests
+	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" cargo test --workspace --locked
+
+demo: build ## Make clips of a talk; `make demo VIDEO=path` takes yours
+	@scripts/demo "$(VIDEO)"
+
+bench: build ## Measure the pipeline against the bare work
+	@scripts/bench

@@ -1,0 +1,121 @@
+//! `GET /v1/videos/{id}/analysis`: what was found in a video, its windows joined into one.
+
+use axum::body::{Body, Bytes};
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use futures::stream;
+use pipeline::blob::Blobs;
+use serde_json::{Map, Value};
+
+use crate::app::App;
+use crate::extract::{Tenant, VideoPath};
+use crate::problem::{self, Kind, Problem};
+
+/// Shows what was found: shots, face tracks, words, loudness, all with source times in seconds.
+///
+/// While the video is worked on, and where windows failed, this is what is known of it so far.
+#[utoipa::path(
+    get, path = "/v1/videos/{video}/analysis", tag = "videos", operation_id = "show_analysis",
+    params(("video" = String, Path, format = "uuid")),
+    responses(
+        (status = 200, description = "An object with the arrays `shots`, `tracks`, `words` and `loudness`", body = Object, content_type = "application/json"),
+        (status = 404, description = "No such video, or no analysis of it yet", body = problem::Body, content_type = "application/problem+json"),
+    )
+)]
+pub async fn show(
+    State(app): State<App>,
+    Tenant(tenant): Tenant,
+    VideoPath(video): VideoPath,
+) -> Result<Response, Problem> {
+    let video = app.store.video(&tenant, video).await?.ok_or_else(Problem::no_video)?;
+    let windows: Vec<String> = video.state.analyses.iter().filter(|key| !key.is_empty()).cloned().collect();
+    let Some((first, others)) = windows.split_first() else {
+        let detail = "No part of the video is analysed yet; follow its events until one says analyzed.";
+        return Err(Problem::new(Kind::AnalysisNotReady, detail));
+    };
+    let body = if others.is_empty() {
+        Body::from(app.blobs.get(first).await?)
+    } else {
+        // Read before the answer begins, so that a missing window is an error and not half a document.
+        let members = read(&app.blobs, first).await?.into_iter().map(|(name, _)| name).collect();
+        Body::from_stream(joined(app.blobs.clone(), members, windows))
+    };
+    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+}
+
+/// Writes one object, member by member, each joined from all windows: only one window is in memory at a time.
+fn joined(
+    blobs: Blobs,
+    members: Vec<String>,
+    windows: Vec<String>,
+) -> impl futures::Stream<Item = Result<Bytes, anyhow::Error>> {
+    let steps: Vec<(usize, usize)> =
+        (0..members.len()).flat_map(|member| (0..windows.len()).map(move |window| (member, window))).collect();
+    let state = (blobs, members, windows, steps.into_iter(), Member::default());
+    stream::try_unfold(state, |(blobs, members, windows, mut steps, mut so_far)| async move {
+        let Some((member, window)) = steps.next() else { return Ok(None) };
+        let name = &members[member];
+        let value = read(&blobs, &windows[window]).await?.remove(name).unwrap_or(Value::Null);
+        let mut text = Vec::new();
+        if window == 0 {
+            so_far = Member::default();
+            text.extend_from_slice(if member == 0 { b"{" } else { b"," });
+            serde_json::to_writer(&mut text, name)?;
+            text.push(b':');
+        }
+        so_far.add(value, &mut text)?;
+        if window + 1 == windows.len() {
+            so_far.close(&mut text)?;
+            if member + 1 == members.len() {
+                text.push(b'}');
+            }
+        }
+        Ok(Some((Bytes::from(text), (blobs, members, windows, steps, so_far))))
+    })
+}
+
+/// A member that is being written: an array goes on from window to window, anything else is the first window's.
+#[derive(Default)]
+struct Member {
+    begun: bool,
+    is_array: bool,
+    elements: usize,
+}
+
+impl Member {
+    fn add(&mut self, value: Value, text: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        match value {
+            Value::Array(elements) if !self.begun || self.is_array => {
+                if !self.begun {
+                    text.push(b'[');
+                }
+                self.is_array = true;
+                for element in elements {
+                    if self.elements > 0 {
+                        text.push(b',');
+                    }
+                    self.elements += 1;
+                    serde_json::to_writer(&mut *text, &element)?;
+                }
+            }
+            other if !self.begun => serde_json::to_writer(text, &other)?,
+            _ => {}
+        }
+        self.begun = true;
+        Ok(())
+    }
+
+    fn close(&self, text: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        if self.is_array {
+            text.push(b']');
+        }
+        Ok(())
+    }
+}
+
+async fn read(blobs: &Blobs, key: &str) -> Result<Map<String, Value>, anyhow::Error> {
+    let bytes = blobs.get(key).await?;
+    // Minutes of words and tracks are megabytes of JSON.
+    Ok(tokio::task::spawn_blocking(move || serde_json::from_slice(&bytes)).await??)
+}

@@ -1,0 +1,293 @@
+//! `GET /v1/videos/{id}/clips` and the files of each clip.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::HeaderMap;
+use axum::response::Response;
+use pipeline::event::{BlobRef, Clip, Framing, Word};
+use pipeline::id::{ClipId, TenantId, VideoId};
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::extract::{ClipPath, Tenant, VideoPath};
+use crate::file::{self, File};
+use crate::name;
+use crate::problem::{self, Problem};
+
+/// A clip: when, why and how it was cut.
+#[derive(serde::Serialize, ToSchema)]
+#[schema(as = Clip)]
+pub struct ClipBody {
+    /// Its id.
+    #[schema(format = "uuid")]
+    id: String,
+    /// Where it begins in the source, in seconds.
+    start_s: f64,
+    /// Where it ends in the source, in seconds.
+    end_s: f64,
+    /// How good it is, 0 to 1.
+    score: f64,
+    /// Why it was chosen, most important first.
+    reasons: Vec<ReasonBody>,
+    /// How it is cropped: one framing a shot, in order, without gaps.
+    crop: Vec<FramingBody>,
+    /// What is said.
+    transcript: String,
+    /// What is said, word by word.
+    words: Vec<WordBody>,
+    /// Its files.
+    links: ClipLinks,
+}
+
+/// One reason for a choice, with its number.
+#[derive(serde::Serialize, ToSchema)]
+#[schema(as = Reason)]
+pub struct ReasonBody {
+    /// What was looked at.
+    #[schema(example = "speech")]
+    name: String,
+    /// What was measured, in the unit the text names.
+    value: f64,
+    /// What it added to the score.
+    contribution: f64,
+    /// One sentence for a person.
+    text: String,
+}
+
+/// How the camera behaves in one shot, or part of one.
+#[derive(serde::Serialize, ToSchema)]
+#[schema(as = Framing)]
+pub struct FramingBody {
+    /// Where it begins in the source, in seconds.
+    start_s: f64,
+    /// Where it ends in the source, in seconds.
+    end_s: f64,
+    /// `still`, `pan`, `follow` or `pad`.
+    mode: &'static str,
+    /// Width of the crop, in pixels of the source as a person sees it.
+    width: f64,
+    /// Height of the crop, likewise.
+    height: f64,
+    /// Where its top left corner is; linear between two.
+    keyframes: Vec<KeyframeBody>,
+    /// Why, in one sentence.
+    reason: String,
+}
+
+/// Where the crop is at one time.
+#[derive(serde::Serialize, ToSchema)]
+#[schema(as = Keyframe)]
+pub struct KeyframeBody {
+    /// Source time, in seconds.
+    at_s: f64,
+    /// Left edge, in pixels of the source.
+    x: f64,
+    /// Top edge, in pixels of the source.
+    y: f64,
+}
+
+/// A spoken word.
+#[derive(serde::Serialize, ToSchema)]
+#[schema(as = Word)]
+pub struct WordBody {
+    /// When it begins in the source, in seconds.
+    start_s: f64,
+    /// When it ends, in seconds.
+    end_s: f64,
+    /// As it is written.
+    text: String,
+    /// How sure the transcriber is, 0 to 1.
+    confidence: f32,
+}
+
+/// Paths of a clip's files.
+#[derive(serde::Serialize, ToSchema)]
+pub struct ClipLinks {
+    /// The video, mp4.
+    video: Option<String>,
+    /// The captions, WebVTT.
+    captions: Option<String>,
+    /// A still picture, JPEG.
+    poster: Option<String>,
+}
+
+/// The clips of a video.
+#[derive(serde::Serialize, ToSchema)]
+pub struct ClipList {
+    /// The clips that are finished, in order of their time.
+    items: Vec<ClipBody>,
+    /// Always null: a video has at most a few clips a window.
+    next: Option<String>,
+}
+
+impl ClipBody {
+    /// Shows `clip` of `video`.
+    pub fn of(video: VideoId, clip: &Clip) -> Self {
+        let here = format!("/v1/videos/{video}/clips/{}", clip.id);
+        let link = |blob: &Option<BlobRef>, name: &str| blob.as_ref().map(|_| format!("{here}/{name}"));
+        let reason = |r: &pipeline::event::Reason| ReasonBody {
+            name: r.name.clone(),
+            value: r.value,
+            contribution: r.contribution,
+            text: r.text.clone(),
+        };
+        Self {
+            id: clip.id.clone(),
+            start_s: seconds(clip.start_us),
+            end_s: seconds(clip.end_us),
+            score: clip.score,
+            reasons: clip.reasons.iter().map(reason).collect(),
+            crop: clip.framings.iter().map(FramingBody::of).collect(),
+            transcript: clip.transcript(),
+            words: clip.words.iter().map(WordBody::of).collect(),
+            links: ClipLinks {
+                video: link(&clip.video, "video.mp4"),
+                captions: link(&clip.captions, "captions.vtt"),
+                poster: link(&clip.poster, "poster.jpg"),
+            },
+        }
+    }
+}
+
+impl FramingBody {
+    fn of(framing: &Framing) -> Self {
+        let keyframe = |k: &pipeline::event::Keyframe| KeyframeBody { at_s: seconds(k.at_us), x: k.x, y: k.y };
+        Self {
+            start_s: seconds(framing.start_us),
+            end_s: seconds(framing.end_us),
+            mode: framing.mode().as_str(),
+            width: framing.width,
+            height: framing.height,
+            keyframes: framing.keyframes.iter().map(keyframe).collect(),
+            reason: framing.reason.clone(),
+        }
+    }
+}
+
+impl WordBody {
+    fn of(word: &Word) -> Self {
+        Self {
+            start_s: seconds(word.start_us),
+            end_s: seconds(word.end_us),
+            text: word.text.clone(),
+            confidence: word.confidence,
+        }
+    }
+}
+
+fn seconds(us: i64) -> f64 {
+    us as f64 / 1e6
+}
+
+/// Lists the clips of a video that are finished, in order of their time.
+#[utoipa::path(
+    get, path = "/v1/videos/{video}/clips", tag = "clips", operation_id = "list_clips",
+    params(("video" = String, Path, format = "uuid")),
+    responses(
+        (status = 200, description = "The clips", body = ClipList),
+        (status = 404, description = "No such video", body = problem::Body, content_type = "application/problem+json"),
+    )
+)]
+pub async fn list(
+    State(app): State<App>,
+    Tenant(tenant): Tenant,
+    VideoPath(video): VideoPath,
+) -> Result<Json<ClipList>, Problem> {
+    app.store.video(&tenant, video).await?.ok_or_else(Problem::no_video)?;
+    let clips = app.store.clips(&tenant, video).await?;
+    Ok(Json(ClipList { items: clips.iter().map(|clip| ClipBody::of(video, clip)).collect(), next: None }))
+}
+
+/// One of a clip's files.
+#[derive(Clone, Copy)]
+enum Which {
+    Video,
+    Captions,
+    Poster,
+}
+
+/// Gives the clip's video; takes ranges.
+#[utoipa::path(
+    get, path = "/v1/videos/{video}/clips/{clip}/video.mp4", tag = "clips", operation_id = "clip_video",
+    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"),
+        ("Range" = Option<String>, Header, description = "The bytes wanted."),
+        ("If-Range" = Option<String>, Header, description = "The ETag the range is meant for."),
+        ("If-None-Match" = Option<String>, Header, description = "The ETags that are there already.")),
+    responses(
+        (status = 200, description = "All of it", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 206, description = "The bytes wanted", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 304, description = "It is there already"),
+        (status = 404, description = "No such clip", body = problem::Body, content_type = "application/problem+json"),
+        (status = 416, description = "No byte of the range is in the file", body = problem::Body, content_type = "application/problem+json"),
+    )
+)]
+pub async fn video_file(
+    state: State<App>,
+    tenant: Tenant,
+    video: VideoPath,
+    clip: ClipPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    give(&state, &tenant.0, video.0, clip.0, Which::Video, &headers).await
+}
+
+/// Gives the clip's captions; takes ranges.
+#[utoipa::path(
+    get, path = "/v1/videos/{video}/clips/{clip}/captions.vtt", tag = "clips", operation_id = "clip_captions",
+    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid")),
+    responses(
+        (status = 200, description = "The captions", body = String, content_type = "text/vtt"),
+        (status = 404, description = "No such clip, or it has no captions", body = problem::Body, content_type = "application/problem+json"),
+    )
+)]
+pub async fn captions_file(
+    state: State<App>,
+    tenant: Tenant,
+    video: VideoPath,
+    clip: ClipPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    give(&state, &tenant.0, video.0, clip.0, Which::Captions, &headers).await
+}
+
+/// Gives a still picture of the clip; takes ranges.
+#[utoipa::path(
+    get, path = "/v1/videos/{video}/clips/{clip}/poster.jpg", tag = "clips", operation_id = "clip_poster",
+    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid")),
+    responses(
+        (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/jpeg"),
+        (status = 404, description = "No such clip, or it has no picture", body = problem::Body, content_type = "application/problem+json"),
+    )
+)]
+pub async fn poster_file(
+    state: State<App>,
+    tenant: Tenant,
+    video: VideoPath,
+    clip: ClipPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    give(&state, &tenant.0, video.0, clip.0, Which::Poster, &headers).await
+}
+
+async fn give(
+    app: &App,
+    tenant: &TenantId,
+    video: VideoId,
+    clip: ClipId,
+    which: Which,
+    headers: &HeaderMap,
+) -> Result<Response, Problem> {
+    let known = app.store.video(tenant, video).await?.ok_or_else(Problem::no_video)?;
+    let clip = app.store.clip(tenant, video, clip).await?.ok_or_else(Problem::no_clip)?;
+    let (blob, content_type, extension) = match which {
+        Which::Video => (&clip.video, "video/mp4", "mp4"),
+        Which::Captions => (&clip.captions, "text/vtt; charset=utf-8", "vtt"),
+        Which::Poster => (&clip.poster, "image/jpeg", "jpg"),
+    };
+    let blob = blob.clone().ok_or_else(Problem::no_clip)?;
+    // Captions and poster are made together with the video, so its hash tells their versions too.
+    let etag = format!("\"{}-{extension}-{}\"", clip.sha256.get(..32).unwrap_or(&clip.id), blob.bytes);
+    let (start_s, end_s) = (clip.start_us / 1_000_000, clip.end_us / 1_000_000);
+    let name = format!("{}-{start_s}s-{end_s}s.{extension}", name::stem(&known.new.name));
+    file::answer(&app.blobs, File { blob, content_type, etag, name }, headers).await
+}

@@ -1,0 +1,158 @@
+//! What is done behind the requests: creations that did not reach the broker are published, and blobs that nothing
+//! needs any more are removed. The blob store is walked, not the database: whatever is there must be wanted.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use anyhow::Context;
+use jiff::{SignedDuration, Timestamp};
+use pipeline::blob::Kind;
+use pipeline::event::VideoSource;
+use pipeline::id::{TenantId, VideoId};
+use pipeline::store::{State, Video};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::accept;
+use crate::app::{App, Keep};
+
+/// How many unpublished creations are read at once.
+const BATCH: usize = 200;
+
+/// Videos deleted lately, to be removed at once. The walk finds what is forgotten here.
+#[derive(Default)]
+pub struct Removals {
+    asked: Mutex<Vec<(TenantId, VideoId)>>,
+    notify: Notify,
+}
+
+impl Removals {
+    /// Asks for the blobs of a deleted video to be removed soon.
+    pub fn ask(&self, tenant: TenantId, video: VideoId) {
+        const MOST: usize = 10_000;
+        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        if asked.len() < MOST {
+            asked.push((tenant, video));
+        }
+        self.notify.notify_one();
+    }
+
+    fn take(&self) -> Vec<(TenantId, VideoId)> {
+        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Sweeps until `stop`. An error is told and tried again the next time round.
+pub async fn run(app: App, keep: Keep, stop: CancellationToken) {
+    let mut publish = ticks(keep.publish_every);
+    let mut walk = ticks(keep.sweep_every);
+    loop {
+        let result = tokio::select! {
+            () = stop.cancelled() => return,
+            _ = publish.tick() => publish_creations(&app).await.context("publish creations"),
+            _ = walk.tick() => remove_unwanted(&app, &keep).await.context("remove what is not wanted"),
+            () = app.removals.notify.notified() => remove_asked(&app).await.context("remove deleted videos"),
+        };
+        if let Err(error) = result {
+            tracing::warn!(error = %format_args!("{error:#}"), "sweep broke off");
+        }
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(every.max(Duration::from_millis(1)));
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    ticks
+}
+
+/// Publishes the creations of videos whose request could not.
+///
+/// # Errors
+/// When store or broker are away.
+pub async fn publish_creations(app: &App) -> anyhow::Result<()> {
+    // A request that publishes right now is left alone; that both do it would do no harm.
+    let patience = SignedDuration::try_from(app.limits.publish_wait)?;
+    loop {
+        let before = Timestamp::now().checked_sub(patience)?;
+        let unpublished = app.store.unpublished(before, BATCH).await?;
+        for new in &unpublished {
+            accept::publish_creation(app, new).await?;
+            tracing::info!(video = %new.job.video(), "creation published late");
+        }
+        if unpublished.len() < BATCH {
+            return Ok(());
+        }
+    }
+}
+
+async fn remove_asked(app: &App) -> anyhow::Result<()> {
+    for (tenant, video) in app.removals.take() {
+        app.blobs.remove_video(&tenant, video).await?;
+    }
+    Ok(())
+}
+
+/// Walks the blob store once and removes what nothing needs any more.
+///
+/// # Errors
+/// When store or blobs are away.
+pub async fn remove_unwanted(app: &App, keep: &Keep) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    for tenant in app.blobs.tenants().await? {
+        for video in app.blobs.videos(&tenant).await? {
+            if app.stop.is_cancelled() {
+                return Ok(());
+            }
+            remove_from(app, keep, &tenant, video, now).await?;
+        }
+    }
+    let unfinished_before = now.checked_sub(SignedDuration::try_from(keep.keep_unfinished)?)?;
+    let blobs = app.blobs.clone();
+    tokio::task::spawn_blocking(move || blobs.remove_unfinished(unfinished_before)).await??;
+    Ok(())
+}
+
+async fn remove_from(app: &App, keep: &Keep, tenant: &TenantId, id: VideoId, now: Timestamp) -> anyhow::Result<()> {
+    let is_past =
+        |at: Timestamp, keep: Duration| SignedDuration::try_from(keep).is_ok_and(|keep| now.duration_since(at) > keep);
+    let Some(video) = app.store.video(tenant, id).await? else {
+        // Deleted, or an upload that never became a video: which may be about to.
+        let unwanted = app.store.is_unwanted(tenant, id).await?;
+        for object in app.blobs.objects(tenant, id).await? {
+            if unwanted || is_past(object.modified_at, keep.keep_unfinished) {
+                app.blobs.remove(&object.key).await?;
+            }
+        }
+        return Ok(());
+    };
+    if was_refused(&video) {
+        app.blobs.remove_video(tenant, id).await?;
+        return Ok(());
+    }
+    if let Some(ended_at) = video.state.ended_at.or(video.cancelled_at) {
+        if is_past(ended_at, keep.keep_segments) {
+            app.blobs.remove_kind(tenant, id, Kind::Segment).await?;
+            app.blobs.remove_kind(tenant, id, Kind::Result).await?;
+        }
+        if is_past(ended_at, keep.keep_sources) {
+            app.blobs.remove_kind(tenant, id, Kind::Source).await?;
+        }
+    }
+    if let VideoSource::Upload(source) = &video.new.source {
+        // A repeated request that died between storing its bytes and removing them leaves a copy.
+        let prefix = pipeline::blob::key(tenant, id, Kind::Source, "");
+        for object in app.blobs.objects(tenant, id).await? {
+            let is_copy = object.key.starts_with(&prefix) && object.key != source.key;
+            if is_copy && is_past(object.modified_at, keep.keep_unfinished) {
+                app.blobs.remove(&object.key).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Says whether the input itself was found unfit: nothing can be made of its bytes.
+fn was_refused(video: &Video) -> bool {
+    let refused_at_the_door = |stage: &str| stage == "fetch";
+    video.state() == State::Failed && video.state.error.as_ref().is_some_and(|e| refused_at_the_door(&e.stage))
+}

@@ -1,0 +1,11 @@
+//! The real router on loopback, over a folder of blobs and SQLite.
+
+mod clips;
+mod description;
+mod events;
+mod problems;
+mod server;
+mod status;
+mod submit;
+mod sweep;
+mod uploads;

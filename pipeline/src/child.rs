@@ -1,0 +1,132 @@
+//! Child processes: started so that none outlives its parent, watched, restarted with backoff, and ended in order.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::{Child, Command};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info};
+
+/// The wait before the first restart; it doubles with each further one.
+const FIRST_WAIT: Duration = Duration::from_millis(200);
+/// The longest wait before a restart.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A child that lived this long starts over with the first wait.
+const HEALTHY: Duration = Duration::from_secs(30);
+
+/// Starts `command` in a process group of its own (a terminal's Ctrl-C reaches the parent alone, which ends its
+/// children in order) and such that the kernel sends it `when_orphaned` if the parent dies.
+///
+/// # Errors
+/// When the program cannot be started.
+pub fn spawn(command: &mut Command, when_orphaned: Signal) -> Result<Child> {
+    let parent = Pid::this();
+    command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    // SAFETY: between fork and exec only async-signal-safe calls are made (prctl, getppid), and nothing is allocated.
+    unsafe {
+        command.pre_exec(move || {
+            nix::sys::prctl::set_pdeathsig(when_orphaned)?;
+            // The parent may have died before the line above took effect.
+            if Pid::parent() == parent { Ok(()) } else { Err(std::io::ErrorKind::NotConnected.into()) }
+        });
+    }
+    let program = command.as_std().get_program().to_string_lossy().into_owned();
+    command.spawn().with_context(|| format!("start {program}"))
+}
+
+/// Asks `child` to end with SIGTERM and, if it has not after `grace`, ends it with SIGKILL.
+///
+/// # Errors
+/// When it cannot be waited for.
+pub async fn end(child: &mut Child, grace: Duration) -> Result<ExitStatus> {
+    if let Some(pid) = child.id() {
+        // An error means that it has ended by itself.
+        let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGTERM);
+    }
+    match tokio::time::timeout(grace, child.wait()).await {
+        Ok(status) => status.context("wait for a child"),
+        Err(_) => {
+            child.start_kill().context("kill a child")?;
+            child.wait().await.context("wait for a killed child")
+        }
+    }
+}
+
+/// Keeps one child called `name` running until `stop`: whenever it ends, it is started again after a wait that
+/// doubles up to ten seconds.
+///
+/// # Errors
+/// When it cannot be started at all.
+pub async fn supervise(
+    name: String,
+    mut command: impl FnMut() -> Command + Send,
+    stop: CancellationToken,
+    grace: Duration,
+) -> Result<()> {
+    let mut wait = FIRST_WAIT;
+    while !stop.is_cancelled() {
+        let started = Instant::now();
+        let mut child = spawn(&mut command(), Signal::SIGKILL)?;
+        debug!(name, pid = child.id(), "child started");
+        let status = tokio::select! {
+            status = child.wait() => status.context("wait for a child")?,
+            () = stop.cancelled() => {
+                let status = end(&mut child, grace).await?;
+                info!(name, %status, "child ended");
+                return Ok(());
+            }
+        };
+        if started.elapsed() >= HEALTHY {
+            wait = FIRST_WAIT;
+        }
+        error!(name, %status, restart_in_s = wait.as_secs_f64(), "child died");
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => {}
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ignores_sigterm_is_killed_after_the_grace_period() {
+        let mut command = shell("trap '' TERM; echo ready; while :; do sleep 1; done");
+        command.stdout(Stdio::piped());
+        let mut child = spawn(&mut command, Signal::SIGKILL).unwrap();
+        let mut line = [0; 6];
+        tokio::io::AsyncReadExt::read_exact(child.stdout.as_mut().unwrap(), &mut line).await.unwrap();
+        let status = end(&mut child, Duration::from_millis(50)).await.unwrap();
+        assert_eq!(std::os::unix::process::ExitStatusExt::signal(&status), Some(9));
+    }
+
+    #[tokio::test]
+    async fn a_child_that_dies_is_started_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let starts = folder.path().join("starts");
+        let script = format!("echo x >> {}; exit 1", starts.display());
+        let stop = CancellationToken::new();
+        let twice = async {
+            while std::fs::read_to_string(&starts).unwrap_or_default().lines().count() < 2 {
+                tokio::task::yield_now().await;
+            }
+            stop.cancel();
+        };
+        let watched = supervise("test".to_owned(), || shell(&script), stop.clone(), Duration::from_secs(1));
+        let (outcome, ()) = tokio::join!(watched, twice);
+        outcome.unwrap();
+    }
+}

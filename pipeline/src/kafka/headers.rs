@@ -1,0 +1,101 @@
+//! What travels beside a record's body.
+
+use opentelemetry::propagation::{Extractor, Injector};
+use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
+
+/// The names of the headers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Header {
+    /// When it was published for the first time, in milliseconds since the Unix epoch; a replay keeps it.
+    FirstPublished,
+    /// Which unit of its video it is.
+    Unit,
+    /// Dead letters: the stage that gave up.
+    Stage,
+    /// Dead letters: the [`crate::failure::Code`]'s name.
+    Code,
+    /// Dead letters: what was seen.
+    Detail,
+    /// Dead letters: how often it was tried.
+    Attempts,
+    /// Dead letters: the topic it was read from.
+    Topic,
+    /// Dead letters: its lane.
+    Lane,
+    /// Dead letters: the owner.
+    Tenant,
+    /// Dead letters: the video.
+    Video,
+}
+
+impl Header {
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::FirstPublished => "first-published-ms",
+            Self::Unit => "unit",
+            Self::Stage => "stage",
+            Self::Code => "code",
+            Self::Detail => "detail",
+            Self::Attempts => "attempts",
+            Self::Topic => "topic",
+            Self::Lane => "lane",
+            Self::Tenant => "tenant",
+            Self::Video => "video",
+        }
+    }
+}
+
+/// A record's headers, in order.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Headers(Vec<(String, String)>);
+
+impl Headers {
+    /// Sets a header, in place of what it was.
+    pub fn set(&mut self, header: Header, value: impl Into<String>) {
+        self.put(header.as_str(), value.into());
+    }
+
+    /// Returns a header.
+    pub fn get(&self, header: Header) -> Option<&str> {
+        Extractor::get(self, header.as_str())
+    }
+
+    /// Writes the trace context of the current span.
+    pub(super) fn trace_current_span(&mut self) {
+        use tracing_opentelemetry::OpenTelemetrySpanExt;
+        let context = tracing::Span::current().context();
+        opentelemetry::global::get_text_map_propagator(|propagator| propagator.inject_context(&context, self));
+    }
+
+    /// Returns the trace context of whoever published the record.
+    pub fn trace_context(&self) -> opentelemetry::Context {
+        opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(self))
+    }
+
+    pub(super) fn put(&mut self, name: &str, value: String) {
+        self.0.retain(|(known, _)| known != name);
+        self.0.push((name.to_owned(), value));
+    }
+
+    pub(super) fn to_kafka(&self) -> OwnedHeaders {
+        let headers = OwnedHeaders::new_with_capacity(self.0.len());
+        self.0.iter().fold(headers, |headers, (key, value)| headers.insert(KafkaHeader { key, value: Some(value) }))
+    }
+}
+
+impl Injector for Headers {
+    fn set(&mut self, key: &str, value: String) {
+        self.put(key, value);
+    }
+}
+
+impl Extractor for Headers {
+    fn get(&self, key: &str) -> Option<&str> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str())
+    }
+
+    fn keys(&self) -> Vec<&str> {
+        self.0.iter().map(|(name, _)| name.as_str()).collect()
+    }
+}

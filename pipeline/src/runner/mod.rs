@@ -1,0 +1,212 @@
+//! Runs a stage: takes records from Kafka in the order of their lanes, sees each through to its acknowledgement,
+//! and tells what it does. Its rules are the invariants of `ARCHITECTURE.md`.
+//!
+//! In the order of a record's way: whose turn it is ([`lanes`]), room to work ([`slots`]), whether dependencies
+//! answer ([`breaker`]), what becomes of it ([`unit`], [`attempt`], [`keep`]), and how it is given up ([`letters`]).
+//! [`gather`] is the other way to take records, [`report`] says what goes on.
+
+mod args;
+mod attempt;
+mod breaker;
+mod gather;
+mod keep;
+mod lanes;
+mod letters;
+mod report;
+mod slots;
+mod unit;
+mod unwanted;
+
+pub use args::RunnerArgs;
+pub use breaker::{Breaker, Pass};
+pub use lanes::Turns;
+pub use report::Readiness;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::event::Event;
+use crate::kafka::{BrokerArgs, Consumer, Feeds, Producer, topics};
+use crate::stage::{Kind, Stage};
+use crate::store::SharedStore;
+use lanes::Heads;
+use report::{Activity, Reporter, lanes_of};
+use slots::Slots;
+use unwanted::Unwanted;
+
+/// How long units may take to hand themselves back once the drain's grace is over.
+const HAND_BACK: Duration = Duration::from_secs(5);
+/// How long acknowledgements of the last records may take.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// What a worker is given.
+#[derive(Clone)]
+pub struct Worker {
+    /// How inputs are treated.
+    pub args: RunnerArgs,
+    /// Where Kafka is.
+    pub brokers: BrokerArgs,
+    /// Where claims are kept.
+    pub store: SharedStore,
+    /// Tells others whether the worker can work.
+    pub readiness: Readiness,
+}
+
+/// What every unit of a worker needs.
+struct Shop<S> {
+    stage: S,
+    worker: String,
+    args: RunnerArgs,
+    store: SharedStore,
+    producer: Producer,
+    breaker: Arc<Breaker>,
+    slots: Slots,
+    unwanted: Unwanted,
+    activity: Arc<Activity>,
+    /// Cancelled when no more work is to be taken.
+    stop: CancellationToken,
+    /// Cancelled when work in hand must end.
+    cutoff: CancellationToken,
+}
+
+/// Runs `stage` until `stop`: then takes no more, finishes what is in hand within the grace period, hands the rest
+/// back, and leaves the group.
+///
+/// # Errors
+/// When the broker cannot be reached at the start, the topics do not fit, a client cannot go on, or work crashed.
+pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) -> Result<()> {
+    let Worker { args, brokers, store, readiness } = worker;
+    topics::check(&brokers).await?;
+    let producer = Producer::connect(&brokers).await?;
+    let names = brokers.topic_names(S::In::TOPIC);
+    let feeds = match S::KIND {
+        Kind::Work => Feeds::Topics(names),
+        Kind::Gather => Feeds::Partitions(names.into_iter().next().context("a gathering stage reads one topic")?),
+    };
+    let consumer = Arc::new(Consumer::join(&brokers, &brokers.group(S::NAME), feeds)?);
+    let breaker = Arc::new(Breaker::new(args.backoff, args.backoff_max));
+    readiness.start(&consumer, &producer, &breaker);
+    let shop = Arc::new(Shop {
+        stage,
+        worker: format!("{}-{}", S::NAME, uuid::Uuid::new_v4().simple()),
+        slots: Slots::new(args.slots, args.parked_mib),
+        unwanted: Unwanted::new(store.clone()),
+        activity: Arc::default(),
+        stop: stop.clone(),
+        cutoff: CancellationToken::new(),
+        args,
+        store,
+        producer,
+        breaker,
+    });
+    info!(stage = %S::NAME, worker = shop.worker, slots = shop.args.slots, "worker started");
+    let mut services = serve(&shop, &consumer, lanes_of(&brokers, S::In::TOPIC));
+    let mut tasks = JoinSet::new();
+    let taken = async {
+        match S::KIND {
+            Kind::Work => take(&shop, &consumer, &mut tasks).await,
+            Kind::Gather => gather::take(&shop, &consumer, &mut tasks).await,
+        }
+    };
+    let outcome = tokio::select! {
+        taken = taken => taken,
+        Some(ended) = services.join_next() => ended.map_err(crashed).and_then(|ended| ended),
+    };
+    stop.cancel();
+    let outcome = outcome.and(drain(&shop, tasks).await);
+    services.shutdown().await;
+    match Arc::into_inner(consumer) {
+        Some(consumer) => consumer.close().await,
+        None => warn!("work was left behind: its partitions are free when the group's session ends"),
+    }
+    outcome.and(shop.producer.flush(FLUSH).await)
+}
+
+/// Starts what goes on beside the work: events of the group, positions, reports.
+fn serve<S: Stage>(
+    shop: &Arc<Shop<S>>,
+    consumer: &Arc<Consumer>,
+    topics: std::collections::HashMap<String, crate::lane::Lane>,
+) -> JoinSet<Result<()>> {
+    let reporter = Reporter {
+        stage: S::NAME,
+        worker: shop.worker.clone(),
+        slots: shop.args.slots,
+        topics,
+        consumer: consumer.clone(),
+        producer: shop.producer.clone(),
+        breaker: shop.breaker.clone(),
+        activity: shop.activity.clone(),
+        stop: shop.stop.clone(),
+    };
+    let (events, positions) = (consumer.events(), consumer.positions());
+    let mut services = JoinSet::new();
+    services.spawn(events);
+    services.spawn(async move {
+        positions.await;
+        Ok(())
+    });
+    services.spawn(reporter.run());
+    services
+}
+
+/// Takes work until told to stop; what is in hand then goes on in `tasks`.
+async fn take<S: Stage>(shop: &Arc<Shop<S>>, consumer: &Arc<Consumer>, tasks: &mut JoinSet<()>) -> Result<()> {
+    let mut heads = Heads::new(consumer.clone(), shop.activity.clone(), &shop.args);
+    loop {
+        // A slot is only asked for when there is work: a unit that must be alone needs them all.
+        let slot = async {
+            shop.breaker.ready().await;
+            heads.ready().await;
+            shop.slots.one().await
+        };
+        let slot = tokio::select! {
+            () = shop.stop.cancelled() => return Ok(()),
+            Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
+                ended.map_err(crashed)?;
+                continue;
+            }
+            slot = slot => slot,
+        };
+        if let Some((lane, record)) = heads.take() {
+            let shop = shop.clone();
+            tasks.spawn(async move { unit::handle(&shop, lane, record, Some(slot)).await });
+        }
+    }
+}
+
+/// Waits for work in hand, for the grace period; then it is handed back.
+async fn drain<S: Stage>(shop: &Shop<S>, mut tasks: JoinSet<()>) -> Result<()> {
+    if !tasks.is_empty() {
+        info!(units = tasks.len(), "finishing what is in hand");
+    }
+    if timeout(shop.args.drain_grace, ended(&mut tasks)).await.is_err() {
+        warn!(units = tasks.len(), "handing back what is not finished");
+        shop.cutoff.cancel();
+    }
+    match timeout(HAND_BACK, ended(&mut tasks)).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            tasks.shutdown().await;
+            Err(anyhow!("work did not stop in time"))
+        }
+    }
+}
+
+async fn ended(tasks: &mut JoinSet<()>) -> Result<()> {
+    while let Some(ended) = tasks.join_next().await {
+        ended.map_err(crashed)?;
+    }
+    Ok(())
+}
+
+/// Says that a task panicked.
+fn crashed(error: JoinError) -> anyhow::Error {
+    anyhow!(error).context("work crashed")
+}

@@ -1,0 +1,250 @@
+//! What a worker tells about itself: a heartbeat to `worker.report` each second, gauges, and whether it is ready.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use jiff::Timestamp;
+use prost::Message;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::breaker::Breaker;
+use crate::event::{UnitInHand, WorkerReport, WorkerState};
+use crate::id::VideoId;
+use crate::kafka::{Batch, BrokerArgs, Consumer, Headers, Post, Producer};
+use crate::lane::Lane;
+use crate::media_time::MediaTime;
+use crate::metrics;
+use crate::stage::StageName;
+use crate::topic::Topic;
+
+/// Between heartbeats.
+const EVERY: Duration = Duration::from_secs(1);
+
+/// What a worker does now and has done.
+#[derive(Default)]
+pub(super) struct Activity {
+    in_hand: Mutex<HashMap<u64, (UnitInHand, Instant)>>,
+    begun: AtomicU64,
+    done: Mutex<Done>,
+    heads: AtomicUsize,
+    /// When the oldest of them was published, in milliseconds since the Unix epoch.
+    oldest_head_ms: AtomicI64,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Done {
+    units: u64,
+    busy: Duration,
+    media_s: f64,
+}
+
+impl Activity {
+    /// Notes that a unit is worked on until the result is dropped.
+    pub(super) fn begin(self: &Arc<Self>, video: VideoId, unit: &str, lane: Lane) -> Begun {
+        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+        let unit = UnitInHand { video: video.to_string(), unit: unit.to_owned(), lane: lane as i32, age_ms: 0 };
+        self.lock().insert(number, (unit, Instant::now()));
+        Begun { activity: self.clone(), number, since: Instant::now() }
+    }
+
+    /// Notes how many records are looked at ahead, and when the oldest of them was published.
+    pub(super) fn set_heads(&self, count: usize, oldest_ms: Option<i64>) {
+        self.heads.store(count, Ordering::Relaxed);
+        self.oldest_head_ms.store(oldest_ms.unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    fn units(&self) -> Vec<UnitInHand> {
+        let with_age = |(unit, since): &(UnitInHand, Instant)| UnitInHand {
+            age_ms: since.elapsed().as_millis() as u64,
+            ..unit.clone()
+        };
+        self.lock().values().map(with_age).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, (UnitInHand, Instant)>> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A unit worked on now.
+pub(super) struct Begun {
+    activity: Arc<Activity>,
+    number: u64,
+    since: Instant,
+}
+
+impl Begun {
+    /// Returns for how long.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.since.elapsed()
+    }
+
+    /// Counts it as finished work.
+    pub(super) fn done(self, media: MediaTime) {
+        let mut done = self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
+        done.units += 1;
+        done.busy += self.since.elapsed();
+        done.media_s += media.as_us() as f64 / 1e6;
+    }
+}
+
+impl Drop for Begun {
+    fn drop(&mut self) {
+        self.activity.lock().remove(&self.number);
+    }
+}
+
+/// Whether a worker can do its work; to be asked by `/readyz`. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Readiness(Arc<OnceLock<Started>>);
+
+struct Started {
+    assignments: watch::Receiver<u64>,
+    producer: Producer,
+    breaker: Arc<Breaker>,
+}
+
+impl Readiness {
+    pub(super) fn start(&self, consumer: &Consumer, producer: &Producer, breaker: &Arc<Breaker>) {
+        let (producer, breaker) = (producer.clone(), breaker.clone());
+        // A worker is started once; a second start of the same one would be told by its own readiness.
+        let _ = self.0.set(Started { assignments: consumer.assignments(), producer, breaker });
+    }
+
+    /// Says whether the worker has joined its group.
+    ///
+    /// # Errors
+    /// When it has not.
+    pub fn group(&self) -> Result<(), String> {
+        let started = self.started()?;
+        if *started.assignments.borrow() > 0 { Ok(()) } else { Err("joining its group".to_owned()) }
+    }
+
+    /// Says whether records can be published.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn producer(&self) -> Result<(), String> {
+        self.started()?.producer.serves()
+    }
+
+    /// Says whether the dependencies of the stage answer.
+    ///
+    /// # Errors
+    /// Which one does not.
+    pub fn breaker(&self) -> Result<(), String> {
+        self.started()?.breaker.closed()
+    }
+
+    fn started(&self) -> Result<&Started, String> {
+        self.0.get().ok_or_else(|| "starting".to_owned())
+    }
+}
+
+/// Who reports, and what is seen.
+pub(super) struct Reporter {
+    pub(super) stage: StageName,
+    pub(super) worker: String,
+    pub(super) slots: u32,
+    pub(super) topics: HashMap<String, Lane>,
+    pub(super) consumer: Arc<Consumer>,
+    pub(super) producer: Producer,
+    pub(super) breaker: Arc<Breaker>,
+    pub(super) activity: Arc<Activity>,
+    pub(super) stop: CancellationToken,
+}
+
+impl Reporter {
+    /// Reports each second, for ever.
+    ///
+    /// # Errors
+    /// When the producer can never publish again: the process must start anew.
+    pub(super) async fn run(self) -> Result<()> {
+        let mut seconds = tokio::time::interval(EVERY);
+        seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let batch = Batch::default();
+        loop {
+            seconds.tick().await;
+            if let Some(why) = self.producer.broken() {
+                bail!("the producer cannot go on: {why}");
+            }
+            self.set_gauges();
+            // While the broker is away reports do not pile up.
+            if batch.outstanding() > 0 {
+                continue;
+            }
+            let body = self.report().encode_to_vec();
+            let headers = Headers::default();
+            let key = Some(self.worker.as_bytes());
+            let (topic, lane) = (Topic::WorkerReport, Lane::Standard);
+            let post = Post { topic, lane, key, video: None, headers: &headers, body: &body };
+            if let Err(error) = self.producer.post(post, &batch).await {
+                debug!(error = format!("{:#}", anyhow::Error::from(error)), "heartbeat not sent");
+            }
+        }
+    }
+
+    fn set_gauges(&self) {
+        metrics::set_in_flight(self.stage, self.activity.lock().len());
+        metrics::set_breaker_open(self.stage, self.breaker.closed().is_err());
+        for (topic, lag) in self.consumer.lag() {
+            if let Some(lane) = self.topics.get(&topic) {
+                metrics::set_lag(self.stage, *lane, lag);
+            }
+        }
+    }
+
+    fn report(&self) -> WorkerReport {
+        let now_ms = Timestamp::now().as_millisecond();
+        let done = *self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let units = self.activity.units();
+        let oldest_ms = self.activity.oldest_head_ms.load(Ordering::Relaxed);
+        WorkerReport {
+            worker: self.worker.clone(),
+            stage: self.stage as i32,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            at_ms: now_ms,
+            state: self.state() as i32,
+            slots: self.slots,
+            busy: units.len() as u32,
+            queued: (self.consumer.queued() + self.activity.heads.load(Ordering::Relaxed)) as u32,
+            head_age_ms: now_ms.saturating_sub(oldest_ms).max(0) as u64,
+            done_total: done.units,
+            busy_seconds_total: done.busy.as_secs_f64(),
+            work_media_s_total: done.media_s,
+            memory_bytes: resident_bytes(),
+            units,
+            pid: std::process::id(),
+        }
+    }
+
+    fn state(&self) -> WorkerState {
+        if self.stop.is_cancelled() {
+            return WorkerState::Draining;
+        }
+        if *self.consumer.assignments().borrow() == 0 {
+            return WorkerState::Starting;
+        }
+        if self.breaker.closed().is_err() { WorkerState::Paused } else { WorkerState::Ready }
+    }
+}
+
+/// Returns which topic of a family is which lane.
+pub(super) fn lanes_of(brokers: &BrokerArgs, topic: Topic) -> HashMap<String, Lane> {
+    let lanes = if topic.spec().laned { &Lane::ALL[..] } else { &[Lane::Standard] };
+    lanes.iter().map(|lane| (brokers.topic_name(topic, *lane), *lane)).collect()
+}
+
+/// Returns this process's resident memory; 0 where the system does not tell.
+fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

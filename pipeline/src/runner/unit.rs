@@ -1,0 +1,217 @@
+//! One input of a stage on its way to being acknowledged: it waits, goes ahead, is tried again or given up.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use super::Shop;
+use super::breaker::Pass;
+use super::letters::bury_unreadable;
+use super::slots::Slot;
+use crate::event::{Envelope, Event, Job, ReadError};
+use crate::failure::Failure;
+use crate::id::UnitId;
+use crate::kafka::{Batch, Headers, Producer, Record, Ticket};
+use crate::lane::Lane;
+use crate::media_time::MediaTime;
+use crate::outbox::{Sink, Source, Stopped};
+use crate::stage::{Kind, Stage};
+
+/// An input as it was read. The message itself is decoded anew for each attempt, so that waiting costs its bytes once.
+pub(super) struct Unit {
+    pub(super) id: UnitId,
+    pub(super) key: String,
+    pub(super) job: Job,
+    pub(super) lane: Lane,
+    pub(super) media: MediaTime,
+    pub(super) source: Source,
+    pub(super) first_published_ms: i64,
+    pub(super) headers: Headers,
+    pub(super) body: Vec<u8>,
+    pub(super) revoked: CancellationToken,
+}
+
+impl Unit {
+    /// Reads what `record` says.
+    fn read<S: Stage>(lane: Lane, record: Record) -> Result<(Self, Ticket), (Record, ReadError)> {
+        let input = match S::In::read(&record.body) {
+            Ok(input) => input,
+            Err(error) => return Err((record, error)),
+        };
+        let (job, key, media) = (input.job().clone(), input.unit_key(), input.media());
+        let ticket_of = record.ticket.tracker();
+        let unit = Self {
+            id: UnitId::derive(S::NAME.as_str(), &job.tenant(), job.video(), &key),
+            key,
+            lane,
+            media,
+            source: Source { partition: ticket_of.partition(), offset: record.ticket.offset() },
+            first_published_ms: record.first_published_ms(),
+            revoked: ticket_of.revoked().clone(),
+            headers: record.headers,
+            body: record.body,
+            job,
+        };
+        Ok((unit, record.ticket))
+    }
+}
+
+/// What is to be done with a unit after an attempt at it.
+pub(super) enum Next {
+    /// It has its answer: acknowledge it.
+    Done,
+    /// Somebody else will see to it.
+    Leave,
+    /// Look at it again later.
+    Wait(Duration),
+    /// A dependency is down.
+    Down(String),
+}
+
+impl Next {
+    /// Turns a failure that is not the unit's own fault into what follows from it.
+    pub(super) fn after_trouble(failure: Failure, later: Duration) -> Self {
+        let down = matches!(failure, Failure::Unavailable(_));
+        let text = format!("{:#}", anyhow::Error::from(failure));
+        if down {
+            return Self::Down(text);
+        }
+        tracing::error!(error = text, "unit put off");
+        Self::Wait(later)
+    }
+}
+
+/// Sees `record` through to its acknowledgement, or leaves it to the next owner of its partition.
+pub(super) async fn handle<S: Stage>(shop: &Shop<S>, lane: Lane, record: Record, slot: Option<Slot>) {
+    match Unit::read::<S>(lane, record) {
+        Ok((unit, ticket)) => {
+            let (video, key) = (unit.job.video(), &unit.key);
+            let span = tracing::info_span!("unit", stage = %S::NAME, %lane, %video, unit = key);
+            // Without a tracing backend there is no parent to set.
+            let _ = span.set_parent(unit.headers.trace_context());
+            if pursue(shop, &unit, slot).instrument(span).await {
+                ticket.finish();
+            }
+        }
+        Err((record, error)) => set_aside(shop, lane, record, error).await,
+    }
+}
+
+/// Tries `unit` until it has its answer. False: it was left.
+async fn pursue<S: Stage>(shop: &Shop<S>, unit: &Unit, mut slot: Option<Slot>) -> bool {
+    let mut wait = None;
+    let mut failures = 0;
+    loop {
+        let Some(pass) = go_ahead(shop, unit, &mut slot, wait.take()).await else { return false };
+        let next = match S::KIND {
+            Kind::Work => shop.attempt_claimed(unit, &mut slot).await,
+            Kind::Gather => shop.attempt_unclaimed(unit, &mut failures).await,
+        };
+        match next {
+            Next::Done => {
+                pass.reached();
+                return true;
+            }
+            Next::Leave => return false,
+            Next::Wait(time) => {
+                pass.reached();
+                wait = Some(time);
+            }
+            Next::Down(why) => {
+                tracing::warn!(why, "dependency unavailable: the stage pauses");
+                pass.missed(why);
+            }
+        }
+    }
+}
+
+/// Waits as long as it must, without a slot if its memory allows that, then for a slot. `None`: it is to be left.
+async fn go_ahead<'a, S: Stage>(
+    shop: &'a Shop<S>,
+    unit: &Unit,
+    slot: &mut Option<Slot>,
+    wait: Option<Duration>,
+) -> Option<Pass<'a>> {
+    let must_wait = wait.is_some() || shop.breaker.closed().is_err();
+    let parked = must_wait.then(|| shop.slots.park(unit.body.len())).flatten();
+    if parked.is_some() {
+        *slot = None;
+    }
+    let pass = async {
+        tokio::time::sleep(wait.unwrap_or_default()).await;
+        loop {
+            shop.breaker.ready().await;
+            if slot.is_none() {
+                *slot = Some(shop.slots.one().await);
+            }
+            if let Some(pass) = shop.breaker.try_enter() {
+                return pass;
+            }
+            // Another unit probes, and may need all slots for itself.
+            *slot = None;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = unit.revoked.cancelled() => None,
+        () = shop.stop.cancelled() => None,
+        pass = pass => Some(pass),
+    }
+}
+
+/// Puts a message that cannot be read among the dead letters.
+async fn set_aside<S: Stage>(shop: &Shop<S>, lane: Lane, record: Record, error: ReadError) {
+    let why = format!("{:#}", anyhow::Error::from(error));
+    loop {
+        let buried = bury_unreadable::<S>(&shop.producer, record.headers.clone(), lane, &record.body, why.clone());
+        match buried.await {
+            Ok(()) => return record.ticket.finish(),
+            Err(failure) => tracing::warn!(%failure, "dead letter not published"),
+        }
+        tokio::select! {
+            () = record.ticket.tracker().revoked().cancelled() => return,
+            () = shop.stop.cancelled() => return,
+            () = tokio::time::sleep(shop.args.backoff_max) => {}
+        }
+    }
+}
+
+/// Where one attempt's outputs go; closed when the attempt has lost its claim.
+pub(super) struct UnitSink {
+    producer: Producer,
+    batch: Batch,
+    closed: AtomicBool,
+}
+
+impl UnitSink {
+    pub(super) fn new(producer: Producer) -> Self {
+        Self { producer, batch: Batch::default(), closed: AtomicBool::new(false) }
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// Waits until all that was put in is acknowledged.
+    pub(super) async fn acknowledged(&self) -> Result<(), Failure> {
+        self.batch.acknowledged().await
+    }
+}
+
+#[async_trait]
+impl Sink for UnitSink {
+    async fn publish(&self, envelope: Envelope) -> Result<(), Failure> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(Stopped.into());
+        }
+        self.producer.send(&envelope, &self.batch).await
+    }
+
+    async fn flush(&self) -> Result<(), Failure> {
+        self.acknowledged().await
+    }
+}

@@ -1,0 +1,85 @@
+//! Logs and spans: text on a terminal, JSON elsewhere, and OTLP where an address is given.
+
+use std::io::IsTerminal;
+
+use anyhow::{Context, Result};
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{SpanExporter, WithExportConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::propagation::TraceContextPropagator;
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Layer, SubscriberExt};
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What is logged, and where spans go.
+#[derive(clap::Args, Clone, Debug)]
+pub struct TelemetryArgs {
+    /// What to log: a level, or targets and levels such as `info,pipeline=debug`.
+    #[arg(long, env = "SPILLWAY_LOG", default_value = "info", value_name = "FILTER", global = true)]
+    pub log: String,
+    /// How to log; `auto` is text on a terminal, JSON elsewhere.
+    #[arg(long, env = "SPILLWAY_LOG_FORMAT", default_value = "auto", global = true)]
+    pub log_format: LogFormat,
+    /// Address of an OTLP collector for spans, such as `http://127.0.0.1:4317` [default: spans are not sent].
+    #[arg(long, env = "SPILLWAY_OTLP", value_name = "URL", global = true)]
+    pub otlp: Option<String>,
+}
+
+/// How log lines look.
+#[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+/// Sends what is left of the spans when it is dropped.
+pub struct Telemetry {
+    provider: SdkTracerProvider,
+}
+
+impl Drop for Telemetry {
+    fn drop(&mut self) {
+        // Nobody is left to tell if the collector is away while the process ends.
+        let _ = self.provider.shutdown();
+    }
+}
+
+/// Starts logging and tracing for a process that plays `role`. To be called once, inside the runtime.
+///
+/// # Errors
+/// When the filter or the collector's address is not valid.
+pub fn start(args: &TelemetryArgs, role: &str) -> Result<Telemetry> {
+    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("read the log filter {:?}", args.log))?;
+    let resource = Resource::builder().with_service_name(format!("spillway-{role}")).build();
+    let mut provider = SdkTracerProvider::builder().with_resource(resource);
+    if let Some(address) = &args.otlp {
+        let exporter = SpanExporter::builder().with_tonic().with_endpoint(address).build();
+        provider = provider.with_batch_exporter(exporter.context("open the OTLP exporter")?);
+    }
+    let provider = provider.build();
+    opentelemetry::global::set_text_map_propagator(TraceContextPropagator::new());
+
+    let json = match args.log_format {
+        LogFormat::Auto => !std::io::stderr().is_terminal(),
+        LogFormat::Text => false,
+        LogFormat::Json => true,
+    };
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = if json {
+        lines.json().flatten_event(true).with_current_span(true).with_span_list(false).boxed()
+    } else {
+        lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed()
+    };
+    // The exporter's own events would come back to it, for ever.
+    let own = tracing_subscriber::filter::filter_fn(|event| {
+        !["opentelemetry", "h2", "hyper", "tonic", "tower"].iter().any(|noisy| event.target().starts_with(noisy))
+    });
+    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("spillway")).with_filter(own);
+    tracing_subscriber::registry().with(filter).with(lines).with(spans).try_init().context("start logging")?;
+    Ok(Telemetry { provider })
+}

@@ -1,0 +1,204 @@
+//! Messages keep their meaning: the bytes that older versions left in the topics still read as what they said.
+//!
+//! `messages.txt` holds one message a line, name and hex. Lines are added, never changed: a field that is new is
+//! shown by a further line, and the old ones prove that readers do without it.
+
+use std::collections::BTreeMap;
+
+use pipeline::event::{
+    AudioSegment, BlobRef, Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Created, EndState, Ended, Event,
+    Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload, Place, Reason,
+    SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal, SegmentTranscript, UnitDone,
+    VideoEvent, VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerReport,
+    video_failed,
+};
+use pipeline::failure::Code;
+use pipeline::id::TenantId;
+use pipeline::lane::Lane;
+use pipeline::stage::StageName;
+use prost::Message;
+
+const KEPT: &str = include_str!("messages.txt");
+
+#[test]
+fn messages_of_older_versions_still_read() {
+    let kept: BTreeMap<&str, &str> = KEPT.lines().filter_map(|line| line.split_once(' ')).collect();
+    let mut missing = String::new();
+    for (name, bytes, reads_as_itself) in samples() {
+        match kept.get(name) {
+            None => missing += &format!("{name} {}\n", hex(&bytes)),
+            Some(old) => {
+                assert_eq!(hex(&bytes), *old, "{name} is written differently");
+                assert!(reads_as_itself, "{name} does not read as what was written");
+            }
+        }
+    }
+    assert!(missing.is_empty(), "add these lines to messages.txt:\n{missing}");
+}
+
+#[test]
+fn a_message_with_a_wrong_id_is_refused() {
+    let bytes = VideoSubmitted::default().encode_to_vec();
+    assert!(VideoSubmitted::read(&bytes).is_err());
+}
+
+/// Returns name, bytes, and whether the bytes read as the same message.
+fn samples() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let mut samples = whole_videos();
+    samples.extend(segments());
+    samples.extend(findings());
+    samples.extend(clips());
+    samples.extend(happenings());
+    samples
+}
+
+fn sample<M: Message + Default + PartialEq>(name: &'static str, message: &M) -> (&'static str, Vec<u8>, bool) {
+    let bytes = message.encode_to_vec();
+    let same = M::decode(&*bytes).is_ok_and(|read| read == *message);
+    (name, bytes, same)
+}
+
+fn whole_videos() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let upload = VideoSubmitted { job: job(), source: Some(VideoSource::Upload(blob())) };
+    let url = VideoSubmitted { source: Some(VideoSource::Url("https://example.com/a.mp4".into())), ..upload.clone() };
+    let ready = VideoReady { job: job(), source: blob(), media: media() };
+    vec![sample("submitted-upload", &upload), sample("submitted-url", &url), sample("ready", &ready)]
+}
+
+fn segments() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let inline = Payload { place: Some(Place::Inline(vec![1, 2, 3].into())) };
+    let stored = Payload { place: Some(Place::Blob(blob())) };
+    let audio = AudioSegment { job: job(), index: 1, window: 2, start_us: 3, end_us: 4, samples: inline.clone() };
+    let video = VideoSegment {
+        job: job(),
+        index: 1,
+        window: 2,
+        start_us: 3,
+        end_us: 4,
+        media: media(),
+        file: stored,
+        demuxer: "nut".into(),
+    };
+    let total =
+        SegmentTotal { audio: 2, video: 10, last: true, start_us: 0, end_us: 60, media: media(), source: blob() };
+    let report = SegmentReport { job: job(), window: 0, kind: Some(SegmentReportKind::Total(total.clone())) };
+    let done = SegmentReport::done(&job(), 0, SegmentKind::Video, 7, inline);
+    let failed = SegmentReport::failed(&job(), 0, SegmentKind::Audio, 7, (1, 2), Code::Stuck);
+    let gathered = WindowGathered { job: job(), window: 0, total, completeness: 0.93 };
+    vec![
+        sample("audio-segment", &audio),
+        sample("video-segment", &video),
+        sample("segment-total", &report),
+        sample("segment-done", &done),
+        sample("segment-failed", &failed),
+        sample("window-gathered", &gathered),
+    ]
+}
+
+fn findings() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let loudness = Loudness { step_us: 100_000, dbfs: vec![-20.0, -100.0] };
+    let transcript = SegmentTranscript {
+        start_us: 0,
+        end_us: 9,
+        words: vec![word()],
+        loudness,
+        speech_us: vec![0, 9],
+        transcriber: "pocketsphinx".into(),
+    };
+    let frame = Frame { at_us: 1, change: 0.5, change_over_two: 0.25, brightness: 0.75 };
+    let face = Face { at_us: 1, x: 2.0, y: 3.0, width: 4.0, height: 5.0, score: 0.5, mouth_motion: 0.25 };
+    let analysis = SegmentAnalysis {
+        start_us: 0,
+        end_us: 9,
+        frames: vec![frame],
+        faces: vec![face],
+        looked_us: vec![1],
+        ..SegmentAnalysis::default()
+    };
+    vec![sample("transcript", &transcript), sample("analysis", &analysis)]
+}
+
+fn clips() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let planned = ClipPlanned { job: job(), source: blob(), media: media(), clip: clip() };
+    let done = ClipReport { job: job(), kind: Some(ClipReportKind::Done(clip().id)) };
+    let total = ClipTotal { window: 0, last: true, clips: 3, completeness: 1.0, length_us: 60 };
+    let total = ClipReport { job: job(), kind: Some(ClipReportKind::Total(total)) };
+    let failed = video_failed(&job(), StageName::Fetch, Code::NotAVideo, "no container");
+    vec![
+        sample("clip-planned", &planned),
+        sample("clip-done", &done),
+        sample("clip-total", &total),
+        sample("video-failed", &failed),
+    ]
+}
+
+fn happenings() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let at = jiff::Timestamp::UNIX_EPOCH;
+    let created = Created { name: "talk.mp4".into(), source: "upload".into(), bytes: 9 };
+    let unit = UnitDone {
+        stage: StageName::Cut as i32,
+        unit: "clip/1".into(),
+        worker: "w".into(),
+        attempt: 1,
+        queued_ms: 1,
+        started_ms: 2,
+        finished_ms: 3,
+    };
+    let ended = Ended { state: EndState::Partial as i32, completeness: 0.5, ..Ended::default() };
+    let worker = WorkerReport { worker: "w".into(), stage: StageName::Cut as i32, slots: 2, ..WorkerReport::default() };
+    vec![
+        sample("happened-created", &VideoEvent::new(&job(), at, Happened::Created(created))),
+        sample("happened-unit-done", &VideoEvent::new(&job(), at, Happened::UnitDone(unit))),
+        sample("happened-clip-ready", &VideoEvent::new(&job(), at, Happened::ClipReady(clip()))),
+        sample("happened-ended", &VideoEvent::new(&job(), at, Happened::Ended(ended))),
+        sample("happened-cancelled", &VideoEvent::new(&job(), at, Happened::Cancelled(true))),
+        sample("worker-report", &worker),
+    ]
+}
+
+fn job() -> Job {
+    let video = "6f2c1f0e-0a1b-4c2d-8e3f-000000000001".parse().unwrap();
+    Job::new(&TenantId::default_tenant(), video, Lane::Express, Options::default())
+}
+
+fn blob() -> BlobRef {
+    BlobRef { key: "default/v/source/original".into(), bytes: 9 }
+}
+
+fn media() -> MediaInfo {
+    MediaInfo {
+        demuxer: "mov".into(),
+        duration_us: 60,
+        width: 1280,
+        height: 720,
+        audio_stream: Some(1),
+        ..MediaInfo::default()
+    }
+}
+
+fn word() -> Word {
+    Word { start_us: 1, end_us: 2, text: "what".into(), confidence: 0.5 }
+}
+
+fn clip() -> Clip {
+    let corner = Keyframe { at_us: 1, x: 2.0, y: 3.0 };
+    let framing =
+        Framing { start_us: 1, end_us: 2, width: 405.0, height: 720.0, keyframes: vec![corner], ..Framing::default() };
+    let reason =
+        Reason { name: "speech".into(), value: 0.9, contribution: 0.3, text: "speech fills 90 % of it".into() };
+    Clip {
+        id: "6f2c1f0e-0a1b-5c2d-8e3f-000000000002".into(),
+        start_us: 1,
+        end_us: 2,
+        score: 0.5,
+        reasons: vec![reason],
+        framings: vec![framing],
+        words: vec![word()],
+        video: Some(blob()),
+        ..Clip::default()
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
+}

@@ -1,0 +1,102 @@
+//! Every record has its answer, acknowledged in order.
+
+use std::sync::Arc;
+
+use pipeline::event::Happened;
+use pipeline::lane::Lane;
+use pipeline::runner::RunnerArgs;
+use pipeline::stage::StageName;
+use pipeline::topic::Topic;
+use tokio::sync::Semaphore;
+
+use crate::world::{Scripted, World, eventually, quick};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_unit_is_published_told_and_acknowledged() {
+    let world = World::new(2).await;
+    let stage = Scripted::new(async |_, _| Ok(()));
+    let video = world.submit(Lane::Express).await;
+    let worker = world.start(stage, quick());
+    let outputs = world.read_when(Topic::VideoReady, 1).await;
+    assert_eq!(outputs[0].body, video.as_bytes());
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 1).await;
+    let events = world.events().await;
+    assert!(matches!(&events[0].happened, Some(Happened::UnitDone(done)) if done.unit == "video" && done.attempt == 1));
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_the_finished_prefix_is_acknowledged() {
+    let world = World::new(2).await;
+    let first = world.submit(Lane::Standard).await;
+    world.submit_many(Lane::Standard, 19).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let stage = Scripted::new(move |job, _| {
+        let gate = held.clone();
+        async move {
+            if job.video() == first {
+                gate.acquire().await.expect("never closed").forget();
+            }
+            Ok(())
+        }
+    });
+    let worker = world.start(stage, RunnerArgs { slots: 4, ..quick() });
+    let positions = async || world.committed(StageName::Fetch, Topic::VideoSubmitted, Lane::Standard).await;
+    // The other partition is acknowledged to its end, and all other outputs are there; the first record holds its own.
+    world.read_when(Topic::VideoReady, 19).await;
+    let at_end = async || Some(positions().await).filter(|p| p.values().any(|position| *position == 10));
+    let seen = eventually("the free partition is acknowledged", at_end).await;
+    assert_eq!(seen.values().min(), Some(&0), "{seen:?}");
+    gate.add_permits(1);
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Standard, 20).await;
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn draining_finishes_what_is_in_hand_and_leaves_the_rest() {
+    let world = World::new(2).await;
+    let videos = world.submit_many(Lane::Express, 6).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let stage = Scripted::gated(gate.clone());
+    let args = RunnerArgs { slots: 2, ..quick() };
+    let worker = world.start(stage.clone(), args.clone());
+    stage.seen.begun(2).await;
+    worker.tell();
+    gate.add_permits(2);
+    worker.stop().await.unwrap();
+    assert_eq!(world.read(Topic::VideoReady).await.len(), 2);
+    gate.add_permits(100);
+    let next = world.start(stage.clone(), args);
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 6).await;
+    next.stop().await.unwrap();
+    assert_eq!(stage.seen.attempts(), videos.iter().map(|video| (*video, 1)).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_unit_that_outlasts_the_grace_is_handed_back_unharmed() {
+    let world = World::new(1).await;
+    world.submit(Lane::Express).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let held = gate.clone();
+    let stage = Scripted::new(move |_, pulse| {
+        let gate = held.clone();
+        async move {
+            tokio::select! {
+                permit = gate.acquire() => permit.expect("never closed").forget(),
+                () = pulse.stop().cancelled() => pulse.beat()?,
+            }
+            Ok(())
+        }
+    });
+    let args = RunnerArgs { drain_grace: std::time::Duration::from_millis(50), ..quick() };
+    let worker = world.start(stage.clone(), args.clone());
+    stage.seen.begun(1).await;
+    worker.stop().await.unwrap();
+    assert_eq!(world.store.total_failures(), 0);
+    gate.add_permits(1);
+    let next = world.start(stage, args);
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 1).await;
+    assert_eq!(world.store.ran_alone.load(std::sync::atomic::Ordering::SeqCst), 0, "it was no suspect");
+    next.stop().await.unwrap();
+}

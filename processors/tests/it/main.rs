@@ -1,0 +1,14 @@
+//! The stages, tried on real media through their public faces.
+
+mod cut;
+mod fetch;
+mod marked;
+mod material;
+mod moments;
+mod probe;
+mod render;
+mod speech;
+mod speech_api;
+mod speech_models;
+mod split;
+mod transcribe;

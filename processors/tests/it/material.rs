@@ -1,0 +1,128 @@
+//! Media made at test time, and the outside world as stages see it, each in a folder of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use pipeline::blob::{self, Blobs, Kind, Location};
+use pipeline::event::{BlobRef, Job, MediaInfo, Options};
+use pipeline::failure::{Code, Failure};
+use pipeline::id::{TenantId, VideoId};
+use pipeline::lane::Lane;
+use pipeline::outbox::Pulse;
+use pipeline::payload::Carrier;
+use pipeline::runtime::{Runtime, RuntimeArgs};
+use pipeline::store::{self, StoreArgs, StoreLocation};
+use processors::media::probe::{Limits, probe};
+use processors::services::Services;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+
+/// Four seconds of moving picture, 160x120 at 25 frames a second.
+pub const PICTURE: &str = "-f lavfi -i testsrc2=s=160x120:r=25:d=4";
+
+/// Four seconds of sound that is never the same.
+pub const SOUND: &str = "-f lavfi -i aevalsrc='0.4*sin(2*PI*(200+90*t)*t)':s=44100:d=4";
+
+/// Two hours is admitted, and 120 frames a second.
+pub const LIMITS: Limits = Limits { duration: std::time::Duration::from_secs(7200), frame_rate: 120.0 };
+
+/// A folder for one test.
+pub struct Workshop {
+    folder: TempDir,
+}
+
+impl Workshop {
+    pub fn new() -> Self {
+        Self { folder: tempfile::tempdir().expect("a folder") }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Makes the file `name` with the `ffmpeg` command; arguments are parted at spaces.
+    pub fn make(&self, arguments: &str, name: &str) -> PathBuf {
+        let path = self.path(name);
+        let words = arguments.split_whitespace().map(|word| word.replace('\'', ""));
+        let mut command = Command::new("ffmpeg");
+        command.args(["-v", "error", "-nostdin", "-y"]).args(words).arg(&path);
+        let made = command.output().expect("ffmpeg is installed");
+        assert!(made.status.success(), "ffmpeg {arguments}: {}", String::from_utf8_lossy(&made.stderr));
+        path
+    }
+
+    /// Writes `bytes` to the file `name`.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        std::fs::write(&path, bytes).expect("write");
+        path
+    }
+
+    /// Returns a store and blobs in this folder.
+    pub fn services(&self) -> Services {
+        let location = StoreLocation::Sqlite(self.path("store.db"));
+        let blobs = Blobs::open(&Location::Folder(self.path("blobs"))).expect("blobs");
+        Services {
+            store: store::open(&StoreArgs { store: location }).expect("store"),
+            carrier: Carrier::new(blobs, 4 << 20),
+            runtime: Runtime::new(&RuntimeArgs::default()),
+        }
+    }
+
+    /// Returns the names of all files among the blobs.
+    pub fn blob_files(&self) -> Vec<PathBuf> {
+        let mut files = Vec::new();
+        let mut folders = vec![self.path("blobs")];
+        while let Some(folder) = folders.pop() {
+            for entry in std::fs::read_dir(folder).expect("folder").flatten() {
+                let path = entry.path();
+                if path.is_dir() { folders.push(path) } else { files.push(path) }
+            }
+        }
+        files
+    }
+}
+
+/// Whose work a test's video is.
+pub fn job(options: Options) -> Job {
+    Job::new(&TenantId::default_tenant(), VideoId::random(), Lane::Express, options)
+}
+
+/// Stores `path` as the uploaded source of `job`.
+pub async fn upload(services: &Services, job: &Job, path: &Path) -> BlobRef {
+    let key = blob::key(&job.tenant(), job.video(), Kind::Source, "upload");
+    let bytes = std::fs::read(path).expect("read");
+    services.carrier.blobs().put(&key, bytes.into()).await.expect("put")
+}
+
+pub fn pulse() -> Pulse {
+    Pulse::new(CancellationToken::new())
+}
+
+/// Probes a file.
+pub fn look_at(path: &Path) -> Result<MediaInfo, Failure> {
+    let file = std::fs::File::open(path).expect("open");
+    let bytes = file.metadata().expect("metadata").len();
+    probe(file, bytes, &LIMITS, &pulse())
+}
+
+/// Returns the code `path` is rejected for.
+#[track_caller]
+pub fn rejected(path: &Path) -> Code {
+    match look_at(path) {
+        Err(Failure::Reject { code, .. }) => code,
+        other => panic!("{} should be rejected, not {other:?}", path.display()),
+    }
+}
+
+/// Runs `ffprobe` or `ffmpeg` and returns what it prints.
+pub fn run(program: &str, arguments: &str, path: &Path, after: &str) -> String {
+    let ran = Command::new(program)
+        .args(["-v", "error"])
+        .args(arguments.split_whitespace())
+        .arg(path)
+        .args(after.split_whitespace())
+        .output()
+        .expect("installed");
+    String::from_utf8_lossy(&ran.stdout).into_owned()
+}

@@ -1,0 +1,112 @@
+//! Which processes `spillway dev` runs, with which flags, and when they are ready.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use tokio::process::Command;
+
+use super::DevArgs;
+use super::folder::Folder;
+
+/// One child process.
+#[derive(Clone, Debug)]
+pub struct Role {
+    /// What it is called in logs.
+    pub name: String,
+    executable: PathBuf,
+    arguments: Vec<String>,
+    /// Where it tells whether it is ready.
+    admin: SocketAddr,
+}
+
+impl Role {
+    /// Returns the command that starts it.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(&self.executable);
+        command.args(&self.arguments);
+        command
+    }
+}
+
+/// All child processes.
+pub struct Plan {
+    roles: Vec<Role>,
+}
+
+impl Plan {
+    /// Plans the children of a machine: one process a heavy stage, one for the three light ones, and ingest.
+    ///
+    /// # Errors
+    /// When no free ports are found.
+    pub fn new(args: &DevArgs, folder: &Folder, brokers: &str) -> Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let heavy = args.slots.unwrap_or(cores);
+        // Light stages wait for disk and network, so they may hold more than there are cores.
+        let stages =
+            [("fetch", 4), ("split", 2), ("transcribe", heavy), ("analyze", heavy), ("moments", 1), ("cut", heavy), ("gather", 12)];
+        let executable = std::env::current_exe().context("find this executable")?;
+        let common = [
+            ("--brokers", brokers.to_owned()),
+            ("--store", format!("sqlite:{}", folder.path("spillway.db").display())),
+            ("--blobs", folder.path("blobs").display().to_string()),
+        ];
+        let common: Vec<String> = common.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
+
+        let mut roles = Vec::new();
+        for (stage, slots) in stages {
+            let admin = free_address()?;
+            let mut arguments = vec!["process".to_owned(), stage.to_owned()];
+            arguments.extend(common.iter().cloned());
+            arguments.extend(["--slots".to_owned(), slots.to_string(), "--admin-listen".to_owned(), admin.to_string()]);
+            arguments.extend(["--drain-grace".to_owned(), humantime::format_duration(args.grace).to_string()]);
+            if let Some(runtime) = &args.runtime.runtime {
+                arguments.extend(["--runtime".to_owned(), runtime.display().to_string()]);
+            }
+            roles.push(Role { name: stage.to_owned(), executable: executable.clone(), arguments, admin });
+        }
+        let mut arguments = vec!["ingest".to_owned()];
+        arguments.extend(common);
+        arguments.extend(["--listen".to_owned(), args.listen.to_string()]);
+        roles.push(Role { name: "ingest".to_owned(), executable, arguments, admin: args.listen });
+        Ok(Self { roles })
+    }
+
+    /// Returns the children.
+    pub fn children(&self) -> &[Role] {
+        &self.roles
+    }
+
+    /// Waits until every child says that it is ready.
+    ///
+    /// # Errors
+    /// Names the children that are not after `limit`.
+    pub async fn wait_until_ready(&self, limit: Duration) -> Result<()> {
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+        let started = Instant::now();
+        let mut waiting: Vec<&Role> = self.roles.iter().collect();
+        while !waiting.is_empty() {
+            let mut still = Vec::new();
+            for role in waiting {
+                let answer = client.get(format!("http://{}/readyz", role.admin)).send().await;
+                if !answer.is_ok_and(|a| a.status().is_success()) {
+                    still.push(role);
+                }
+            }
+            waiting = still;
+            if !waiting.is_empty() && started.elapsed() > limit {
+                let names: Vec<&str> = waiting.iter().map(|r| r.name.as_str()).collect();
+                bail!("not ready after {limit:?}: {}; see the log above", names.join(", "));
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+}
+
+/// Finds a free loopback address. Another process may take it first; the child then says so and is started again.
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
+    listener.local_addr().context("find a free port")
+}

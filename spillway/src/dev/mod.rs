@@ -1,0 +1,123 @@
+//! `spillway dev`: everything on this machine with one command.
+
+mod children;
+mod folder;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use pipeline::broker::Broker;
+use pipeline::child;
+use pipeline::kafka::{BrokerArgs, topics};
+use pipeline::runtime::{Runtime, RuntimeArgs, user_data_folder};
+use pipeline::service;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use children::Plan;
+use folder::Folder;
+
+/// What `spillway dev` needs to know.
+#[derive(clap::Args, Clone, Debug)]
+pub struct DevArgs {
+    /// Folder for all data: broker, store, blobs [default: `spillway/dev` in the user's data folder].
+    #[arg(long, env = "SPILLWAY_DATA", value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Address of the HTTP API.
+    #[arg(long, env = "SPILLWAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
+    pub listen: SocketAddr,
+    /// Kafka brokers to use instead of a private one, `host:port,..`.
+    #[arg(long, env = "SPILLWAY_BROKERS", value_name = "LIST")]
+    pub brokers: Option<String>,
+    /// Partitions of each topic, when topics are created.
+    #[arg(long, env = "SPILLWAY_PARTITIONS", default_value_t = 12)]
+    pub partitions: i32,
+    /// Units of heavy work at once, for each of transcribe, analyze and cut [default: the number of cores].
+    #[arg(long, env = "SPILLWAY_DEV_SLOTS", value_name = "COUNT")]
+    pub slots: Option<usize>,
+    /// How long workers may finish what they have in hand after Ctrl-C.
+    #[arg(long, env = "SPILLWAY_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub grace: Duration,
+    /// Where run-time files lie.
+    #[command(flatten)]
+    pub runtime: RuntimeArgs,
+}
+
+/// How long the children may take to be ready before that is an error.
+const READY_LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs everything until Ctrl-C.
+///
+/// # Errors
+/// One line each: the data folder is locked, the address is taken, Java or run-time files are missing.
+pub async fn run(args: DevArgs) -> Result<ExitCode> {
+    let started = Instant::now();
+    let stop = service::stop_on_signal()?;
+    let data = args.data.clone().or_else(|| Some(user_data_folder()?.join("dev")));
+    let folder = Folder::lock(&data.context("no home folder: give one with --data")?)?;
+    TcpListener::bind(args.listen)
+        .with_context(|| format!("the address {} is not free; choose another with --listen", args.listen))?;
+
+    let runtime = Runtime::new(&args.runtime);
+    let mut broker = None;
+    let brokers = match &args.brokers {
+        Some(given) => given.clone(),
+        None => {
+            let private = Broker::start(&runtime, &folder.path("kafka")).await?;
+            let address = private.address();
+            broker = Some(private);
+            address
+        }
+    };
+    let outcome = serve(&args, &folder, &brokers, started, &mut broker, stop).await;
+    if let Some(broker) = broker {
+        info!("stopping the broker");
+        broker.stop().await?;
+    }
+    outcome.map(|()| ExitCode::SUCCESS)
+}
+
+/// Starts the roles as children, and watches them and the broker until `stop`.
+async fn serve(
+    args: &DevArgs,
+    folder: &Folder,
+    brokers: &str,
+    started: Instant,
+    broker: &mut Option<Broker>,
+    stop: CancellationToken,
+) -> Result<()> {
+    topics::ensure(&BrokerArgs::new(brokers), args.partitions).await?;
+    let plan = Plan::new(args, folder, brokers)?;
+    let mut tasks = JoinSet::new();
+    for child in plan.children() {
+        let command = child.clone();
+        let watched = child::supervise(child.name.clone(), move || command.command(), stop.clone(), args.grace);
+        tasks.spawn(watched);
+    }
+    let ready = plan.wait_until_ready(READY_LIMIT);
+    tokio::select! {
+        ready = ready => {
+            ready?;
+            let seconds = started.elapsed().as_secs_f64();
+            println!("spillway is ready after {seconds:.1} s: http://{}  (data: {})", args.listen, folder.root().display());
+            println!("try: spillway submit --server http://{} --wait VIDEO", args.listen);
+        }
+        () = stop.cancelled() => {}
+    }
+    // Each child has the grace period to itself; the margin is for the supervisors that wait for them.
+    let joined = service::join(tasks, stop.clone(), args.grace + Duration::from_secs(5));
+    match broker {
+        None => joined.await,
+        Some(broker) => tokio::select! {
+            outcome = joined => outcome,
+            died = broker.keep() => {
+                stop.cancel();
+                Err(died.err().unwrap_or_else(|| anyhow!("the broker ended")))
+            }
+        },
+    }
+}

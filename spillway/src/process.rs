@@ -1,0 +1,197 @@
+//! `spillway process STAGE`: runs one stage's worker.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use clap::{Args, Subcommand};
+use pipeline::admin::{self, AdminArgs, Checks};
+use pipeline::blob::{BlobArgs, Blobs};
+use pipeline::kafka::{BrokerArgs, topics};
+use pipeline::payload::Carrier;
+use pipeline::runner::{self, Readiness, RunnerArgs, Worker};
+use pipeline::runtime::{Runtime, RuntimeArgs};
+use pipeline::service;
+use pipeline::stage::Stage;
+use pipeline::store::{self, StoreArgs};
+use processors::analyze::{Analyze, AnalyzeArgs};
+use processors::cut::{Cut, CutArgs};
+use processors::deliver::{Deliver, DeliverArgs};
+use processors::fetch::{Fetch, FetchArgs};
+use processors::join::{Join, JoinArgs};
+use processors::moments::{Moments, MomentsArgs};
+use processors::record::{Record, RecordArgs};
+use processors::services::Services;
+use processors::split::{Split, SplitArgs};
+use processors::transcribe::{Transcribe, TranscribeArgs};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// What a worker may take after its drain's grace: handing back, flushing, leaving the group.
+const LEAVE: Duration = Duration::from_secs(15);
+
+/// What `spillway process` needs to know.
+#[derive(Args, Clone, Debug)]
+pub struct ProcessArgs {
+    /// Which stage.
+    #[command(subcommand)]
+    pub stage: StageCommand,
+}
+
+/// The stages, in the order of the flow.
+#[derive(Subcommand, Clone, Debug)]
+pub enum StageCommand {
+    /// Obtain and probe videos and choose their lanes.
+    Fetch(Of<FetchArgs>),
+    /// Cut videos into segments.
+    Split(Of<SplitArgs>),
+    /// Turn sound into words.
+    Transcribe(Of<TranscribeArgs>),
+    /// Find shots, motion and faces.
+    Analyze(Of<AnalyzeArgs>),
+    /// Gather segments.
+    Join(Of<JoinArgs>),
+    /// Choose clips and solve their camera paths.
+    Moments(Of<MomentsArgs>),
+    /// Encode clips.
+    Cut(Of<CutArgs>),
+    /// Gather clips and end videos.
+    Deliver(Of<DeliverArgs>),
+    /// Write what happens to the store.
+    Record(Of<RecordArgs>),
+    /// Run join, deliver and record, the three light stages, in one process.
+    Gather(Of<GatherArgs>),
+}
+
+/// The flags of the three light stages.
+#[derive(Args, Clone, Debug)]
+pub struct GatherArgs {
+    #[command(flatten)]
+    join: JoinArgs,
+    #[command(flatten)]
+    deliver: DeliverArgs,
+    #[command(flatten)]
+    record: RecordArgs,
+}
+
+/// The flags of a stage and those of every worker.
+#[derive(Args, Clone, Debug)]
+pub struct Of<A: Args> {
+    #[command(flatten)]
+    stage: A,
+    #[command(flatten)]
+    worker: WorkerArgs,
+}
+
+/// The flags of every worker.
+#[derive(Args, Clone, Debug)]
+#[command(next_help_heading = "Worker")]
+struct WorkerArgs {
+    #[command(flatten)]
+    runner: RunnerArgs,
+    #[command(flatten)]
+    brokers: BrokerArgs,
+    #[command(flatten)]
+    store: StoreArgs,
+    #[command(flatten)]
+    blobs: BlobArgs,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+impl StageCommand {
+    /// Returns the name of the stage, for logs and spans.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fetch(_) => "fetch",
+            Self::Split(_) => "split",
+            Self::Transcribe(_) => "transcribe",
+            Self::Analyze(_) => "analyze",
+            Self::Join(_) => "join",
+            Self::Moments(_) => "moments",
+            Self::Cut(_) => "cut",
+            Self::Deliver(_) => "deliver",
+            Self::Record(_) => "record",
+            Self::Gather(_) => "gather",
+        }
+    }
+}
+
+/// Runs the stage until a signal stops it.
+///
+/// # Errors
+/// When a dependency cannot be reached at the start, or the stage cannot be set up.
+pub async fn run(args: ProcessArgs) -> Result<ExitCode> {
+    match args.stage {
+        StageCommand::Fetch(of) => one(of, Fetch::new).await,
+        StageCommand::Split(of) => one(of, Split::new).await,
+        StageCommand::Transcribe(of) => one(of, |services, args| Transcribe::new(services, &args)).await,
+        StageCommand::Analyze(of) => one(of, Analyze::new).await,
+        StageCommand::Join(of) => one(of, Join::new).await,
+        StageCommand::Moments(of) => one(of, Moments::new).await,
+        StageCommand::Cut(of) => one(of, Cut::new).await,
+        StageCommand::Deliver(of) => one(of, Deliver::new).await,
+        StageCommand::Record(of) => one(of, Record::new).await,
+        StageCommand::Gather(of) => {
+            let mut process = Process::connect(of.worker).await?;
+            process.start(Join::new(process.services.clone(), of.stage.join)?);
+            process.start(Deliver::new(process.services.clone(), of.stage.deliver)?);
+            process.start(Record::new(process.services.clone(), of.stage.record)?);
+            process.finish().await
+        }
+    }
+}
+
+async fn one<A: Args, S: Stage>(of: Of<A>, make: impl FnOnce(Services, A) -> Result<S>) -> Result<ExitCode> {
+    let mut process = Process::connect(of.worker).await?;
+    let stage = make(process.services.clone(), of.stage)?;
+    process.start(stage);
+    process.finish().await
+}
+
+/// A worker process: its connections and the stages that run in it.
+struct Process {
+    args: WorkerArgs,
+    services: Services,
+    checks: Checks,
+    tasks: JoinSet<Result<()>>,
+    stop: CancellationToken,
+}
+
+impl Process {
+    async fn connect(args: WorkerArgs) -> Result<Self> {
+        let stop = service::stop_on_signal()?;
+        topics::check(&args.brokers).await?;
+        let store = store::open(&args.store)?;
+        let blobs = Blobs::open(&args.blobs.blobs)?;
+        let carrier = Carrier::new(blobs, args.blobs.inline_max);
+        let services = Services { store: store.clone(), carrier, runtime: Runtime::new(&args.runtime) };
+        let mut checks = Checks::default();
+        checks.add_store(store);
+        Ok(Self { args, services, checks, tasks: JoinSet::new(), stop })
+    }
+
+    fn start<S: Stage>(&mut self, stage: S) {
+        let readiness = Readiness::default();
+        let WorkerArgs { runner, brokers, .. } = &self.args;
+        let store = self.services.store.clone();
+        let worker = Worker { args: runner.clone(), brokers: brokers.clone(), store, readiness: readiness.clone() };
+        let checks: [(&str, fn(&Readiness) -> Result<(), String>); 3] =
+            [("group", Readiness::group), ("producer", Readiness::producer), ("breaker", Readiness::breaker)];
+        for (name, check) in checks {
+            let readiness = readiness.clone();
+            self.checks.add(format!("{}.{name}", S::NAME), move || std::future::ready(check(&readiness)));
+        }
+        self.tasks.spawn(runner::run(stage, worker, self.stop.clone()));
+    }
+
+    async fn finish(mut self) -> Result<ExitCode> {
+        if let Some(listen) = self.args.admin.admin_listen {
+            self.tasks.spawn(admin::serve(listen, self.checks, self.stop.clone()));
+        }
+        let grace = self.args.runner.drain_grace + LEAVE;
+        service::join(self.tasks, self.stop, grace).await.map(|()| ExitCode::SUCCESS)
+    }
+}

@@ -1,0 +1,317 @@
+//! `spillway submit`: sends videos, waits for their clips and saves them.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::client::{
+    Api, Board, ClipReply, EXIT_CODES, Error, Saved, ServerArgs, Times, Verdict, VideoReply, follow, save_clips,
+};
+
+/// How many files are uploaded at once: more would only share the same line.
+const UPLOADS_AT_ONCE: usize = 3;
+
+/// Submits videos and, with --wait, follows them to their clips.
+#[derive(clap::Args, Clone, Debug)]
+#[command(after_help = EXIT_CODES)]
+pub struct SubmitArgs {
+    /// Video files, or http(s) URLs that the server fetches.
+    #[arg(required = true, value_name = "FILE|URL")]
+    inputs: Vec<String>,
+    /// Where the server is.
+    #[command(flatten)]
+    server: ServerArgs,
+    /// Wait until the videos ended, then print their clips and the time of each stage.
+    #[arg(long)]
+    wait: bool,
+    /// Save the clips (mp4, vtt, jpg) in this folder; implies --wait.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+    /// Print one JSON object a line: submitted, event, clip, stage, finished, failed.
+    #[arg(long)]
+    json: bool,
+    /// How the clips are to be made.
+    #[command(flatten)]
+    options: OptionArgs,
+}
+
+/// How the clips are to be made; the server has defaults for all of it.
+#[derive(clap::Args, Clone, Debug)]
+struct OptionArgs {
+    /// Most clips a video (or, with --early, its ten-minute windows together), 1 to 20 [server's default: 3].
+    #[arg(long, value_name = "N")]
+    clips: Option<u32>,
+    /// Shortest clip, e.g. `10s` [server's default: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    min_clip: Option<Duration>,
+    /// Longest clip, e.g. `30s` [server's default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    max_clip: Option<Duration>,
+    /// Shape of the picture [server's default: 9:16].
+    #[arg(long, value_parser = ["9:16", "1:1", "4:5", "16:9"])]
+    aspect: Option<String>,
+    /// Height of the picture in pixels, even, 240 to 2160 [server's default: 1280].
+    #[arg(long, value_name = "PIXELS")]
+    height: Option<u32>,
+    /// What happens with the words: no captions, a WebVTT file, or drawn into the picture too [server's default: file].
+    #[arg(long, value_parser = ["none", "file", "burn"])]
+    captions: Option<String>,
+    /// Plan each ten minutes on their own, so that first clips come early.
+    #[arg(long)]
+    early: bool,
+    /// Spoken language, ISO 639-1, or `auto` [server's default: en].
+    #[arg(long, value_name = "CODE")]
+    language: Option<String>,
+    /// Ask for the priority lane.
+    #[arg(long)]
+    priority: bool,
+}
+
+impl OptionArgs {
+    fn pairs(&self) -> Vec<(&'static str, String)> {
+        let seconds = |d: &Duration| d.as_secs_f64().to_string();
+        let given = [
+            ("clips", self.clips.map(|n| n.to_string())),
+            ("min_clip_s", self.min_clip.as_ref().map(seconds)),
+            ("max_clip_s", self.max_clip.as_ref().map(seconds)),
+            ("aspect", self.aspect.clone()),
+            ("height", self.height.map(|n| n.to_string())),
+            ("captions", self.captions.clone()),
+            ("early", self.early.then(|| "true".to_owned())),
+            ("language", self.language.clone()),
+            ("priority", self.priority.then(|| "true".to_owned())),
+        ];
+        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+/// What all inputs share.
+struct Session {
+    api: Api,
+    board: Board,
+    args: SubmitArgs,
+    stems: BTreeMap<String, usize>,
+    uploads: Semaphore,
+}
+
+/// Runs the subcommand.
+///
+/// # Errors
+/// When the HTTP client cannot be set up; what goes wrong with a video is printed and in the exit code.
+pub async fn run(args: SubmitArgs) -> anyhow::Result<ExitCode> {
+    let mut stems = BTreeMap::new();
+    let mut upload_bytes = 0;
+    for input in &args.inputs {
+        *stems.entry(stem(input)).or_default() += 1;
+        if !is_url(input) {
+            upload_bytes += tokio::fs::metadata(input).await.map_or(0, |m| m.len());
+        }
+    }
+    let session = Arc::new(Session {
+        api: Api::new(args.server.server.clone())?,
+        board: Board::new(args.json, upload_bytes),
+        stems,
+        uploads: Semaphore::new(UPLOADS_AT_ONCE),
+        args,
+    });
+    let mut videos = JoinSet::new();
+    for (number, input) in session.args.inputs.iter().cloned().enumerate() {
+        let session = session.clone();
+        videos.spawn(async move { (number, session.one(&input).await) });
+    }
+    let mut ends: Vec<(usize, Outcome)> = videos.join_all().await;
+    ends.sort_by_key(|(number, _)| *number);
+    session.board.close();
+    let mut worst = Verdict::Done;
+    for (number, end) in ends {
+        worst = worst.max(session.tell(&session.args.inputs[number], end));
+    }
+    Ok(worst.into())
+}
+
+/// What became of an input.
+enum Outcome {
+    /// It was accepted, and nobody waits.
+    Accepted,
+    /// It ended.
+    Ended { video: VideoReply, times: Times, clips: Vec<ClipReply>, saved: anyhow::Result<Vec<Saved>> },
+    /// It could not be sent or followed.
+    Lost(Error),
+}
+
+impl Session {
+    async fn one(self: &Arc<Self>, input: &str) -> Outcome {
+        let submitted = match self.submit(input).await {
+            Ok(video) => video,
+            Err(error) => return Outcome::Lost(error),
+        };
+        let (id, lane) = (&submitted.id, &submitted.lane);
+        self.board.say(&format!("{input}: accepted as {id} (lane {lane})"));
+        self.print(json!({"type": "submitted", "input": input, "video": id, "state": submitted.state, "lane": lane}));
+        if !self.args.wait && self.args.out.is_none() {
+            if !self.args.json {
+                println!("{id}");
+            }
+            return Outcome::Accepted;
+        }
+        self.wait(input, id).await.unwrap_or_else(Outcome::Lost)
+    }
+
+    async fn submit(self: &Arc<Self>, input: &str) -> Result<VideoReply, Error> {
+        let options = self.args.options.pairs();
+        if is_url(input) {
+            return self.api.submit_url(input, &options).await;
+        }
+        let _turn = self.uploads.acquire().await.map_err(|e| Error::Broken(e.into()))?;
+        let session = self.clone();
+        self.api.upload(Path::new(input), &options, move |bytes| session.board.sent(bytes)).await
+    }
+
+    async fn wait(&self, input: &str, id: &str) -> Result<Outcome, Error> {
+        let mut times = Times::default();
+        let state = follow(&self.api, id, |event| {
+            times.hear(event);
+            self.board.hear(id, event);
+            if event["type"] == "clip_ready" {
+                let (from, to) = (&event["clip"]["start_s"], &event["clip"]["end_s"]);
+                self.board.say(&format!("{input}: clip ready, {from} to {to} s"));
+            }
+            self.print(json!({"type": "event", "video": id, "event": event}));
+        })
+        .await?;
+        let mut video = match self.api.video(id).await {
+            // Deleted by somebody meanwhile.
+            Err(Error::Refused(refusal)) if refusal.status == 404 => {
+                let (id, name) = (id.to_owned(), input.to_owned());
+                VideoReply { id, name, state: state.clone(), lane: String::new(), error: None }
+            }
+            found => found?,
+        };
+        video.state = state;
+        let clips = match video.state.as_str() {
+            "done" | "partial" => self.api.clips(id).await?,
+            _ => Vec::new(),
+        };
+        let saved = match &self.args.out {
+            Some(folder) => save_clips(&self.api, &clips, folder, &self.name(input, id)).await,
+            None => Ok(Vec::new()),
+        };
+        Ok(Outcome::Ended { video, times, clips, saved })
+    }
+
+    /// Returns what clips are called: the input's name, with the video's id where two inputs have the same.
+    fn name(&self, input: &str, id: &str) -> String {
+        let stem = stem(input);
+        if self.stems.get(&stem).is_some_and(|count| *count > 1) {
+            return format!("{stem}-{}", id.get(..8).unwrap_or(id));
+        }
+        stem
+    }
+
+    /// Prints what became of an input and judges it.
+    fn tell(&self, input: &str, outcome: Outcome) -> Verdict {
+        match outcome {
+            Outcome::Accepted => Verdict::Done,
+            Outcome::Lost(error) => {
+                let verdict = Verdict::of_error(&error);
+                let code = match &error {
+                    Error::Refused(refusal) => refusal.code.as_str(),
+                    Error::Unreachable(_) => "unreachable",
+                    Error::Unreadable(_) => "unreadable",
+                    Error::Broken(_) => "broken_off",
+                };
+                let (text, code) = (format!("{:#}", anyhow::Error::from(&error)), code.to_owned());
+                self.print(json!({"type": "failed", "input": input, "code": code, "message": text}));
+                self.print_error(&format!("{input}: {text}"));
+                verdict
+            }
+            Outcome::Ended { video, times, clips, saved } => {
+                let mut verdict = Verdict::of_state(&video.state);
+                let saved = saved.unwrap_or_else(|error| {
+                    verdict = verdict.max(Verdict::Failed);
+                    self.print_error(&format!("{input}: {error:#}"));
+                    Vec::new()
+                });
+                self.tell_end(input, &video, &times, &clips, &saved);
+                verdict
+            }
+        }
+    }
+
+    fn tell_end(&self, input: &str, video: &VideoReply, times: &Times, clips: &[ClipReply], saved: &[Saved]) {
+        let error = video.error.as_ref().map(|e| json!({"code": e.code, "stage": e.stage, "message": e.message}));
+        for (number, clip) in clips.iter().enumerate() {
+            let why: Vec<&str> = clip.reasons.iter().map(|reason| reason.text.as_str()).collect();
+            self.print(json!({
+                "type": "clip", "video": video.id, "id": clip.id, "start_s": clip.start_s, "end_s": clip.end_s,
+                "score": clip.score, "why": why, "links": {"video": clip.links.video}, "files": saved.get(number),
+            }));
+        }
+        for stage in times.stages() {
+            self.print(json!({"type": "stage", "video": video.id, "times": stage}));
+        }
+        self.print(
+            json!({"type": "finished", "input": input, "video": video.id, "state": video.state, "error": error}),
+        );
+        if self.args.json {
+            return;
+        }
+        println!("{input}: {} ({})", video.state, video.id);
+        if let Some(error) = &video.error {
+            println!("  {}: {} ({})", error.stage, error.message, error.code);
+        }
+        for (number, clip) in clips.iter().enumerate() {
+            let file = saved.get(number).and_then(|s| s.video.as_ref()).map(|p| p.display().to_string());
+            let place = file.or(clip.links.video.clone()).unwrap_or_default();
+            println!("  {place}  {:.2} to {:.2} s  score {:.3}", clip.start_s, clip.end_s, clip.score);
+            for reason in &clip.reasons {
+                println!("      {}", reason.text);
+            }
+        }
+        print!("{}", times.table());
+    }
+
+    fn print(&self, line: Value) {
+        if self.args.json {
+            println!("{line}");
+        }
+    }
+
+    fn print_error(&self, line: &str) {
+        if !self.args.json {
+            eprintln!("{line}");
+        }
+    }
+}
+
+fn is_url(input: &str) -> bool {
+    input.starts_with("http://") || input.starts_with("https://")
+}
+
+/// Returns what is left of an input without folders and extension, safe as the beginning of a file name.
+fn stem(input: &str) -> String {
+    let path = if is_url(input) { input.split(['?', '#']).next().unwrap_or_default() } else { input };
+    let stem = Path::new(path).file_stem().map(|s| s.to_string_lossy().into_owned()).unwrap_or_default();
+    let plain: String =
+        stem.chars().map(|c| if c.is_control() || "\\/:*?\"<>|".contains(c) { '_' } else { c }).collect();
+    if plain.is_empty() { "video".to_owned() } else { plain }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stems_are_names_of_files() {
+        assert_eq!(stem("/a/My talk.final.mp4"), "My talk.final");
+        assert_eq!(stem("https://host/v/talk.mp4?x=/y.z"), "talk");
+        assert_eq!(stem("https://host/a%2Fb:c.mp4"), "a%2Fb_c");
+        assert_eq!(stem(".."), "video");
+    }
+}
