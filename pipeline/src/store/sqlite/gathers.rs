@@ -162,3 +162,15 @@ pub(super) fn close(connection: &Connection, key: &GatherKey) -> Result<()> {
         .execute(params![key.gatherer.as_str(), key.video.tenant, key.video.video, key.window])?;
     Ok(())
 }
+
+/// Removes all that any gatherer gathered of a video.
+pub(super) fn delete(connection: &Connection, video: &VideoKey) -> Result<()> {
+    for gatherer in [Gatherer::Join, Gatherer::Deliver] {
+        for table in ["gathers", "gather_items"] {
+            connection
+                .prepare_cached(&format!("DELETE FROM {table} WHERE gatherer = ? AND tenant = ? AND video = ?"))?
+                .execute(params![gatherer.as_str(), video.tenant, video.video])?;
+        }
+    }
+    Ok(())
+}
