@@ -92,6 +92,12 @@ pub struct Frame {
     /// Mean brightness, 0 to 1; tells fades.
     #[prost(float, tag = "4")]
     pub brightness: f32,
+    /// Change against six frames before; tells a longer flash from a cut.
+    #[prost(float, tag = "5")]
+    pub change_over_six: f32,
+    /// How far the last half second turned one picture into another by mixing them, 0 to 1; tells dissolves and fades.
+    #[prost(float, tag = "6")]
+    pub blend: f32,
 }
 
 /// A face in one frame, in display pixels (rotation and sample aspect applied).

@@ -65,7 +65,8 @@ pub struct VideoSegment {
     /// What was measured of the source.
     #[prost(message, required, tag = "6")]
     pub media: MediaInfo,
-    /// A small file with the one video stream; its timestamps are source times plus `media.origin_us`.
+    /// A small file with the one video stream; its timestamps are source times plus this message's
+    /// `media.origin_us`. Frames outside of `start_us..end_us` are only there for others to be decoded: drop them.
     #[prost(message, required, tag = "7")]
     pub file: Payload,
     /// The demuxer to force for `file`.

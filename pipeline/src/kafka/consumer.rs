@@ -194,7 +194,9 @@ impl Consumer {
             loop {
                 match client.recv().await {
                     Ok(_) => anyhow::bail!("a record arrived outside its feed"),
-                    Err(error @ KafkaError::MessageConsumptionFatal(_)) => return Err(error).context("read from Kafka"),
+                    Err(error @ KafkaError::MessageConsumptionFatal(_)) => {
+                        return Err(error).context("read from Kafka");
+                    }
                     Err(error) => debug!(%error, "reading from Kafka"),
                 }
             }
@@ -296,7 +298,8 @@ fn store(trackers: &[Arc<Tracker>], send: impl FnOnce(&TopicPartitionList) -> Re
     let mut positions = TopicPartitionList::new();
     for tracker in trackers {
         if let Some(position) = tracker.moved()
-            && let Err(error) = positions.add_partition_offset(tracker.topic(), tracker.partition(), Offset::Offset(position))
+            && let Err(error) =
+                positions.add_partition_offset(tracker.topic(), tracker.partition(), Offset::Offset(position))
         {
             warn!(%error, "position not stored");
         }

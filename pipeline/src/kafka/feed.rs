@@ -160,7 +160,8 @@ impl Message {
         let mut headers = Headers::default();
         let mut list = ptr::null_mut();
         // SAFETY: the message is live; the list belongs to it.
-        if unsafe { rd_kafka_message_headers(self.0.as_ptr(), &mut list) } != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
+        if unsafe { rd_kafka_message_headers(self.0.as_ptr(), &mut list) } != RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR
+        {
             return headers;
         }
         for index in 0.. {

@@ -104,7 +104,8 @@ impl Producer {
         let topic = self.brokers.topic_name(post.topic, post.lane);
         let partition = self.partitions(&topic).await?.choose(post.topic.spec().spread, post.video);
         let size_kib = (post.body.len() / 1024 + 1).min(IN_FLIGHT_KIB as usize) as u32;
-        let permit = self.in_flight.clone().acquire_many_owned(size_kib).await.map_err(|e| Failure::Unavailable(e.into()))?;
+        let permit =
+            self.in_flight.clone().acquire_many_owned(size_kib).await.map_err(|e| Failure::Unavailable(e.into()))?;
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&topic, batch.delivery(permit))
             .partition(partition)
             .payload(post.body)

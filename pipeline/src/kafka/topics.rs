@@ -26,7 +26,11 @@ pub async fn ensure(brokers: &BrokerArgs, partitions: i32) -> Result<()> {
         if let Some(&count) = there.get(&topic.name)
             && count < topic.partitions
         {
-            bail!("topic {} has {count} partitions, {} are wanted; see `spillway topics`", topic.name, topic.partitions);
+            bail!(
+                "topic {} has {count} partitions, {} are wanted; see `spillway topics`",
+                topic.name,
+                topic.partitions
+            );
         }
     }
     if !missing.is_empty() {
@@ -53,7 +57,8 @@ pub async fn check(brokers: &BrokerArgs) -> Result<()> {
         }
     }
     let admin = admin(brokers)?;
-    let resources: Vec<ResourceSpecifier<'_>> = wanted.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
+    let resources: Vec<ResourceSpecifier<'_>> =
+        wanted.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
     let described = admin.describe_configs(&resources, &options()).await.context("ask for the topics' settings")?;
     for (topic, described) in wanted.iter().zip(described) {
         let described = described.map_err(|code| anyhow::anyhow!("topic {}: {code}", topic.name))?;

@@ -152,32 +152,42 @@ impl Drop for Pass<'_> {
 
 #[cfg(test)]
 mod tests {
-    use futures::FutureExt;
-
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    const MS: Duration = Duration::from_millis(1);
+
+    #[tokio::test]
     async fn one_probe_at_a_time_ever_more_seldom_until_one_succeeds() {
-        let breaker = Breaker::new(Duration::from_secs(1), Duration::from_secs(3));
+        let breaker = Breaker::new(10 * MS, 30 * MS);
         breaker.enter().await.missed("store".to_owned());
         assert_eq!(breaker.closed(), Err("store".to_owned()));
-        for pause_s in [1, 2, 3, 3] {
+        for pause in [10 * MS, 20 * MS, 30 * MS, 30 * MS] {
             let before = Instant::now();
             let probe = breaker.enter().await;
-            assert_eq!(before.elapsed().as_secs(), pause_s);
-            assert!(breaker.enter().now_or_never().is_none(), "a second probe");
+            // The pause began a moment before it was looked at.
+            assert!(before.elapsed() + MS >= pause, "{:?} of {pause:?}", before.elapsed());
+            assert!(breaker.try_enter().is_none(), "a second probe");
             probe.missed("store".to_owned());
         }
         breaker.enter().await.reached();
         assert_eq!(breaker.closed(), Ok(()));
-        assert!(breaker.enter().now_or_never().is_some());
+        assert!(breaker.try_enter().is_some());
     }
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn a_probe_given_up_makes_room_for_the_next() {
-        let breaker = Breaker::new(Duration::from_secs(1), Duration::from_secs(3));
+        let breaker = Breaker::new(MS, MS);
         breaker.enter().await.missed("store".to_owned());
         drop(breaker.enter().await);
-        assert!(breaker.enter().now_or_never().is_some());
+        assert!(breaker.try_enter().is_some_and(|pass| pass.probe));
+    }
+
+    #[tokio::test]
+    async fn those_that_began_before_it_opened_change_nothing() {
+        let breaker = Breaker::new(MS, MS);
+        let (early, late) = (breaker.enter().await, breaker.enter().await);
+        early.missed("store".to_owned());
+        late.reached();
+        assert!(breaker.closed().is_err());
     }
 }

@@ -26,7 +26,11 @@ const TICK: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// When a task crashed.
-pub(super) async fn take<S: Stage>(shop: &Arc<Shop<S>>, consumer: &Arc<Consumer>, tasks: &mut JoinSet<()>) -> Result<()> {
+pub(super) async fn take<S: Stage>(
+    shop: &Arc<Shop<S>>,
+    consumer: &Arc<Consumer>,
+    tasks: &mut JoinSet<()>,
+) -> Result<()> {
     let mut assignments = consumer.assignments();
     // By partition, the assignment its task serves.
     let mut served: HashMap<i32, Arc<Tracker>> = HashMap::new();

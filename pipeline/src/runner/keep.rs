@@ -83,7 +83,9 @@ impl Watch<'_> {
                 () = tokio::time::sleep(self.period()) => {}
             }
             let why = match told {
-                _ if self.cutoff.is_cancelled() && !matches!(told, Some((Ending::Draining, _))) => Some(Ending::Draining),
+                _ if self.cutoff.is_cancelled() && !matches!(told, Some((Ending::Draining, _))) => {
+                    Some(Ending::Draining)
+                }
                 None => self.look(&mut renewed).await,
                 Some((Ending::Lost, _)) => None,
                 Some(_) => self.renew(&mut renewed).await,

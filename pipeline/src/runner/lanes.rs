@@ -34,8 +34,8 @@ impl Turns {
     /// Chooses a lane, given how long the first record of each has waited; `None` if no lane has one.
     pub fn choose(&mut self, waited: [Option<Duration>; LANES]) -> Option<Lane> {
         let mut round = 0.0;
-        for lane in 0..LANES {
-            let Some(age) = waited[lane] else {
+        for (lane, waited) in waited.iter().enumerate() {
+            let Some(age) = *waited else {
                 self.credit[lane] = 0.0;
                 continue;
             };

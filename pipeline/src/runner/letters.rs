@@ -105,6 +105,9 @@ mod tests {
     fn details_are_cut_between_letters() {
         let verdict = Verdict::new(Code::Damaged, "é".repeat(DETAIL_BYTES), 1);
         assert_eq!(verdict.detail.len(), DETAIL_BYTES);
-        assert_eq!(Verdict::new(Code::Damaged, format!("a{}", "é".repeat(DETAIL_BYTES)), 1).detail.len(), DETAIL_BYTES - 1);
+        assert_eq!(
+            Verdict::new(Code::Damaged, format!("a{}", "é".repeat(DETAIL_BYTES)), 1).detail.len(),
+            DETAIL_BYTES - 1
+        );
     }
 }

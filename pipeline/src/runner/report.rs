@@ -16,7 +16,7 @@ use tracing::debug;
 use super::breaker::Breaker;
 use crate::event::{UnitInHand, WorkerReport, WorkerState};
 use crate::id::VideoId;
-use crate::kafka::{BrokerArgs, Batch, Consumer, Headers, Post, Producer};
+use crate::kafka::{Batch, BrokerArgs, Consumer, Headers, Post, Producer};
 use crate::lane::Lane;
 use crate::media_time::MediaTime;
 use crate::metrics;

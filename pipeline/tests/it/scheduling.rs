@@ -1,1 +1,71 @@
-//! scheduling
+//! Whose turn it is, seen from outside.
+
+use std::sync::Arc;
+
+use pipeline::event::{WorkerReport, WorkerState};
+use pipeline::lane::Lane;
+use pipeline::runner::RunnerArgs;
+use pipeline::topic::Topic;
+use prost::Message;
+use tokio::sync::Semaphore;
+
+use crate::world::{Scripted, World, eventually, quick};
+
+/// Fills every lane, and returns how often each was served in the first 150 turns.
+async fn served(weights: Vec<u32>) -> [usize; 4] {
+    let world = World::new(2).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let stage = Scripted::gated(gate.clone());
+    for lane in Lane::ALL {
+        world.submit_many(lane, 160).await;
+    }
+    let worker = world.start(stage.clone(), RunnerArgs { lane_weights: weights, ..quick() });
+    // The first unit is begun when one lane has arrived; turns are counted when all have.
+    let full = |report: &WorkerReport| report.queued == 4 * 160 - 1 && report.busy == 1;
+    eventually("all lanes are fetched", async || last_report(&world).await.filter(full)).await;
+    gate.add_permits(10_000);
+    stage.seen.begun(151).await;
+    let mut counts = [0; 4];
+    for job in &stage.seen.begun.lock().unwrap()[1..151] {
+        counts[job.lane().index()] += 1;
+    }
+    worker.stop().await.unwrap();
+    counts
+}
+
+async fn last_report(world: &World) -> Option<WorkerReport> {
+    let reports = world.read(Topic::WorkerReport).await;
+    reports.last().map(|report| WorkerReport::decode(&*report.body).unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lanes_are_served_by_their_weights() {
+    let counts = served(vec![8, 4, 2, 1]).await;
+    let expected = [80_usize, 40, 20, 10];
+    assert!(counts.iter().zip(expected).all(|(count, expected)| count.abs_diff(expected) <= 2), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_floor_keeps_every_lane_moving() {
+    let counts = served(vec![1000, 1, 1, 1]).await;
+    assert!(counts[1..].iter().all(|count| *count >= 5), "{counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heartbeats_say_what_is_in_hand_and_what_was_done() {
+    let world = World::new(1).await;
+    let gate = Arc::new(Semaphore::new(1));
+    let stage = Scripted::gated(gate.clone());
+    world.submit_many(Lane::Batch, 3).await;
+    let worker = world.start(stage, quick());
+    let expected = |report: &WorkerReport| report.done_total == 1 && report.busy == 1 && report.queued == 1;
+    let report = eventually("the heartbeat", async || last_report(&world).await.filter(expected)).await;
+    assert_eq!((report.state(), report.slots), (WorkerState::Ready, 1));
+    assert_eq!(report.units[0].lane(), Lane::Batch);
+    assert!(report.memory_bytes > 1 << 20 && report.head_age_ms < 600_000, "{report:?}");
+    worker.tell();
+    let draining = |report: &WorkerReport| report.state() == WorkerState::Draining;
+    eventually("it drains", async || last_report(&world).await.filter(draining)).await;
+    gate.add_permits(1);
+    worker.stop().await.unwrap();
+}

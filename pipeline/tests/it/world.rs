@@ -65,6 +65,11 @@ impl Running {
         self.task.await.expect("the runner does not panic")
     }
 
+    /// Waits for its end, which only its process's can bring.
+    pub async fn stop_never(self) {
+        self.task.await.expect("the runner does not panic").unwrap();
+    }
+
     /// Tells it to stop.
     pub fn tell(&self) {
         self.stop.cancel();

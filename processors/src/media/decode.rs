@@ -12,6 +12,14 @@ pub(crate) fn video(stream: &Stream<'_>) -> Result<ffmpeg::decoder::Video, Error
     open(stream)?.video()
 }
 
+/// Opens the decoder of a video stream of which only the order of frames is wanted.
+pub(crate) fn order_only(stream: &Stream<'_>) -> Result<ffmpeg::decoder::Video, Error> {
+    let mut decoder = open(stream)?;
+    decoder.skip_loop_filter(ffmpeg::Discard::All);
+    decoder.skip_idct(ffmpeg::Discard::All);
+    decoder.video()
+}
+
 /// Opens the decoder of an audio stream.
 pub(crate) fn audio(stream: &Stream<'_>) -> Result<ffmpeg::decoder::Audio, Error> {
     open(stream)?.audio()

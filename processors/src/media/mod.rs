@@ -3,26 +3,28 @@
 //! Everything here blocks and belongs on a blocking thread. Input is hostile: only the demuxers below are
 //! admitted (a playlist dressed as mp4 would open other files), and nothing a container declares is trusted.
 
+pub mod frames;
 pub mod probe;
 pub mod segment;
 
 mod audio;
 mod decode;
 mod duration;
+mod open;
 mod piece;
 mod quiet;
+mod reorder;
 mod sniff;
 mod source;
 
 pub mod render;
 
-use std::io::{Read, Seek};
 use std::sync::Once;
 
-use ffmpeg::format::context::{Input, StreamIo};
-use ffmpeg::{Dictionary, Rational, Rescale};
+use ffmpeg::{Rational, Rescale};
 use ffmpeg_next as ffmpeg;
-use pipeline::outbox::Pulse;
+
+pub use open::open;
 
 /// The demuxers admitted for uploads; none of them opens another file.
 pub const ADMITTED_DEMUXERS: &str = "mov,mp4,m4a,matroska,webm,mpegts,avi,flv";
@@ -37,20 +39,6 @@ pub fn initialize() {
         ffmpeg::init().expect("FFmpeg registers its codecs");
         ffmpeg::log::set_level(ffmpeg::log::Level::Fatal);
     });
-}
-
-/// Opens a container through `reader` with one of `demuxers` and no other. Reading stops when `pulse` does.
-///
-/// # Errors
-/// FFmpeg's, when the bytes are of no such container or cannot be read.
-pub fn open(reader: impl Read + Seek + Send + 'static, demuxers: &str, pulse: &Pulse) -> Result<Input, ffmpeg::Error> {
-    initialize();
-    let mut options = Dictionary::new();
-    options.set("format_whitelist", demuxers);
-    options.set("max_pixels", &MAX_PIXELS.to_string());
-    let stop = pulse.stop().clone();
-    let io = StreamIo::from_read_seek(reader)?;
-    ffmpeg::format::input_from_stream_with_interrupt(io, None, Some(options), move || stop.is_cancelled())
 }
 
 /// Turns a container's `ticks` into microseconds, rounded to the nearest.

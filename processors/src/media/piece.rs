@@ -37,11 +37,26 @@ impl Writer {
         shift_ticks: i64,
         memory_bytes: usize,
     ) -> Result<Self, ffmpeg::Error> {
+        // NUT's own tag for the codec; where it has none, the tag of the container it came in says what it is.
+        Self::tagged(parameters, 0, time_base, shift_ticks, memory_bytes).or_else(|_| {
+            // SAFETY: the parameters are alive; the tag is a plain integer.
+            let tag = unsafe { (*parameters.as_ptr()).codec_tag };
+            Self::tagged(parameters, tag, time_base, shift_ticks, memory_bytes)
+        })
+    }
+
+    fn tagged(
+        parameters: &codec::Parameters,
+        tag: u32,
+        time_base: Rational,
+        shift_ticks: i64,
+        memory_bytes: usize,
+    ) -> Result<Self, ffmpeg::Error> {
         let spool = Spool(Arc::new(Mutex::new(SpooledTempFile::new(memory_bytes))));
         let mut output = ffmpeg::format::output_to_stream(StreamIo::from_write(spool.clone())?, None, Some(DEMUXER))?;
         let mut copy = parameters.clone();
-        // SAFETY: `copy` owns its parameters; the tag is a plain integer. Zero lets the muxer choose its own.
-        unsafe { (*copy.as_mut_ptr()).codec_tag = 0 };
+        // SAFETY: `copy` owns its parameters; the tag is a plain integer.
+        unsafe { (*copy.as_mut_ptr()).codec_tag = tag };
         let mut stream = output.add_stream(ffmpeg::encoder::find(codec::Id::None))?;
         stream.set_parameters(copy);
         stream.set_time_base(time_base);

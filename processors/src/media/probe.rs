@@ -14,7 +14,7 @@ use pipeline::outbox::Pulse;
 use super::duration::{self, is_discarded};
 use super::sniff::{HEAD_BYTES, looks_like_video, sniff};
 use super::source::{Source, Trouble};
-use super::{ADMITTED_DEMUXERS, MAX_PIXELS, to_us};
+use super::{ADMITTED_DEMUXERS, MAX_PIXELS, open, to_us};
 
 /// What the operator admits.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,10 @@ pub fn probe(
     sniff(&head).map_err(|code| Failure::reject(code, anyhow::anyhow!("{}", describe(&head))))?;
     let (source, trouble) = Source::new(reader);
     let unopened = if looks_like_video(&head) { Code::Damaged } else { Code::NotAVideo };
-    let mut input = super::open(source, ADMITTED_DEMUXERS, pulse).map_err(|e| trouble.explain(e, unopened))?;
+    let mut input = open::open_container(source, ADMITTED_DEMUXERS, pulse).map_err(|e| trouble.explain(e, unopened))?;
+    refuse_bombs(&input)?;
+    open::learn_streams(&mut input).map_err(|e| trouble.explain(e, Code::Damaged))?;
+    refuse_bombs(&input)?;
     let video = choose_video(&input)?;
     let audio = choose_audio(&input, video);
     let mut info = describe_streams(&input, video, audio, bytes)?;
@@ -84,6 +87,14 @@ fn check(info: &MediaInfo, limits: &Limits) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Refuses frames that are too large before anything decodes one.
+fn refuse_bombs(input: &Input) -> Result<(), Failure> {
+    match input.streams().find(|s| pixels(s) > MAX_PIXELS) {
+        Some(stream) => Err(too_many_pixels(size(&stream))),
+        None => Ok(()),
+    }
+}
+
 /// Takes FFmpeg's best video stream, attached pictures aside.
 fn choose_video(input: &Input) -> Result<usize, Failure> {
     let is_picture = |s: &Stream<'_>| {
@@ -100,9 +111,6 @@ fn choose_video(input: &Input) -> Result<usize, Failure> {
     if is_encrypted(&stream) {
         return Err(Failure::reject(Code::Encrypted, anyhow::anyhow!("the video stream is encrypted")));
     }
-    if pixels(&stream) > MAX_PIXELS {
-        return Err(too_many_pixels(&size(&stream)));
-    }
     if ffmpeg::decoder::find(stream.parameters().id()).is_none() {
         let name = stream.parameters().id().name();
         return Err(Failure::reject(Code::Undecodable, anyhow::anyhow!("no decoder for {name}")));
@@ -110,7 +118,7 @@ fn choose_video(input: &Input) -> Result<usize, Failure> {
     Ok(stream.index())
 }
 
-fn too_many_pixels(size: &(u32, u32)) -> Failure {
+fn too_many_pixels(size: (u32, u32)) -> Failure {
     Failure::reject(Code::TooManyPixels, anyhow::anyhow!("{}x{} pixels", size.0, size.1))
 }
 
@@ -269,7 +277,7 @@ fn carries_keys(packet: &Packet) -> bool {
 
 fn describe_frame(frame: &ffmpeg::frame::Video, time_base: Rational) -> Result<FirstFrame, Failure> {
     if i64::from(frame.width()) * i64::from(frame.height()) > MAX_PIXELS {
-        return Err(too_many_pixels(&(frame.width(), frame.height())));
+        return Err(too_many_pixels((frame.width(), frame.height())));
     }
     Ok(FirstFrame {
         at_us: to_us(frame.timestamp().or(frame.pts()).unwrap_or(0), time_base),

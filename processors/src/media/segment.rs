@@ -15,6 +15,7 @@ use super::audio::{Listener, RATE, time_of_us};
 use super::duration::{discard_all, is_discarded};
 use super::piece::{DEMUXER, Writer};
 use super::quiet::Cutter;
+use super::reorder::{self, Reorder};
 use super::source::{Source, Trouble};
 use super::to_us;
 
@@ -108,6 +109,7 @@ fn read_all(
 
 struct Work<E> {
     picture: Picture,
+    reorder: Option<Reorder>,
     sound: Option<Sound>,
     emit: E,
 }
@@ -124,6 +126,7 @@ impl<E: FnMut(Piece) -> Result<(), Stopped>> Work<E> {
         let listener = |s: ffmpeg::Stream<'_>| Listener::new(&s, media.origin_us, end_us).ok();
         let listener = audio.and_then(|index| input.stream(index)).and_then(listener);
         let sound = listener.zip(audio).map(|(listener, stream)| Sound::new(stream, listener));
+        let reorder = reorder::is_needed(&media.demuxer, &stream.parameters()).then(|| Reorder::new(&stream).ok());
         let picture = Picture {
             stream: video,
             parameters: stream.parameters(),
@@ -136,12 +139,12 @@ impl<E: FnMut(Piece) -> Result<(), Stopped>> Work<E> {
             next: None,
             pieces: 0,
         };
-        Ok(Self { picture, sound, emit })
+        Ok(Self { picture, reorder: reorder.flatten(), sound, emit })
     }
 
     fn take(&mut self, packet: &mut Packet) -> Result<(), Failure> {
         if packet.stream() == self.picture.stream {
-            self.picture.take(packet, &mut self.emit)
+            self.see(packet)
         } else if let Some(sound) = self.sound.as_mut().filter(|sound| sound.stream == packet.stream()) {
             Ok(sound.take(packet, &mut self.emit)?)
         } else {
@@ -149,7 +152,18 @@ impl<E: FnMut(Piece) -> Result<(), Stopped>> Work<E> {
         }
     }
 
+    fn see(&mut self, packet: &mut Packet) -> Result<(), Failure> {
+        let Some(reorder) = &mut self.reorder else { return self.picture.take(packet, &mut self.emit) };
+        for mut timed in reorder.push(packet) {
+            self.picture.take(&mut timed, &mut self.emit)?;
+        }
+        Ok(())
+    }
+
     fn finish(mut self) -> Result<(), Failure> {
+        for mut timed in self.reorder.as_mut().map(Reorder::finish).unwrap_or_default() {
+            self.picture.take(&mut timed, &mut self.emit)?;
+        }
         self.picture.finish(&mut self.emit)?;
         if let Some(sound) = self.sound {
             sound.finish(&mut self.emit)?;
@@ -216,9 +230,12 @@ struct Picture {
 /// A piece being written.
 struct Open {
     writer: Writer,
-    /// Time of the keyframe it begins with, in microseconds.
-    start_us: i64,
-    /// The latest end of a frame in it, in microseconds.
+    /// Time of its first presented frame, in microseconds; of the keyframe it begins with, but for an edit list's
+    /// lead-in, which is not presented.
+    start_us: Option<i64>,
+    /// It begins with such a lead-in.
+    lead_in: bool,
+    /// The latest end of a presented frame in it, in microseconds.
     end_us: i64,
 }
 
@@ -232,72 +249,71 @@ impl Picture {
         packet.set_pts(Some(ticks));
         let at_us = to_us(ticks, self.time_base) - self.origin_us;
         let Some(open) = &self.open else {
-            self.open = Some(self.begin(ticks, 0)?);
+            self.open = Some(self.begin(ticks, Some(0))?);
             return self.add(packet, at_us);
         };
-        if self.next.as_ref().is_some_and(|(next, _)| at_us > next.start_us) {
+        if self.next.as_ref().is_some_and(|(next, _)| next.start_us.is_some_and(|start_us| at_us > start_us)) {
             self.close(emit)?;
+        } else if packet.is_key() && is_discarded(packet) && open.end_us > 0 {
+            // A later part of an edit list: what leads to it has times that belong to other frames.
+            self.finish(emit)?;
+            self.open = Some(self.begin(ticks, None)?);
         } else if self.next.is_none() && packet.is_key() && self.is_enough(open, at_us) {
-            let next = self.begin(ticks, at_us)?;
-            self.next = Some((next, Some(packet.clone())));
-            return self.add(packet, at_us);
+            self.next = Some((self.begin(ticks, Some(at_us))?, Some(packet.clone())));
         }
         self.add(packet, at_us)
     }
 
     fn is_enough(&self, open: &Open, at_us: i64) -> bool {
-        let length_us = at_us - open.start_us;
+        let length_us = at_us - open.start_us.unwrap_or(at_us);
         length_us >= self.plan.target_us || (length_us > 0 && open.writer.bytes() >= self.plan.enough_bytes)
     }
 
-    /// Opens a piece whose first packet is at `ticks`.
-    fn begin(&mut self, ticks: i64, start_us: i64) -> Result<Open, Failure> {
+    /// Opens a piece whose first packet is at `ticks` and whose first frame is presented at `start_us`.
+    fn begin(&mut self, ticks: i64, start_us: Option<i64>) -> Result<Open, Failure> {
         let shift_ticks = *self.shift_ticks.get_or_insert_with(|| whole_seconds(ticks, self.time_base));
         let made = Writer::new(&self.parameters, self.time_base, shift_ticks, self.plan.memory_bytes);
-        let writer =
-            made.map_err(|e| Failure::reject(Code::Undecodable, anyhow::Error::new(e).context("begin piece")))?;
-        Ok(Open { writer, start_us, end_us: start_us })
+        let writer = made.map_err(|e| Failure::reject(Code::Undecodable, anyhow::Error::new(e).context("begin piece")))?;
+        Ok(Open { writer, start_us, lead_in: start_us.is_none(), end_us: start_us.unwrap_or(0) })
     }
 
     fn add(&mut self, packet: &Packet, at_us: i64) -> Result<(), Failure> {
         let length_us = to_us(packet.duration(), self.time_base);
         let length_us = if length_us > 0 { length_us.min(1_000_000.max(self.step_us)) } else { self.step_us };
-        if let Some((next, key)) = &mut self.next {
-            if at_us < next.start_us
-                && let Some(open) = &mut self.open
-            {
-                if let Some(key) = key.take() {
-                    open.put(&key, next.start_us, 0);
-                }
-                open.put(packet, at_us, 0);
+        let presented = (!is_discarded(packet)).then_some((at_us, at_us + length_us));
+        let Some((next, key)) = &mut self.next else {
+            if let Some(open) = &mut self.open {
+                open.put(packet, presented);
             }
-            next.put(packet, at_us, length_us);
-        } else if let Some(open) = &mut self.open {
-            open.put(packet, at_us, if is_discarded(packet) { 0 } else { length_us });
+            return Ok(());
+        };
+        if next.start_us.is_some_and(|start_us| at_us < start_us)
+            && let Some(open) = &mut self.open
+        {
+            if let Some(key) = key.take() {
+                open.put(&key, None);
+            }
+            open.put(packet, presented);
         }
+        next.put(packet, presented);
         Ok(())
     }
 
     /// Hands the open piece on; the next takes its place.
     fn close(&mut self, emit: &mut impl FnMut(Piece) -> Result<(), Stopped>) -> Result<(), Failure> {
         let next = self.next.take().map(|(next, _)| next);
-        let end_us = next.as_ref().map(|next| next.start_us);
+        let next_start_us = next.as_ref().and_then(|next| next.start_us);
         let Some(open) = std::mem::replace(&mut self.open, next) else { return Ok(()) };
-        let end_us = end_us.unwrap_or(open.end_us);
+        let (start_us, end_us) = (open.start_us.unwrap_or(open.end_us), next_start_us.unwrap_or(open.end_us));
         let shift_us = to_us(self.shift_ticks.unwrap_or(0), self.time_base);
-        let file =
-            open.writer.finish().map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("write piece")))?;
-        if end_us > open.start_us {
-            self.pieces += 1;
-            emit(Piece::Video {
-                start_us: open.start_us,
-                end_us,
-                file,
-                demuxer: DEMUXER,
-                origin_us: self.origin_us + shift_us,
-            })?;
+        let written = open.writer.finish();
+        let file = written.map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("write piece")))?;
+        if end_us <= start_us {
+            return Ok(());
         }
-        Ok(())
+        self.pieces += 1;
+        let origin_us = self.origin_us + shift_us;
+        Ok(emit(Piece::Video { start_us, end_us, file, demuxer: DEMUXER, origin_us })?)
     }
 
     fn finish(&mut self, emit: &mut impl FnMut(Piece) -> Result<(), Stopped>) -> Result<(), Failure> {
@@ -309,11 +325,16 @@ impl Picture {
 }
 
 impl Open {
-    /// Adds `packet`; one the muxer refuses is damaged, and the others go on without it.
-    fn put(&mut self, packet: &Packet, at_us: i64, length_us: i64) {
-        match self.writer.write(packet) {
-            Ok(()) => self.end_us = self.end_us.max(at_us + length_us),
-            Err(error) => tracing::debug!(%error, at_us, "packet left out"),
+    /// Adds `packet`, whose frame is `presented` in that span, if at all. One that the muxer refuses is damaged,
+    /// and the others go on without it.
+    fn put(&mut self, packet: &Packet, presented: Option<(i64, i64)>) {
+        if let Err(error) = self.writer.write(packet) {
+            tracing::debug!(%error, "packet left out");
+        } else if let Some((at_us, end_us)) = presented {
+            if self.lead_in {
+                self.start_us = Some(self.start_us.map_or(at_us, |start_us| start_us.min(at_us)));
+            }
+            self.end_us = self.end_us.max(end_us);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Models: the only code that names ONNX Runtime, whisper.cpp and PocketSphinx.
 
 pub mod catalog;
+pub mod centerface;
 pub mod onnx;
 pub mod pocketsphinx;
 pub mod speech_api;

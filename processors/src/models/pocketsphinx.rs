@@ -1,5 +1,6 @@
 //! PocketSphinx: an offline recogniser of English from the distribution, rough but at home anywhere.
 
+mod background;
 mod foreign;
 
 use std::ops::Range;
@@ -74,7 +75,8 @@ fn hear(decoder: &mut Decoder, speech: &Speech, pulse: &Pulse) -> Result<Vec<Hea
     let mut words = Vec::new();
     for span in &speech.spans {
         pulse.beat()?;
-        let recognised = decoder.recognise(&speech.samples[span.clone()]).map_err(Failure::Retry)?;
+        let utterance = background::filled(&speech.samples[span.clone()]);
+        let recognised = decoder.recognise(&utterance).map_err(Failure::Retry)?;
         for word in recognised {
             let Some(text) = written(&word.text) else { continue };
             let samples = in_samples(&word.frames, span);

@@ -253,3 +253,6 @@ fn snapped(cuts: &[MediaTime], at: MediaTime, silence: MediaRange) -> MediaTime 
     let near = cuts[first..].iter().take_while(|c| **c <= (at + SNAP).min(silence.end));
     near.min_by_key(|c| (c.as_us() - at.as_us()).abs()).copied().unwrap_or(at)
 }
+
+#[cfg(test)]
+mod tests;

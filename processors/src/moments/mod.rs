@@ -36,8 +36,8 @@ use timeline::{Timeline, span};
 /// Settings of the stage.
 #[derive(Clone, Debug, clap::Args)]
 pub struct MomentsArgs {
-    /// Segments' results read from the store at once; each takes up to a few hundred kilobytes of memory meanwhile.
-    #[arg(long, env = "SPILLWAY_MOMENTS_PAGE", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Segments' results read from the store at once; each may be as large as a record.
+    #[arg(long, env = "SPILLWAY_MOMENTS_PAGE", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub page_results: u32,
 }
 

@@ -74,29 +74,4 @@ fn share(window: MediaRange, duration: MediaTime, clips: u32) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::moments::timeline::span;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_first_window_has_a_clip_whatever_its_share() {
-        let hour = MediaTime::from_seconds(3600.0);
-        let shares: Vec<usize> = (0..6).map(|i| share(span(i * 600_000_000, (i + 1) * 600_000_000), hour, 3)).collect();
-        assert_eq!(shares, [1, 0, 1, 0, 1, 0]);
-    }
-
-    proptest! {
-        #[test]
-        fn shares_add_up(clips in 1u32..21, windows in proptest::collection::vec(1i64..600_000_000, 1..30)) {
-            let duration: i64 = windows.iter().sum();
-            let mut start = 0;
-            let mut sum = 0;
-            for length in windows {
-                sum += share(span(start, start + length), MediaTime::from_us(duration), clips);
-                start += length;
-            }
-            prop_assert_eq!(sum, clips as usize);
-        }
-    }
-}
+mod tests;

@@ -101,6 +101,7 @@ struct Usual {
     loudness_db: f64,
     variation_db: f64,
     motion: f64,
+    main_words_a_minute: f64,
 }
 
 /// Scores candidates of one window.
@@ -117,7 +118,9 @@ impl<'a> Scorer<'a> {
     pub fn new(timeline: &'a Timeline, profile: &'a Profile, lengths: Lengths) -> Self {
         let whole = profile.whole();
         let (loudness_db, variation_db) = profile.loudness(whole).unwrap_or_default();
-        let usual = Usual { loudness_db, variation_db, motion: profile.motion(whole) };
+        let minutes = whole.length().as_seconds().max(1.0) / 60.0;
+        let main_words_a_minute = profile.words(whole).1 / minutes;
+        let usual = Usual { loudness_db, variation_db, motion: profile.motion(whole), main_words_a_minute };
         Self { timeline, profile, lengths, usual, cuts: timeline.cuts().collect() }
     }
 
@@ -155,7 +158,7 @@ impl<'a> Scorer<'a> {
             Feature::Speaker => same(self.profile.clear_speaker(range)),
             Feature::Subject => {
                 let value = self.profile.words(range).1 / seconds * 60.0;
-                Measured { value, worth: (value / 12.0).min(1.0) }
+                Measured { value, worth: (value / (2.0 * self.usual.main_words_a_minute.max(1.0))).min(1.0) }
             }
             Feature::Pace => {
                 let value = self.profile.words(range).0 as f64 / seconds;
@@ -201,7 +204,10 @@ impl<'a> Scorer<'a> {
             }
             Feature::Faces => format!("a face is seen in {percent:.0} % of it"),
             Feature::Speaker => format!("it is clear who speaks in {percent:.0} % of it"),
-            Feature::Subject => format!("says the video's main words {value:.1} times a minute"),
+            Feature::Subject => {
+                let usual = self.usual.main_words_a_minute;
+                format!("says the video's main words {value:.1} times a minute, the whole video {usual:.1} times")
+            }
             Feature::Pace => format!("{value:.1} words a second"),
             Feature::Loudness => format!("{value:+.1} dB against the video's mean loudness"),
             Feature::Variation => format!("loudness varies by {value:.1} dB"),

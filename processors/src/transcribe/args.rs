@@ -64,10 +64,10 @@ impl TranscribeArgs {
     /// When it cannot be opened, with what to do.
     pub(super) fn open(&self, models: Option<&Path>) -> anyhow::Result<Arc<dyn Transcriber>> {
         match self.transcriber {
-            Choice::Auto => match models.and_then(catalog::best_installed) {
-                Some((model, path)) if self.speech_model.is_none() => self.open_whisper(model.name, &path),
-                _ if self.speech_model.is_some() => self.open_chosen_whisper(models),
-                _ => open_pocketsphinx(),
+            Choice::Auto => match (&self.speech_model, models.and_then(catalog::best_installed)) {
+                (Some(_), _) => self.open_chosen_whisper(models),
+                (None, Some((model, path))) => self.open_whisper(model.name, &path),
+                (None, None) => open_pocketsphinx(),
             },
             Choice::PocketSphinx => open_pocketsphinx(),
             Choice::Whisper => self.open_chosen_whisper(models),
@@ -121,4 +121,46 @@ impl TranscribeArgs {
 
 fn open_pocketsphinx() -> anyhow::Result<Arc<dyn Transcriber>> {
     Ok(Arc::new(PocketSphinx::open(Path::new(pocketsphinx::MODEL_FOLDER))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        transcribe: TranscribeArgs,
+    }
+
+    /// Opens what `line` chooses, with no model pulled.
+    fn open(line: &str) -> anyhow::Result<String> {
+        let folder = tempfile::tempdir()?;
+        let args = Line::try_parse_from(["spillway"].into_iter().chain(line.split_whitespace()))?.transcribe;
+        Ok(args.open(Some(folder.path()))?.name().to_owned())
+    }
+
+    #[test]
+    fn errors_say_what_to_do() {
+        for (line, told) in [
+            ("--transcriber whisper", "spillway models pull base.en"),
+            ("--speech-model small.en", "spillway models pull small.en"),
+            ("--speech-model big", "one of: tiny"),
+            ("--transcriber api", "--speech-url"),
+            ("--transcriber api --speech-url ftp://a", "http(s)"),
+            ("--speech-quota 0", "--speech-quota"),
+        ] {
+            let error = open(line).err().map(|error| format!("{error:#}")).unwrap_or_default();
+            assert!(error.contains(told), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_service_is_named_after_its_model_and_its_key_is_not_shown() {
+        let line = "--transcriber api --speech-url http://127.0.0.1:9/v1 --speech-key hush --speech-model large";
+        assert_eq!(open(line).unwrap(), "http:large");
+        let args = Line::try_parse_from(["spillway", "--speech-key", "hush"]).unwrap().transcribe;
+        assert!(!format!("{args:?}").contains("hush"));
+    }
 }

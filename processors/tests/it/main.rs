@@ -4,6 +4,7 @@ mod cut;
 mod fetch;
 mod marked;
 mod material;
+mod moments;
 mod probe;
 mod render;
 mod speech;

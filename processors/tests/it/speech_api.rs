@@ -1,8 +1,9 @@
 //! A speech service behind the stage: a good answer, and the ways it can fail.
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Multipart, State};
@@ -59,7 +60,7 @@ async fn asking(folder: &tempfile::TempDir, answers: &[(u16, &'static str)], bre
         key: Some(Key::from("secret")),
         model: "whisper-1".to_owned(),
         timeout: Duration::from_millis(300),
-        quota: None,
+        quota: Some(240),
         breaker,
     };
     (stage(folder, Arc::new(SpeechApi::new(service).unwrap())), server)
@@ -134,4 +135,17 @@ async fn silence_asks_the_service_nothing() {
     let (stage, server) = asking(&folder, &[], 10).await;
     hear(&stage, segment(&[0; 160_000], "en")).await.unwrap();
     assert_eq!(server.calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn requests_keep_to_the_quota() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stage, server) = asking(&folder, &[(200, GOOD); 3], 10).await;
+    let (greeting, begun) = (greeting(), Instant::now());
+    let (first, second, third) =
+        tokio::join!(hear(&stage, greeting.clone()), hear(&stage, greeting.clone()), hear(&stage, greeting.clone()));
+    assert!(first.is_ok() && second.is_ok() && third.is_ok());
+    assert_eq!(server.calls.load(Ordering::SeqCst), 3);
+    // 240 a minute are 250 ms apart.
+    assert!(begun.elapsed() >= Duration::from_millis(500), "{:?}", begun.elapsed());
 }

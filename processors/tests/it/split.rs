@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use pipeline::event::{AudioSegment, Event, Options, Place, SegmentReport, SegmentReportKind, VideoReady, VideoSegment};
+use pipeline::failure::Failure;
 use pipeline::outbox::Collected;
 use pipeline::stage::Stage;
 use pipeline::topic::Topic;
@@ -27,14 +28,18 @@ fn args(target_s: u64) -> SplitArgs {
 }
 
 async fn split(shop: &Workshop, path: &Path, args: SplitArgs, options: Options) -> Pieces {
+    try_split(shop, path, args, options).await.expect("split")
+}
+
+async fn try_split(shop: &Workshop, path: &Path, args: SplitArgs, options: Options) -> Result<Pieces, Failure> {
     let services = shop.services();
     let job = job(options);
-    let media = look_at(path).expect("admitted");
+    let media = look_at(path)?;
     let source = upload(&services, &job, path).await;
     let ready = VideoReady { job, source, media };
     let (outbox, collected) = Collected::outbox();
     let stage = Split::new(services, args).expect("stage");
-    stage.process(ready.clone(), &outbox).await.expect("split");
+    stage.process(ready.clone(), &outbox).await?;
     let mut pieces = Pieces { ready, video: Vec::new(), audio: Vec::new(), reports: Vec::new() };
     for envelope in collected.take() {
         match envelope.topic {
@@ -44,7 +49,7 @@ async fn split(shop: &Workshop, path: &Path, args: SplitArgs, options: Options) 
             _ => {}
         }
     }
-    pieces
+    Ok(pieces)
 }
 
 fn bytes(shop: &Workshop, place: Option<&Place>) -> Vec<u8> {
@@ -80,25 +85,25 @@ fn frames_of_pieces(shop: &Workshop, pieces: &Pieces) -> Vec<Frame> {
     all
 }
 
-/// Every frame of the source is in exactly one piece, with its time.
-#[track_caller]
-fn check_picture(shop: &Workshop, path: &Path, pieces: &Pieces) {
+/// Says how the pieces differ from the source, in which every frame is in exactly one piece with its time.
+fn difference(shop: &Workshop, path: &Path, pieces: &Pieces) -> Option<String> {
     let media = &pieces.ready.media;
     let source = frames(path, &format!("0:{}", media.video_stream));
     let source: Vec<Frame> = source.into_iter().map(|(at, hash)| (at - media.origin_us, hash)).collect();
     let found = frames_of_pieces(shop, pieces);
     let times = |frames: &[Frame]| frames.iter().map(|f| f.0).collect::<Vec<_>>();
-    let name = path.file_name().expect("name").to_string_lossy().into_owned();
-    assert_eq!(found.len(), source.len(), "{name}: {:?} and {:?}", times(&found), times(&source));
+    if found.len() != source.len() {
+        return Some(format!("{:?} and {:?}", times(&found), times(&source)));
+    }
     for (found, source) in found.iter().zip(&source) {
-        assert!((found.0 - source.0).abs() <= 1, "{name}: {} and {}", found.0, source.0);
-        assert_eq!(found.1, source.1, "{name}: picture at {}", source.0);
+        if (found.0 - source.0).abs() > 1 || found.1 != source.1 {
+            return Some(format!("frame at {} and {}, same picture: {}", found.0, source.0, found.1 == source.1));
+        }
     }
-    for pair in pieces.video.windows(2) {
-        assert_eq!(pair[0].end_us, pair[1].start_us, "{name}");
-        assert_eq!(pair[0].index + 1, pair[1].index, "{name}");
+    if pieces.video.windows(2).any(|pair| pair[0].end_us != pair[1].start_us || pair[0].index + 1 != pair[1].index) {
+        return Some("pieces do not follow each other".to_owned());
     }
-    assert_eq!(pieces.video.first().map(|s| s.start_us), Some(0), "{name}");
+    (pieces.video[0].start_us != 0).then(|| "the first piece does not begin at the start".to_owned())
 }
 
 /// The pieces of sound together.
@@ -111,6 +116,7 @@ fn samples(shop: &Workshop, pieces: &Pieces) -> Vec<i16> {
 #[tokio::test(flavor = "multi_thread")]
 async fn pieces_are_the_video_whatever_the_container() {
     let shop = Workshop::new();
+    let mut wrong = Vec::new();
     for (name, options) in [
         ("h264.mp4", "-c:v libx264 -bf 3 -g 20"),
         ("open.mp4", "-c:v libx264 -bf 3 -g 20 -x264-params open-gop=1:scenecut=0"),
@@ -123,6 +129,8 @@ async fn pieces_are_the_video_whatever_the_container() {
         ("mpeg2.ts", "-c:v mpeg2video -bf 2 -g 20"),
         ("h264.flv", "-c:v libx264 -bf 3 -g 20"),
         ("mpeg4.avi", "-c:v mpeg4 -g 20"),
+        ("mpeg4b.avi", "-c:v mpeg4 -bf 2 -g 20"),
+        ("h264.avi", "-c:v libx264 -bf 3 -g 20"),
         ("mpeg4.mp4", "-c:v mpeg4 -bf 2 -g 20"),
         ("mjpeg.mov", "-c:v mjpeg"),
         ("prores.mov", "-c:v prores_ks"),
@@ -136,12 +144,20 @@ async fn pieces_are_the_video_whatever_the_container() {
         ("ntsc.mp4", "-vf fps=30000/1001 -c:v libx264 -bf 2 -g 20"),
     ] {
         let path = shop.make(&format!("{PICTURE} {options}"), name);
-        let pieces = split(&shop, &path, args(1), Options::default()).await;
-        check_picture(&shop, &path, &pieces);
-        assert!(pieces.audio.is_empty(), "{name}");
+        let pieces = match try_split(&shop, &path, args(1), Options::default()).await {
+            Ok(pieces) => pieces,
+            Err(failure) => {
+                wrong.push(format!("{name}: {failure:?}"));
+                continue;
+            }
+        };
+        wrong.extend(difference(&shop, &path, &pieces).map(|difference| format!("{name}: {difference}")));
         let several = !matches!(name, "short.mp4" | "one_frame.mp4" | "one_key.mp4");
-        assert_eq!(pieces.video.len() > 1, several, "{name}: {} pieces", pieces.video.len());
+        if (pieces.video.len() > 1) != several || !pieces.audio.is_empty() {
+            wrong.push(format!("{name}: {} pieces, {} of sound", pieces.video.len(), pieces.audio.len()));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,7 +175,9 @@ async fn sound_is_what_ffmpeg_makes_of_it() {
         let pieces = split(&shop, &path, args(1), Options::default()).await;
         let ours = samples(&shop, &pieces);
         let raw = shop.path("reference.s16");
-        run("ffmpeg", "-y -i", &path, &format!("-vn -af aresample=16000:async=1:first_pts=0 -ac 1 -f s16le {}", raw.display()));
+        let origin_s = pieces.ready.media.origin_us as f64 / 1e6;
+        let filter = format!("asetpts=PTS-{origin_s}/TB,aresample=16000:async=1:first_pts=0");
+        run("ffmpeg", "-y -copyts -i", &path, &format!("-vn -af {filter} -ac 1 -f s16le {}", raw.display()));
         let theirs: Vec<i16> = std::fs::read(&raw)
             .expect("reference")
             .chunks_exact(2)
@@ -182,6 +200,77 @@ fn best_delay(a: &[i16], b: &[i16]) -> (i64, f64) {
         ab / (aa * bb).sqrt().max(1.0)
     };
     (-160..=160).map(|delay| (delay, likeness(delay))).max_by(|x, y| x.1.total_cmp(&y.1)).expect("delays")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn edit_lists_hide_what_they_hide() {
+    let shop = Workshop::new();
+    let whole = shop.make(&format!("{PICTURE} -c:v libx264 -bf 2 -g 30 -x264-params scenecut=0"), "whole.mp4");
+    let trimmed = shop.make(&format!("-ss 1.5 -i {} -t 1.8 -c copy", whole.display()), "trimmed.mp4");
+    let pieces = split(&shop, &trimmed, args(1), Options::default()).await;
+    assert_eq!(difference(&shop, &trimmed, &pieces), None);
+    assert!(pieces.video[0].media.origin_us > 0, "negative times are moved");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_large_piece_travels_as_a_blob() {
+    let shop = Workshop::new();
+    let path = shop.make("-f lavfi -i testsrc2=s=640x480:r=25:d=3 -c:v libx264 -qp 0 -preset ultrafast -g 1000", "a.mkv");
+    let small = SplitArgs { segment_memory_bytes: 100_000, ..args(1) };
+    let pieces = split(&shop, &path, small, Options::default()).await;
+    assert_eq!(pieces.video.len(), 1);
+    assert!(matches!(pieces.video[0].file.place, Some(Place::Blob(_))));
+    assert_eq!(difference(&shop, &path, &pieces), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gaps_in_sound_are_silence() {
+    let shop = Workshop::new();
+    let filter = "-af aselect='lt(t\\,1)+gt(t\\,3)'";
+    let path = shop.make(&format!("{PICTURE} {SOUND} {filter} -c:v libx264 -c:a pcm_s16le"), "gap.mkv");
+    let pieces = split(&shop, &path, args(1), Options::default()).await;
+    let samples = samples(&shop, &pieces);
+    assert!(samples.len().abs_diff(4 * 16_000) < 800, "{}", samples.len());
+    assert!(samples[17_600..46_400].iter().all(|&s| s == 0));
+    assert!(samples[8_000..14_000].iter().any(|&s| s.abs() > 3000) && samples[50_000..].iter().any(|&s| s.abs() > 3000));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_in_the_middle_costs_no_more_than_itself() {
+    let shop = Workshop::new();
+    for name in ["a.mp4", "a.ts", "a.mkv", "a.avi"] {
+        let path = shop.make(&format!("{PICTURE} {SOUND} -c:v libx264 -bf 0 -g 10 -c:a libmp3lame"), name);
+        let mut bytes = std::fs::read(&path).expect("read");
+        let middle = bytes.len() / 2;
+        for byte in &mut bytes[middle..middle + 2000] {
+            *byte ^= 0x5a;
+        }
+        let path = shop.write(name, &bytes);
+        let pieces = split(&shop, &path, args(1), Options::default()).await;
+        let end_us = pieces.video.last().expect("pieces").end_us;
+        assert!(end_us > 3_500_000, "{name} ends at {end_us}");
+        assert!(samples(&shop, &pieces).len() > 3 * 16_000, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn early_clips_come_from_windows() {
+    let shop = Workshop::new();
+    let picture = "-f lavfi -i color=s=32x32:r=2:d=1290 -f lavfi -i anullsrc=r=8000:d=1290";
+    let path = shop.make(&format!("{picture} -c:v libx264 -preset ultrafast -g 20 -c:a aac -shortest"), "long.mp4");
+    let options = Options { early: true, ..Options::default() };
+    let pieces = split(&shop, &path, args(30), options).await;
+    let totals = pieces.reports.iter().filter_map(|r| match &r.kind {
+        Some(SegmentReportKind::Total(total)) => Some((r.window, total.last, total.video, total.audio)),
+        _ => None,
+    });
+    let totals: Vec<_> = totals.collect();
+    assert_eq!(totals.iter().map(|t| (t.0, t.1)).collect::<Vec<_>>(), [(0, false), (1, true)]);
+    for (window, _, video, audio) in totals {
+        assert_eq!(pieces.video.iter().filter(|s| s.window == window).count(), video as usize);
+        assert_eq!(pieces.audio.iter().filter(|s| s.window == window).count(), audio as usize);
+    }
+    assert!(pieces.audio.windows(2).all(|pair| pair[0].end_us == pair[1].start_us));
 }
 
 #[tokio::test(flavor = "multi_thread")]

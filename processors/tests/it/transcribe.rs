@@ -1,4 +1,5 @@
 //! PocketSphinx behind the stage: words, their times, and what is no speech.
+#![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -59,7 +60,7 @@ fn assert_well_formed(heard: &SegmentTranscript) {
         heard.words.iter().all(|w| w.start_us < w.end_us && heard.start_us <= w.start_us && w.end_us <= heard.end_us)
     );
     assert!(heard.words.iter().all(|word| (0.0..=1.0).contains(&word.confidence)));
-    assert!(heard.speech_us.is_sorted() && heard.speech_us.len() % 2 == 0);
+    assert!(heard.speech_us.is_sorted() && heard.speech_us.len().is_multiple_of(2));
 }
 
 #[tokio::test]

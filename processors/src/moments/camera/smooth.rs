@@ -143,8 +143,8 @@ impl Banded {
                 x[row] -= self.below[row][back - 1] * x[row - back];
             }
         }
-        for row in 0..count {
-            x[row] /= self.pivots[row];
+        for (value, pivot) in x.iter_mut().zip(&self.pivots) {
+            *value /= pivot;
         }
         for row in (0..count).rev() {
             for ahead in 1..=(count - 1 - row).min(2) {

@@ -82,10 +82,10 @@ pub fn parts(timeline: &Timeline, view: &View, shot: MediaRange) -> Vec<Part> {
     let largest = people.iter().map(|p| p.area).fold(0.0, f64::max);
     let matters = |p: &&Person| p.presence >= BESIDE_PRESENT && p.area >= BESIDE_AREA * largest;
     let important: Vec<&Person> = people.iter().filter(matters).collect();
-    if important.len() > 1 {
-        if let Some(looks) = together(view, &important) {
-            return whole(Subject::Seen { looks, who: "all faces that matter" });
-        }
+    if important.len() > 1
+        && let Some(looks) = together(view, &important)
+    {
+        return whole(Subject::Seen { looks, who: "all faces that matter" });
     }
     let turns = turns(&people, shot);
     if important.len() > 1 && turns.len() == 1 && quick_turns(&important) {
