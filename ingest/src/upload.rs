@@ -137,6 +137,9 @@ impl<'a> Writer<'a> {
         let part_bytes = blobs.part_bytes();
         let mut rest = chunk;
         while !rest.is_empty() {
+            if self.part.is_empty() {
+                self.part.reserve(part_bytes); // at once: growing by doubling would leave twice as much behind
+            }
             let taken = rest.split_to(rest.len().min(part_bytes - self.part.len()));
             self.part.extend_from_slice(&taken);
             if self.part.len() == part_bytes {

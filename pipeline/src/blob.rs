@@ -218,7 +218,7 @@ impl Blobs {
     /// Returns how many bytes each part of an [`Upload`] but the last has: small, because many uploads hold one each
     /// in memory, and as large as a bucket wants them.
     pub fn part_bytes(&self) -> usize {
-        if self.folder.is_some() { 512 << 10 } else { 8 << 20 }
+        if self.folder.is_some() { 256 << 10 } else { 8 << 20 }
     }
 
     /// Reads the whole object; for small ones.

@@ -40,7 +40,10 @@ impl Board {
         } else if std::io::stderr().is_terminal() {
             let all = MultiProgress::new();
             let style = "{prefix:<11} {bar:30} {bytes:>10} / {total_bytes:<10} {bytes_per_sec}";
-            let upload = if upload_bytes > 0 { all.add(ProgressBar::new(upload_bytes)) } else { ProgressBar::hidden() };
+            let upload = all.add(ProgressBar::new(upload_bytes));
+            if upload_bytes == 0 {
+                upload.finish_and_clear();
+            }
             Face::Bars { all, upload: upload.with_style(style_of(style)).with_prefix("upload") }
         } else {
             Face::Lines
@@ -72,7 +75,8 @@ impl Board {
         let now = sums.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
         match &self.face {
             Face::Bars { all, .. } => {
-                let bar = state.stages.entry(stage).or_insert_with(|| stage_bar(all, stage));
+                let earlier = state.stages.keys().filter(|other| place(other) < place(stage)).count();
+                let bar = state.stages.entry(stage).or_insert_with(|| stage_bar(all, stage, earlier));
                 bar.set_length(now.1);
                 bar.set_position(now.0);
             }
@@ -97,11 +101,14 @@ impl Board {
     }
 }
 
-/// Adds a stage's bar; it takes its place in the order of the flow.
-fn stage_bar(all: &MultiProgress, stage: &'static str) -> ProgressBar {
+/// Adds a stage's bar; it takes its place in the order of the flow, below that of the upload.
+fn stage_bar(all: &MultiProgress, stage: &'static str, earlier: usize) -> ProgressBar {
     let bar = ProgressBar::new(0).with_style(style_of("{prefix:<11} {bar:30} {pos:>4} / {len}"));
-    let place = STAGES.iter().position(|name| *name == stage).unwrap_or(STAGES.len());
-    all.insert(place + 1, bar).with_prefix(stage)
+    all.insert(earlier + 1, bar).with_prefix(stage)
+}
+
+fn place(stage: &str) -> usize {
+    STAGES.iter().position(|name| *name == stage).unwrap_or(STAGES.len())
 }
 
 fn style_of(template: &str) -> ProgressStyle {
