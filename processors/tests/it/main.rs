@@ -1,11 +1,14 @@
 //! The stages, tried on real media through their public faces.
 
+mod analyze;
 mod cut;
 mod fetch;
 mod marked;
 mod material;
 mod probe;
 mod render;
+mod seeing;
+mod shots;
 mod speech;
 mod speech_api;
 mod speech_models;
