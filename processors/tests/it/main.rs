@@ -1,6 +1,7 @@
 //! The stages, tried on real media through their public faces.
 
 mod analyze;
+mod chain;
 mod cut;
 mod fetch;
 mod marked;
