@@ -34,7 +34,8 @@ enum Command {
 /// # Errors
 /// When there is no such model, or it cannot be fetched.
 pub async fn run(args: ModelsArgs) -> anyhow::Result<ExitCode> {
-    let folder = catalog::models_folder().context("neither XDG_DATA_HOME nor HOME is set, so there is no folder for models")?;
+    let folder =
+        catalog::models_folder().context("neither XDG_DATA_HOME nor HOME is set, so there is no folder for models")?;
     match args.command {
         Command::List => list(&folder),
         Command::Pull { name, from } => {
