@@ -100,7 +100,9 @@ async fn request(url: &Url, policy: &Policy) -> Result<Response, Failure> {
         .map_err(Failure::Retry)?;
     let asked = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity").send();
     match timeout(policy.idle, asked).await {
-        Ok(answered) => answered.map_err(|error| Failure::Retry(anyhow::Error::new(error.without_url()).context("ask"))),
+        Ok(answered) => {
+            answered.map_err(|error| Failure::Retry(anyhow::Error::new(error.without_url()).context("ask")))
+        }
         Err(elapsed) => Err(Failure::reject(Code::UrlTimeout, elapsed)),
     }
 }

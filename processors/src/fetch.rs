@@ -118,11 +118,7 @@ fn final_lane(job: &Job, media: &MediaInfo) -> Job {
 }
 
 impl Fetch {
-    async fn obtain_and_probe(
-        &self,
-        input: &VideoSubmitted,
-        pulse: &Pulse,
-    ) -> Result<(BlobRef, MediaInfo), Failure> {
+    async fn obtain_and_probe(&self, input: &VideoSubmitted, pulse: &Pulse) -> Result<(BlobRef, MediaInfo), Failure> {
         let source = match &input.source {
             Some(VideoSource::Upload(blob)) => blob.clone(),
             Some(VideoSource::Url(url)) => self.download(&input.job, url, pulse).await?,

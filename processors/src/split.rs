@@ -210,7 +210,9 @@ impl Sender<'_> {
                 source: self.input.source.clone(),
             };
             let kind = Some(SegmentReportKind::Total(total));
-            self.out.send(Output::Report(SegmentReport { job: self.job().clone(), window: window.index, kind })).await?;
+            self.out
+                .send(Output::Report(SegmentReport { job: self.job().clone(), window: window.index, kind }))
+                .await?;
         }
         Ok(())
     }

@@ -103,7 +103,10 @@ fn choose_video(input: &Input) -> Result<usize, Failure> {
     let best = input.streams().best(media::Type::Video).filter(is_picture);
     let largest = || input.streams().filter(is_picture).max_by_key(|s| pixels(s));
     let Some(stream) = best.or_else(largest) else {
-        return Err(Failure::reject(Code::NoVideoStream, anyhow::anyhow!("{} streams, none of video", input.nb_streams())));
+        return Err(Failure::reject(
+            Code::NoVideoStream,
+            anyhow::anyhow!("{} streams, none of video", input.nb_streams()),
+        ));
     };
     if is_encrypted(&stream) {
         return Err(Failure::reject(Code::Encrypted, anyhow::anyhow!("the video stream is encrypted")));
@@ -229,10 +232,10 @@ fn first_frame(input: &mut Input, video: usize, trouble: &Trouble, pulse: &Pulse
     let time_base = stream.time_base();
     let mut decoder = super::decode::video(&stream).map_err(|e| trouble.explain(e, Code::Undecodable))?;
     let mut frame = ffmpeg::frame::Video::empty();
-    let mut packet = Packet::empty();
     let (mut packets, mut seen_bytes, mut encrypted) = (0, 0, false);
     loop {
         pulse.beat()?;
+        let mut packet = Packet::empty();
         let ended = match packet.read(input) {
             Ok(()) if packet.stream() != video => continue,
             Ok(()) => false,

@@ -21,7 +21,11 @@ pub(crate) struct Cutter {
 
 impl Cutter {
     /// Adds `samples`; hands every piece that is complete to `emit`.
-    pub(crate) fn push<E>(&mut self, samples: &[i16], emit: &mut impl FnMut(Vec<i16>) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn push<E>(
+        &mut self,
+        samples: &[i16],
+        emit: &mut impl FnMut(Vec<i16>) -> Result<(), E>,
+    ) -> Result<(), E> {
         for part in samples.chunks(LATEST) {
             self.waiting.extend_from_slice(part);
             while self.waiting.len() >= LATEST {
@@ -40,9 +44,8 @@ impl Cutter {
 
 /// Finds the middle of the quietest gap; among equals the one nearest to [`WANTED`].
 fn quietest(samples: &[i16]) -> usize {
-    let energy = |from: usize| -> u64 {
-        samples[from..from + GAP].iter().map(|&s| u64::from(s.unsigned_abs()).pow(2)).sum()
-    };
+    let energy =
+        |from: usize| -> u64 { samples[from..from + GAP].iter().map(|&s| u64::from(s.unsigned_abs()).pow(2)).sum() };
     let starts = (EARLIEST..=LATEST - GAP).step_by(STEP);
     let best = starts.min_by_key(|&from| (energy(from), (from + GAP / 2).abs_diff(WANTED)));
     best.map_or(WANTED, |from| from + GAP / 2)
@@ -56,7 +59,11 @@ mod tests {
         let mut cutter = Cutter::default();
         let mut pieces = Vec::new();
         for part in samples.chunks(at_once) {
-            cutter.push(part, &mut |piece| Ok::<(), ()>(pieces.push(piece))).expect("emit cannot fail");
+            let mut keep = |piece| {
+                pieces.push(piece);
+                Ok::<(), ()>(())
+            };
+            cutter.push(part, &mut keep).expect("keeping cannot fail");
         }
         pieces.extend(cutter.finish());
         pieces

@@ -64,11 +64,8 @@ impl Windows {
 
     fn new(early: bool, duration_us: i64, has_audio: bool) -> Self {
         let count = if early { ((duration_us + WINDOW_US / 2) / WINDOW_US).max(1) as u32 } else { 1 };
-        let kind = |there: bool| Kind {
-            by_window: vec![0; count as usize],
-            at_window: there.then_some(0),
-            ..Kind::default()
-        };
+        let kind =
+            |there: bool| Kind { by_window: vec![0; count as usize], at_window: there.then_some(0), ..Kind::default() };
         Self { early, duration_us, count, open: 0, audio: kind(has_audio), video: kind(true) }
     }
 
@@ -164,11 +161,10 @@ mod tests {
         let placed = windows.add_audio(10 * MINUTE, 11 * MINUTE);
         let expected = Closed { index: 0, audio: 1, video: 1, start_us: 0, end_us: 10 * MINUTE, last: false };
         assert_eq!(placed.closed, [expected]);
-        assert_eq!(windows.finish().iter().map(|c| (c.index, c.end_us, c.last)).collect::<Vec<_>>(), [(
-            1,
-            24 * MINUTE,
-            true
-        )]);
+        assert_eq!(
+            windows.finish().iter().map(|c| (c.index, c.end_us, c.last)).collect::<Vec<_>>(),
+            [(1, 24 * MINUTE, true)]
+        );
     }
 
     #[test]

@@ -55,7 +55,8 @@ fn sound_alone_and_pictures_of_albums_are_no_video() {
     let shop = Workshop::new();
     assert_eq!(rejected(&shop.make(&format!("{SOUND} -c:a aac"), "sound.mp4")), Code::NoVideoStream);
     let cover = shop.make("-f lavfi -i testsrc2=s=64x64:d=1 -frames:v 1", "cover.png");
-    let arguments = format!("{SOUND} -i {} -map 0 -map 1 -c:a aac -c:v copy -disposition:v:0 attached_pic", cover.display());
+    let arguments =
+        format!("{SOUND} -i {} -map 0 -map 1 -c:a aac -c:v copy -disposition:v:0 attached_pic", cover.display());
     assert_eq!(rejected(&shop.make(&arguments, "album.m4a")), Code::NoVideoStream);
 }
 
@@ -63,7 +64,7 @@ fn sound_alone_and_pictures_of_albums_are_no_video() {
 fn pictures_are_measured_as_a_person_sees_them() {
     let shop = Workshop::new();
     let upright = shop.make(&format!("{PICTURE} -c:v libx264"), "a.mp4");
-    let turned = shop.make(&format!("-i {} -c copy -metadata:s:v:0 rotate=90", upright.display()), "turned.mp4");
+    let turned = shop.make(&format!("-i {} -c copy -metadata:s:v:0 rotate=270", upright.display()), "turned.mp4");
     let media = look_at(&turned).expect("turned");
     assert_eq!((media.width, media.height, media.rotation_degrees), (120, 160, 90));
     assert_eq!((media.coded_width, media.coded_height), (160, 120));
