@@ -27,7 +27,7 @@ const GATHERINGS: usize = 100;
 /// How long `join` waits.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JoinArgs {
-    /// How long a window waits for its segments after the first one answered, e.g. `30m`.
+    /// How long a window waits while none of its segments answers, e.g. `30m`.
     #[arg(long, env = "SPILLWAY_JOIN_DEADLINE", default_value = "30m", value_parser = humantime::parse_duration)]
     pub join_deadline: Duration,
 }
@@ -142,11 +142,11 @@ impl Join {
         if self.store.is_unwanted(&open.tenant, open.video).await? {
             return self.close(&job, open.window).await;
         }
-        warn!(video = %open.video, window = open.window, "segments did not answer in time");
+        warn!(video = %open.video, window = open.window, "no segment answered for too long");
         if let Some(total) = self.total(&job, open.window).await? {
             return self.pass_on(&job, open.window, total, out).await;
         }
-        let detail = format!("split did not come to the end of window {} in time", open.window);
+        let detail = format!("split did not come to the end of window {} while it was waited for", open.window);
         out.send(given_up(&job, format!("window/{}", open.window), &detail)).await?;
         out.send(Output::VideoFailed(video_failed(&job, StageName::Join, Code::Deadline, &detail))).await?;
         out.flush().await?;
