@@ -39,7 +39,6 @@ pub struct Frames {
     origin_us: i64,
     rotation_degrees: u32,
     pulse: Pulse,
-    packet: Packet,
     ended: bool,
     current: frame::Video,
     thumbnails: Scaler,
@@ -73,7 +72,6 @@ impl Frames {
             origin_us: media.origin_us,
             rotation_degrees: media.rotation_degrees,
             pulse: pulse.clone(),
-            packet: Packet::empty(),
             ended: false,
             current: frame::Video::empty(),
             thumbnails: Scaler::default(),
@@ -108,10 +106,12 @@ impl Frames {
     /// Gives the decoder the next packet, or tells it that there is none.
     fn feed(&mut self) -> Result<(), Error> {
         loop {
-            match self.packet.read(&mut self.input) {
-                Ok(()) if self.packet.stream() == self.stream => {
+            // Reading into a packet that holds one already would leak that one.
+            let mut packet = Packet::empty();
+            match packet.read(&mut self.input) {
+                Ok(()) if packet.stream() == self.stream => {
                     // A packet that the decoder refuses is damaged; the next may be whole.
-                    let _damaged = self.decoder.send_packet(&self.packet).is_err();
+                    let _damaged = self.decoder.send_packet(&packet).is_err();
                     return Ok(());
                 }
                 Ok(()) => {}

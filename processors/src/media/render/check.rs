@@ -117,8 +117,12 @@ pub fn inspect(file: &Path, frames: u64, rate: Rational, pulse: &Pulse) -> Resul
     let micro = Rational(1, 1_000_000);
     let bases: Vec<Rational> = input.streams().map(|s| s.time_base()).collect();
     let mut tracks = [Packets::default(), Packets::default()];
-    let mut packet = Packet::empty();
-    while packet.read(&mut input).is_ok() {
+    loop {
+        // Reading into a packet that holds one already would leak that one.
+        let mut packet = Packet::empty();
+        if packet.read(&mut input).is_err() {
+            break;
+        }
         pulse.beat()?;
         let (Some(track), Some(&base)) = (tracks.get_mut(packet.stream()), bases.get(packet.stream())) else {
             continue;
