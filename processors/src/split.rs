@@ -222,22 +222,19 @@ impl Sender<'_> {
     }
 
     /// Packs a piece of picture; one that is in a temporary file goes to the blob store part by part.
-    async fn pack(&self, id: &str, mut file: SpooledTempFile) -> Result<Payload, Failure> {
+    async fn pack(&self, id: &str, file: SpooledTempFile) -> Result<Payload, Failure> {
         const PART_BYTES: u64 = 8 << 20;
         let key = self.key(id);
         if !file.is_rolled() {
-            let bytes = tokio::task::block_in_place(|| read_part(&mut file, u64::MAX))?;
+            let (bytes, _) = read_part(file, u64::MAX).await?;
             return Ok(self.services.carrier.pack(&key, bytes).await?);
         }
         let mut upload = self.services.carrier.blobs().upload(&key).await?;
+        let mut rest = file;
         loop {
             self.out.pulse().beat()?;
-            let (part, rest) = tokio::task::spawn_blocking(move || (read_part(&mut file, PART_BYTES), file))
-                .await
-                .context("read piece")
-                .map_err(Failure::Retry)?;
-            file = rest;
-            let part = part?;
+            let (part, file) = read_part(rest, PART_BYTES).await?;
+            rest = file;
             if part.is_empty() {
                 return Ok(Payload { place: Some(Place::Blob(upload.finish().await?)) });
             }
@@ -246,10 +243,12 @@ impl Sender<'_> {
     }
 }
 
-fn read_part(file: &mut SpooledTempFile, most: u64) -> Result<Bytes, Failure> {
-    let mut part = Vec::new();
-    file.take(most)
-        .read_to_end(&mut part)
-        .map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("read temporary file")))?;
-    Ok(part.into())
+/// Reads at most `most` bytes on from where `file` is.
+async fn read_part(mut file: SpooledTempFile, most: u64) -> Result<(Bytes, SpooledTempFile), Failure> {
+    let read = move || {
+        let mut part = Vec::new();
+        (&mut file).take(most).read_to_end(&mut part).map(|_| (Bytes::from(part), file))
+    };
+    let read = tokio::task::spawn_blocking(read).await.context("read piece").map_err(Failure::Retry)?;
+    read.map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("read temporary file")))
 }
