@@ -105,7 +105,7 @@ fn findings() -> Vec<(&'static str, Vec<u8>, bool)> {
         speech_us: vec![0, 9],
         transcriber: "pocketsphinx".into(),
     };
-    let frame = Frame { at_us: 1, change: 0.5, change_over_two: 0.25, brightness: 0.75 };
+    let frame = Frame { at_us: 1, change: 0.5, change_over_two: 0.25, brightness: 0.75, ..Frame::default() };
     let face = Face { at_us: 1, x: 2.0, y: 3.0, width: 4.0, height: 5.0, score: 0.5, mouth_motion: 0.25 };
     let analysis = SegmentAnalysis {
         start_us: 0,

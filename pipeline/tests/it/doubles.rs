@@ -194,6 +194,14 @@ impl Store for Claims {
         not_here()
     }
 
+    async fn gathered_item(&self, _: Gatherer, _: &TenantId, _: VideoId, _: u32, _: &str) -> Result<Option<Vec<u8>>> {
+        not_here()
+    }
+
+    async fn gathered_count(&self, _: Gatherer, _: &TenantId, _: VideoId, _: u32) -> Result<u64> {
+        not_here()
+    }
+
     async fn open_gathers(&self, _: Gatherer, _: i32, _: usize) -> Result<Vec<OpenGather>> {
         not_here()
     }
