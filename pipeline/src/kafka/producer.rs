@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use rdkafka::client::ClientContext;
 use rdkafka::config::{FromClientConfigAndContext, RDKafkaLogLevel};
 use rdkafka::error::KafkaError;
-use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
+use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer as _, ProducerContext};
 use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
@@ -27,6 +27,9 @@ use crate::topic::{Spread, Topic};
 
 /// How much may be in flight, in KiB; a record of the largest size fits several times.
 const IN_FLIGHT_KIB: u32 = 32 << 10;
+
+/// How long one poll for deliveries lasts; those that come meanwhile are heard at once.
+const POLL: Duration = Duration::from_secs(2);
 
 /// How long to wait when librdkafka's own queue is full in spite of our permits.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -51,7 +54,7 @@ pub struct Post<'a> {
 /// Publishes to Kafka. Cheap to clone.
 #[derive(Clone)]
 pub struct Producer {
-    client: ThreadedProducer<Deliveries>,
+    client: Arc<BaseProducer<Deliveries>>,
     brokers: Arc<BrokerArgs>,
     spreads: Arc<RwLock<HashMap<String, Arc<Partitions>>>>,
     in_flight: Arc<Semaphore>,
@@ -64,9 +67,11 @@ impl Producer {
     /// When no broker answers.
     pub async fn connect(brokers: &BrokerArgs) -> Result<Self> {
         let config = brokers.producer(IN_FLIGHT_KIB);
-        let client = ThreadedProducer::from_config_and_context(&config, Deliveries::default());
+        let client = BaseProducer::from_config_and_context(&config, Deliveries::default());
+        let client = Arc::new(client.context("make a Kafka producer")?);
+        serve(client.clone())?;
         let producer = Self {
-            client: client.context("make a Kafka producer")?,
+            client,
             brokers: Arc::new(brokers.clone()),
             spreads: Arc::default(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
@@ -167,6 +172,18 @@ impl Producer {
         }
         Ok(())
     }
+}
+
+/// Hears of deliveries on a thread of its own, until nobody else has the client. (`ThreadedProducer` does this too,
+/// but polls for 100 ms at a time, and each poll ends with up to a millisecond of spinning: 0.7 % of a core when idle.)
+fn serve(client: Arc<BaseProducer<Deliveries>>) -> Result<()> {
+    let poll = move || {
+        while Arc::strong_count(&client) > 1 {
+            client.poll(POLL);
+        }
+    };
+    std::thread::Builder::new().name("deliveries".to_owned()).spawn(poll).context("start a thread")?;
+    Ok(())
 }
 
 #[async_trait]

@@ -1,9 +1,9 @@
 //! Runs a stage: takes records from Kafka in the order of their lanes, sees each through to its acknowledgement,
 //! and tells what it does. Its rules are the invariants of `ARCHITECTURE.md`.
 //!
-//! In the order of a record's way: whose turn it is ([`lanes`]), room to work ([`slots`]), whether dependencies
-//! answer ([`breaker`]), what becomes of it ([`unit`], [`attempt`], [`keep`]), and how it is given up ([`letters`]).
-//! [`gather`] is the other way to take records, [`report`] says what goes on.
+//! In the order of a record's way: whose turn it is (`lanes`), room to work (`slots`), whether dependencies
+//! answer (`breaker`), what becomes of it (`unit`, `attempt`, `keep`), and how it is given up (`letters`).
+//! `gather` is the other way to take records, `report` says what goes on.
 
 mod args;
 mod attempt;
