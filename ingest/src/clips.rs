@@ -104,10 +104,13 @@ pub struct WordBody {
 #[derive(serde::Serialize, ToSchema)]
 pub struct ClipLinks {
     /// The video, mp4.
+    #[schema(required = true)]
     video: Option<String>,
     /// The captions, WebVTT.
+    #[schema(required = true)]
     captions: Option<String>,
     /// A still picture, JPEG.
+    #[schema(required = true)]
     poster: Option<String>,
 }
 
@@ -117,6 +120,7 @@ pub struct ClipList {
     /// The clips that are finished, in order of their time.
     items: Vec<ClipBody>,
     /// Always null: a video has at most a few clips a window.
+    #[schema(required = true)]
     next: Option<String>,
 }
 
