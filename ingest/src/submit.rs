@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::accept::{self, Identity, Submission};
 use crate::app::App;
 use crate::extract::{Query, Tenant};
+use crate::file::Binary;
 use crate::metrics;
 use crate::name;
 use crate::options::{OptionFields, Value};
@@ -67,7 +68,7 @@ pub struct FormSubmission {
     post, path = "/v1/videos", tag = "videos", operation_id = "submit_video",
     params(OptionFields, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters; the same key is the same video.", max_length = 255)),
     request_body(content(
-        (Vec<u8> = "application/octet-stream"),
+        (Binary = "application/octet-stream"),
         (FormSubmission = "multipart/form-data"),
         (UrlSubmission = "application/json"),
     )),
