@@ -29,7 +29,7 @@ const GATHERINGS: usize = 100;
 /// How long `deliver` waits.
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeliverArgs {
-    /// How long a video waits for its clips after the first one answered, e.g. `24h`.
+    /// How long a video waits while none of its clips answers, e.g. `24h`.
     #[arg(long, env = "SPILLWAY_DELIVER_DEADLINE", default_value = "24h", value_parser = humantime::parse_duration)]
     pub deliver_deadline: Duration,
 }

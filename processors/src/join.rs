@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::anyhow;
 use jiff::Timestamp;
 use pipeline::event::{
-    ClipReport, Envelope, Event, Job, Outgoing, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
-    WindowGathered, video_failed,
+    ClipReport, Envelope, Event, Happened, Job, Outgoing, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
+    UnitDone, UnitFailed, VideoEvent, WindowGathered, video_failed,
 };
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::Outbox;
@@ -27,7 +27,7 @@ const GATHERINGS: usize = 100;
 /// How long `join` waits.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JoinArgs {
-    /// How long a window waits for its segments after the first one answered, e.g. `30m`.
+    /// How long a window waits while none of its segments answers, e.g. `30m`.
     #[arg(long, env = "SPILLWAY_JOIN_DEADLINE", default_value = "30m", value_parser = humantime::parse_duration)]
     pub join_deadline: Duration,
 }
@@ -44,6 +44,8 @@ pub enum Output {
     Gathered(WindowGathered),
     /// The video cannot go on.
     VideoFailed(ClipReport),
+    /// For the video's log.
+    Happened(VideoEvent),
 }
 
 impl Outgoing for Output {
@@ -51,6 +53,7 @@ impl Outgoing for Output {
         match self {
             Self::Gathered(window) => Envelope::of(window),
             Self::VideoFailed(report) => Envelope::of(report),
+            Self::Happened(event) => Envelope::of(event),
         }
     }
 }
@@ -99,6 +102,7 @@ impl Join {
         let completeness = self.completeness(job, window, &total).await?;
         info!(video = %job.video(), window, completeness, "window gathered");
         let gathered = WindowGathered { job: job.clone(), window, total, completeness };
+        out.send(done(job, &gathered.unit_key())).await?;
         out.send(Output::Gathered(gathered)).await?;
         out.flush().await?;
         self.close(job, window).await
@@ -138,11 +142,12 @@ impl Join {
         if self.store.is_unwanted(&open.tenant, open.video).await? {
             return self.close(&job, open.window).await;
         }
-        warn!(video = %open.video, window = open.window, "segments did not answer in time");
+        warn!(video = %open.video, window = open.window, "no segment answered for too long");
         if let Some(total) = self.total(&job, open.window).await? {
             return self.pass_on(&job, open.window, total, out).await;
         }
-        let detail = format!("split did not come to the end of window {} in time", open.window);
+        let detail = format!("split did not come to the end of window {} while it was waited for", open.window);
+        out.send(given_up(&job, format!("window/{}", open.window), &detail)).await?;
         out.send(Output::VideoFailed(video_failed(&job, StageName::Join, Code::Deadline, &detail))).await?;
         out.flush().await?;
         self.close(&job, open.window).await
@@ -195,6 +200,29 @@ impl Stage for Join {
         }
         Ok(())
     }
+}
+
+/// Tells that a window is passed on. The runner tells that of units that are claimed; a window is none.
+fn done(job: &Job, unit: &str) -> Output {
+    let now = Timestamp::now();
+    let now_ms = now.as_millisecond();
+    let done = UnitDone {
+        stage: StageName::Join as i32,
+        unit: unit.to_owned(),
+        worker: String::new(),
+        attempt: 1,
+        queued_ms: now_ms,
+        started_ms: now_ms,
+        finished_ms: now_ms,
+    };
+    Output::Happened(VideoEvent::new(job, now, Happened::UnitDone(done)))
+}
+
+/// Tells that a window is given up.
+fn given_up(job: &Job, unit: String, detail: &str) -> Output {
+    let code = Code::Deadline.to_string();
+    let failed = UnitFailed { stage: StageName::Join as i32, unit, code, detail: detail.to_owned() };
+    Output::Happened(VideoEvent::new(job, Timestamp::now(), Happened::UnitFailed(failed)))
 }
 
 /// Returns which kind of segment `body` says was worked on, if it says that.

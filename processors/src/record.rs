@@ -108,13 +108,8 @@ pub fn apply(mut state: VideoState, event: &VideoEvent) -> VideoState {
         }
         Some(Happened::Ready(media)) => ready(&mut state, event, media),
         Some(Happened::Total(total)) => {
-            let stage = StageName::try_from(total.stage);
-            if let Ok(stage) = stage {
+            if let Ok(stage) = StageName::try_from(total.stage) {
                 expect(&mut state, stage, total.window, total.total);
-            }
-            if stage == Ok(StageName::Analyze) {
-                // A window that has segments is planned by one unit of `moments`.
-                expect(&mut state, StageName::Moments, total.window, 1);
             }
         }
         Some(Happened::UnitDone(unit)) => answered(&mut state, unit.stage, &unit.unit, 0),

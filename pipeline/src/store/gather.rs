@@ -1,5 +1,7 @@
 //! What gatherers keep.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 
 use crate::id::{TenantId, VideoId};
@@ -23,6 +25,10 @@ impl Gatherer {
     }
 }
 
+/// How much later a deadline must be to replace the one that is kept: gatherings are listed by it, and a list that
+/// changes with each of a thousand items costs more than the minute matters.
+pub(super) const DEADLINE_STEP: Duration = Duration::from_secs(60);
+
 /// A gathering that is not closed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenGather {
@@ -32,6 +38,6 @@ pub struct OpenGather {
     pub video: VideoId,
     /// The window.
     pub window: u32,
-    /// When to go on with what is there.
+    /// When to go on with what is there, if nothing more is heard.
     pub deadline: Timestamp,
 }

@@ -113,7 +113,8 @@ pub trait Store: Send + Sync {
     // Gathering: what a gatherer heard, by video; and which videos it has open, by its partition.
 
     /// Writes what `gatherer` heard under `item` of a window of `video`, in place of what was there; opens the
-    /// gathering (in `partition`, with `deadline`) if it is new. Does nothing once it is closed; returns whether it is open.
+    /// gathering in `partition` if it is new. Does nothing once it is closed; returns whether it is open.
+    /// `deadline` is when to go on if nothing more is heard: it replaces one that is a minute earlier or more.
     #[expect(clippy::too_many_arguments, reason = "one row, each column once")]
     async fn gather(
         &self,

@@ -84,8 +84,9 @@ impl Rig {
 const LONG: Duration = Duration::from_secs(3600);
 
 fn gathered(said: &[Envelope]) -> WindowGathered {
-    assert_eq!(said.iter().map(|e| e.topic).collect::<Vec<_>>(), [Topic::WindowGathered]);
-    WindowGathered::read(&said[0].body).expect("a window")
+    assert_eq!(said.iter().map(|e| e.topic).collect::<Vec<_>>(), [Topic::VideoEvent, Topic::WindowGathered]);
+    assert!(matches!(VideoEvent::read(&said[0].body).unwrap().happened, Some(Happened::UnitDone(_))));
+    WindowGathered::read(&said[1].body).expect("a window")
 }
 
 #[tokio::test]
@@ -157,8 +158,9 @@ async fn deadline_without_a_total_fails_the_video() {
     let rig = Rig::new(Duration::ZERO).await;
     rig.hear(&rig.done(SegmentKind::Video, 0)).await;
     let said = rig.tick().await;
-    assert_eq!(said.iter().map(|e| e.topic).collect::<Vec<_>>(), [Topic::ClipReady]);
-    match ClipReport::read(&said[0].body).unwrap().kind {
+    assert_eq!(said.iter().map(|e| e.topic).collect::<Vec<_>>(), [Topic::VideoEvent, Topic::ClipReady]);
+    assert!(matches!(VideoEvent::read(&said[0].body).unwrap().happened, Some(Happened::UnitFailed(_))));
+    match ClipReport::read(&said[1].body).unwrap().kind {
         Some(ClipReportKind::VideoFailed(f)) => assert_eq!((f.stage(), &*f.code), (StageName::Join, "deadline")),
         other => panic!("not a failure: {other:?}"),
     }

@@ -125,10 +125,10 @@ impl Walk<'_> {
     fn stretch(&mut self, limit_us: i64) -> Result<Walked, Failure> {
         let time_base = self.input.stream(self.stream).map(|s| s.time_base()).unwrap_or(ffmpeg::rescale::TIME_BASE);
         let mut stretch = Stretch::default();
-        let mut packet = Packet::empty();
         let mut broken = 0;
         loop {
             self.pulse.beat()?;
+            let mut packet = Packet::empty();
             match packet.read(self.input) {
                 Ok(()) => broken = 0,
                 Err(ffmpeg::Error::InvalidData) if broken < 1000 => {

@@ -84,8 +84,8 @@ pub(crate) fn learn_streams(input: &mut Input) -> Result<(), Error> {
 /// FLV names no streams in its header: reads packets until there is picture, then goes back.
 fn meet_streams(input: &mut Input) -> Result<(), Error> {
     const PACKETS: usize = 256;
-    let mut packet = Packet::empty();
     for _ in 0..PACKETS {
+        let mut packet = Packet::empty();
         match packet.read(input) {
             Err(Error::Exit) => return Err(Error::Exit),
             Err(_) => break,

@@ -63,6 +63,8 @@ impl Writer {
         let mut options = Dictionary::new();
         options.set("avoid_negative_ts", "disabled");
         options.set("fflags", "+bitexact");
+        // Nobody seeks in a piece, and the index aborts the process over keyframes whose times run backwards.
+        options.set("write_index", "0");
         output.write_header_with(options)?;
         let to = output.stream(0).ok_or(ffmpeg::Error::StreamNotFound)?.time_base();
         Ok(Self { output, spool, from: time_base, to, shift_ticks, bytes: 0 })

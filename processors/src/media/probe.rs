@@ -232,10 +232,10 @@ fn first_frame(input: &mut Input, video: usize, trouble: &Trouble, pulse: &Pulse
     let time_base = stream.time_base();
     let mut decoder = super::decode::video(&stream).map_err(|e| trouble.explain(e, Code::Undecodable))?;
     let mut frame = ffmpeg::frame::Video::empty();
-    let mut packet = Packet::empty();
     let (mut packets, mut seen_bytes, mut encrypted) = (0, 0, false);
     loop {
         pulse.beat()?;
+        let mut packet = Packet::empty();
         let ended = match packet.read(input) {
             Ok(()) if packet.stream() != video => continue,
             Ok(()) => false,

@@ -59,7 +59,11 @@ mod tests {
         let mut cutter = Cutter::default();
         let mut pieces = Vec::new();
         for part in samples.chunks(at_once) {
-            cutter.push(part, &mut |piece| Ok::<(), ()>(pieces.push(piece))).expect("emit cannot fail");
+            let mut keep = |piece| {
+                pieces.push(piece);
+                Ok::<(), ()>(())
+            };
+            cutter.push(part, &mut keep).expect("keeping cannot fail");
         }
         pieces.extend(cutter.finish());
         pieces

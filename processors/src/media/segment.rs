@@ -89,10 +89,11 @@ fn read_all(
     pulse: &Pulse,
     mut take: impl FnMut(&mut Packet) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    let mut packet = Packet::empty();
     let mut damaged = 0;
     loop {
         pulse.beat()?;
+        // A new one each time: reading into a packet does not free what it held.
+        let mut packet = Packet::empty();
         match packet.read(input) {
             Ok(()) => damaged = 0,
             Err(ffmpeg::Error::InvalidData) if damaged < DAMAGED_IN_A_ROW => {
@@ -273,7 +274,8 @@ impl Picture {
     fn begin(&mut self, ticks: i64, start_us: Option<i64>) -> Result<Open, Failure> {
         let shift_ticks = *self.shift_ticks.get_or_insert_with(|| whole_seconds(ticks, self.time_base));
         let made = Writer::new(&self.parameters, self.time_base, shift_ticks, self.plan.memory_bytes);
-        let writer = made.map_err(|e| Failure::reject(Code::Undecodable, anyhow::Error::new(e).context("begin piece")))?;
+        let writer =
+            made.map_err(|e| Failure::reject(Code::Undecodable, anyhow::Error::new(e).context("begin piece")))?;
         Ok(Open { writer, start_us, lead_in: start_us.is_none(), end_us: start_us.unwrap_or(0) })
     }
 

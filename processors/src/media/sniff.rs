@@ -33,7 +33,7 @@ pub(crate) fn sniff(head: &[u8]) -> Result<(), Code> {
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head).trim_ascii_start();
     let starts_with = |with: &&[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
-    if POINTERS.iter().any(|with| starts_with(with)) {
+    if POINTERS.iter().any(starts_with) {
         return Err(Code::FormatRefused);
     }
     let printable = |b: &u8| b.is_ascii_graphic() || b.is_ascii_whitespace();

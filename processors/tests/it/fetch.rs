@@ -103,11 +103,10 @@ async fn an_upload_is_measured_and_announced_in_order() {
         let job = job(Options::default()).in_lane(asked);
         let source = VideoSource::Upload(upload(&shop.services(), &job, &path).await);
         let sent = fetch(&shop, args(), job, source).await.expect("fetched");
-        assert_eq!(sent.iter().map(|e| e.topic).collect::<Vec<_>>(), [
-            Topic::VideoEvent,
-            Topic::VideoEvent,
-            Topic::VideoReady
-        ]);
+        assert_eq!(
+            sent.iter().map(|e| e.topic).collect::<Vec<_>>(),
+            [Topic::VideoEvent, Topic::VideoEvent, Topic::VideoReady]
+        );
         let happened = |e: &Envelope| VideoEvent::read(&e.body).expect("event").happened;
         assert!(matches!(happened(&sent[0]), Some(Happened::Ready(media)) if media.duration_us == 4_000_000));
         assert!(matches!(happened(&sent[1]), Some(Happened::Total(total)) if total.total == 1));

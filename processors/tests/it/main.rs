@@ -1,5 +1,7 @@
 //! The stages, tried on real media through their public faces.
 
+mod analyze;
+mod chain;
 mod cut;
 mod fetch;
 mod marked;
@@ -7,6 +9,8 @@ mod material;
 mod moments;
 mod probe;
 mod render;
+mod seeing;
+mod shots;
 mod speech;
 mod speech_api;
 mod speech_models;

@@ -65,7 +65,7 @@ impl Workshop {
         Services {
             store: store::open(&StoreArgs { store: location }).expect("store"),
             carrier: Carrier::new(blobs, 4 << 20),
-            runtime: Runtime::new(&RuntimeArgs::default()),
+            runtime: Runtime::new(&RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(PathBuf::from) }),
         }
     }
 

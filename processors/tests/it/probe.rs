@@ -64,7 +64,7 @@ fn sound_alone_and_pictures_of_albums_are_no_video() {
 fn pictures_are_measured_as_a_person_sees_them() {
     let shop = Workshop::new();
     let upright = shop.make(&format!("{PICTURE} -c:v libx264"), "a.mp4");
-    let turned = shop.make(&format!("-i {} -c copy -metadata:s:v:0 rotate=90", upright.display()), "turned.mp4");
+    let turned = shop.make(&format!("-i {} -c copy -metadata:s:v:0 rotate=270", upright.display()), "turned.mp4");
     let media = look_at(&turned).expect("turned");
     assert_eq!((media.width, media.height, media.rotation_degrees), (120, 160, 90));
     assert_eq!((media.coded_width, media.coded_height), (160, 120));

@@ -88,6 +88,7 @@ async fn bytes_that_are_not_the_model_are_removed() {
     let origin = serve(b"<html>a portal</html>".to_vec()).await;
     let error = pull(&model, &origin, folder.path(), |_| ()).await.unwrap_err();
     assert!(matches!(&error, Error::Wrong { what, .. } if what.contains("21 bytes")), "{error}");
+    assert_eq!(names(folder.path()), [""; 0]);
 }
 
 #[tokio::test]
@@ -100,4 +101,5 @@ async fn without_a_connection_the_message_says_what_to_do() {
     let origin: Url = serve(Vec::new()).await.join("/elsewhere/").unwrap();
     let error = pull(&model, &origin, folder.path(), |_| ()).await.unwrap_err();
     assert!(matches!(error, Error::Refused { status: StatusCode::NOT_FOUND, .. }), "{error}");
+    assert_eq!(names(folder.path()), [""; 0]);
 }

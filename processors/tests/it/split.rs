@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use pipeline::event::{AudioSegment, Event, Options, Place, SegmentReport, SegmentReportKind, VideoReady, VideoSegment};
+use pipeline::event::{
+    AudioSegment, Event, Options, Place, SegmentReport, SegmentReportKind, VideoReady, VideoSegment,
+};
 use pipeline::failure::Failure;
 use pipeline::outbox::Collected;
 use pipeline::stage::Stage;
@@ -215,7 +217,8 @@ async fn edit_lists_hide_what_they_hide() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_large_piece_travels_as_a_blob() {
     let shop = Workshop::new();
-    let path = shop.make("-f lavfi -i testsrc2=s=640x480:r=25:d=3 -c:v libx264 -qp 0 -preset ultrafast -g 1000", "a.mkv");
+    let path =
+        shop.make("-f lavfi -i testsrc2=s=640x480:r=25:d=3 -c:v libx264 -qp 0 -preset ultrafast -g 1000", "a.mkv");
     let small = SplitArgs { segment_memory_bytes: 100_000, ..args(1) };
     let pieces = split(&shop, &path, small, Options::default()).await;
     assert_eq!(pieces.video.len(), 1);
@@ -232,7 +235,9 @@ async fn gaps_in_sound_are_silence() {
     let samples = samples(&shop, &pieces);
     assert!(samples.len().abs_diff(4 * 16_000) < 800, "{}", samples.len());
     assert!(samples[17_600..46_400].iter().all(|&s| s == 0));
-    assert!(samples[8_000..14_000].iter().any(|&s| s.abs() > 3000) && samples[50_000..].iter().any(|&s| s.abs() > 3000));
+    assert!(
+        samples[8_000..14_000].iter().any(|&s| s.abs() > 3000) && samples[50_000..].iter().any(|&s| s.abs() > 3000)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, named_params, params};
 
 use super::fault::corrupt;
 use super::{VideoKey, limit_of, timestamp, videos};
+use crate::store::gather::DEADLINE_STEP;
 use crate::store::{Gatherer, OpenGather, Result};
 
 /// The key of a gathering.
@@ -21,13 +22,17 @@ pub(super) fn gather(
     item: &str,
     body: &[u8],
 ) -> Result<bool> {
-    let closed: Option<bool> = connection
-        .prepare_cached("SELECT closed FROM gathers WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ?")?
-        .query_row(params![key.gatherer.as_str(), key.video.tenant, key.video.video, key.window], |row| row.get(0))
+    let found: Option<(bool, i64)> = connection
+        .prepare_cached(
+            "SELECT closed, deadline_us FROM gathers WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ?",
+        )?
+        .query_row(params![key.gatherer.as_str(), key.video.tenant, key.video.video, key.window], |row| {
+            Ok((row.get(0)?, row.get(1)?))
+        })
         .optional()?;
-    match closed {
-        Some(true) => return Ok(false),
-        Some(false) => {}
+    match found {
+        Some((true, _)) => return Ok(false),
+        Some((false, kept_us)) => postpone(connection, key, kept_us, deadline_us)?,
         None if videos::is_deleted(connection, &key.video)? => return Ok(false),
         None => open(connection, key, partition, deadline_us)?,
     }
@@ -55,6 +60,18 @@ fn open(connection: &Connection, key: &GatherKey, partition: i32, deadline_us: i
             partition,
             deadline_us
         ])?;
+    Ok(())
+}
+
+fn postpone(connection: &Connection, key: &GatherKey, kept_us: i64, deadline_us: i64) -> Result<()> {
+    if deadline_us.saturating_sub(kept_us) < DEADLINE_STEP.as_micros() as i64 {
+        return Ok(());
+    }
+    connection
+        .prepare_cached(
+            "UPDATE gathers SET deadline_us = ? WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ?",
+        )?
+        .execute(params![deadline_us, key.gatherer.as_str(), key.video.tenant, key.video.video, key.window])?;
     Ok(())
 }
 
@@ -160,5 +177,17 @@ pub(super) fn close(connection: &Connection, key: &GatherKey) -> Result<()> {
     connection
         .prepare_cached("UPDATE gathers SET closed = 1 WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ?")?
         .execute(params![key.gatherer.as_str(), key.video.tenant, key.video.video, key.window])?;
+    Ok(())
+}
+
+/// Removes all that any gatherer gathered of a video.
+pub(super) fn delete(connection: &Connection, video: &VideoKey) -> Result<()> {
+    for gatherer in [Gatherer::Join, Gatherer::Deliver] {
+        for table in ["gathers", "gather_items"] {
+            connection
+                .prepare_cached(&format!("DELETE FROM {table} WHERE gatherer = ? AND tenant = ? AND video = ?"))?
+                .execute(params![gatherer.as_str(), video.tenant, video.video])?;
+        }
+    }
     Ok(())
 }

@@ -15,6 +15,9 @@ const VERSION: i64 = 1;
 /// How long a write waits for another process's before it is [`crate::store::Error::Unavailable`].
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How often the lock is tried meanwhile.
+const BUSY_STEP: Duration = Duration::from_millis(1);
+
 const TABLES: &str = "
 -- CQL: PRIMARY KEY ((tenant, video)). `shown` is the state a caller sees.
 CREATE TABLE videos (
@@ -131,10 +134,17 @@ pub(super) fn connect_reader(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn configure(connection: &Connection) -> rusqlite::Result<()> {
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.busy_handler(Some(wait_for_the_lock))?;
     connection.set_prepared_statement_cache_capacity(64);
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "journal_size_limit", 64 << 20)
+}
+
+/// Waits a little for whoever holds the lock; false: for too long already. SQLite's own wait sleeps up to 100 ms at a
+/// time, so that whoever came last wins again and again and a write of 3 ms waits for a second.
+fn wait_for_the_lock(waits: i32) -> bool {
+    std::thread::sleep(BUSY_STEP);
+    BUSY_STEP * waits.unsigned_abs() < BUSY_TIMEOUT
 }
 
 /// Switches to the write-ahead log. SQLite does not wait here when another process does the same: it fails at

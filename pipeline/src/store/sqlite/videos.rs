@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::fault::corrupt;
-use super::{VideoKey, limit_of, micros, timestamp};
+use super::{VideoKey, gathers, limit_of, micros, timestamp};
 use crate::event::{Event, VideoSubmitted};
 use crate::store::{Created, Error, NewVideo, Page, Paged, Result, Video, VideoFilter, VideoState};
 
@@ -126,14 +126,7 @@ pub(super) fn delete(connection: &Connection, key: &VideoKey, at: Timestamp) -> 
             .prepare_cached(&format!("DELETE FROM {table} WHERE tenant = ? AND video = ?"))?
             .execute(params![key.tenant, key.video])?;
     }
-    for table in ["gathers", "gather_items"] {
-        connection
-            .prepare_cached(&format!(
-                "DELETE FROM {table} WHERE gatherer IN ('join', 'deliver') AND tenant = ? AND video = ?"
-            ))?
-            .execute(params![key.tenant, key.video])?;
-    }
-    Ok(())
+    gathers::delete(connection, key)
 }
 
 pub(super) fn is_unwanted(connection: &Connection, key: &VideoKey) -> Result<bool> {

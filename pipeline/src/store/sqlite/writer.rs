@@ -1,5 +1,8 @@
 //! Group commit: one thread writes, and what waits in its queue shares a transaction, so that many small writes
 //! cost one `fsync`. Each job has its own savepoint: one that fails takes nothing of the others with it.
+//!
+//! Measured with claim and finish by turns on a busy disk: 8 tasks of one process do 800 to 3,500 a second, 64 tasks
+//! 3,500 to 4,000; with a transaction for each write it is 160, however many tasks there are.
 
 use anyhow::anyhow;
 use rusqlite::Connection;
@@ -118,4 +121,82 @@ fn transact(connection: &Connection, batch: &mut [Box<dyn Job>]) -> anyhow::Resu
 
 fn statement(connection: &Connection, sql: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(sql)?.execute([]).map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn notes() -> Connection {
+        let connection = Connection::open_in_memory().unwrap();
+        connection.execute_batch("CREATE TABLE notes (text TEXT PRIMARY KEY)").unwrap();
+        connection
+    }
+
+    fn note(connection: &Connection, text: &str) -> Result<()> {
+        connection.execute("INSERT INTO notes VALUES (?)", [text])?;
+        Ok(())
+    }
+
+    fn count(connection: &Connection) -> Result<i64> {
+        Ok(connection.query_row("SELECT COUNT(*) FROM notes", [], |row| row.get(0))?)
+    }
+
+    /// Makes a job and where its answer arrives.
+    fn job<F>(work: F) -> (Box<dyn Job>, oneshot::Receiver<Result<()>>)
+    where
+        F: FnOnce(&Connection) -> Result<()> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        (Box::new(Write { work: Some(work), result: None, reply }), answer)
+    }
+
+    /// Runs the jobs as one batch, as they would be after waiting for each other.
+    fn write_all(connection: Connection, batch: Vec<Box<dyn Job>>) {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        for job in batch {
+            queue.try_send(job).ok().unwrap();
+        }
+        drop(queue);
+        write(&connection, jobs);
+    }
+
+    #[test]
+    fn failing_job_is_undone_and_takes_no_other_along() {
+        let (first, first_answer) = job(|c| note(c, "first"));
+        let (fails, fails_answer) = job(|c| note(c, "half").and_then(|()| note(c, "first")));
+        let (last, last_answer) = job(|c| {
+            assert_eq!(count(c).unwrap(), 1, "the failed one's first half is gone");
+            note(c, "last")
+        });
+        write_all(notes(), vec![first, fails, last]);
+        assert!(first_answer.blocking_recv().unwrap().is_ok());
+        assert!(matches!(fails_answer.blocking_recv().unwrap(), Err(Error::Corrupt(_))));
+        assert!(last_answer.blocking_recv().unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn full_disk_is_unavailable_for_all_of_a_batch_and_the_next_one_works() {
+        let connection = notes();
+        connection.pragma_update(None, "max_page_count", 8).unwrap();
+        let writer = Writer::start(connection).unwrap();
+        let large = "x".repeat(1 << 20);
+        let refused = writer.run(move |c| note(c, &large)).await;
+        assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        writer.run(|c| note(c, "small")).await.unwrap();
+        assert_eq!(writer.run(count).await.unwrap(), 1);
+    }
+
+    #[test]
+    fn transaction_that_ended_under_a_job_fails_the_whole_batch() {
+        let (first, first_answer) = job(|c| note(c, "first"));
+        // What a full disk does.
+        let (ends, ends_answer) = job(|c| {
+            c.execute_batch("ROLLBACK")?;
+            Err(ended())
+        });
+        write_all(notes(), vec![first, ends]);
+        assert!(matches!(first_answer.blocking_recv().unwrap(), Err(Error::Unavailable(_))));
+        assert!(matches!(ends_answer.blocking_recv().unwrap(), Err(Error::Unavailable(_))));
+    }
 }

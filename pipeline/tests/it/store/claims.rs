@@ -226,3 +226,10 @@ pub async fn units_do_not_touch_each_other(fresh: &dyn Fresh) {
     });
     assert!(finished.await.into_iter().all(|finished| finished));
 }
+
+pub async fn claims_outlive_whoever_opens_the_store(fresh: &dyn Fresh) {
+    let unit = unit();
+    let (lease, _) = granted(&fresh.open(), unit, 0).await;
+    assert!(fresh.open().finish(&lease).await.unwrap());
+    assert_eq!(fresh.open().claim(unit, "other", at(99), LEASE).await.unwrap(), Claim::Finished);
+}

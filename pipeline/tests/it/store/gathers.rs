@@ -139,13 +139,20 @@ pub async fn closed_one_takes_nothing_more(fresh: &dyn Fresh) {
     assert_eq!(gathering.count().await, 1);
 }
 
-pub async fn first_partition_and_deadline_stay(fresh: &dyn Fresh) {
+pub async fn first_partition_stays_and_the_deadline_moves_on(fresh: &dyn Fresh) {
     let store = fresh.open();
     let gathering = Gathering::new(&store);
+    let listed = |partition| {
+        let store = store.clone();
+        async move { store.open_gathers(Gatherer::Join, partition, 9).await.unwrap() }
+    };
     gathering.add_in(1, 100, "a", b"").await;
-    gathering.add_in(2, 500, "b", b"").await;
-    assert_eq!(store.open_gathers(Gatherer::Join, 1, 9).await.unwrap(), [gathering.open(100)]);
-    assert!(store.open_gathers(Gatherer::Join, 2, 9).await.unwrap().is_empty());
+    gathering.add_in(2, 159, "b", b"").await;
+    assert_eq!(listed(1).await, [gathering.open(100)], "less than a minute is not worth a change");
+    gathering.add_in(2, 160, "b", b"").await;
+    gathering.add_in(1, 50, "a", b"").await;
+    assert_eq!(listed(1).await, [gathering.open(160)]);
+    assert!(listed(2).await.is_empty());
 }
 
 pub async fn large_items_are_kept(fresh: &dyn Fresh) {

@@ -1,13 +1,17 @@
 //! The SQLite store: all that holds for every store, and what holds for files.
 
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
+use pipeline::id::{UnitId, VideoId};
 use pipeline::lane::Lane;
-use pipeline::store::{SharedStore, StoreArgs, StoreLocation};
+use pipeline::store::{Claim, SharedStore, StoreArgs, StoreLocation};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use super::{Fresh, at, conformance, new_video, tenant};
+use super::{Fresh, TASKS, at, conformance, new_video, tenant};
 
 struct Sqlite {
     folder: TempDir,
@@ -34,6 +38,56 @@ fn open(path: &Path) -> anyhow::Result<SharedStore> {
 }
 
 conformance!(crate::store::sqlite::fresh);
+
+/// Where [`finishes_units_until_it_is_killed`] finds the store, when it is run as a process of its own.
+const STORE: &str = "SPILLWAY_TEST_STORE";
+
+fn unit(index: usize) -> UnitId {
+    UnitId::derive(
+        "cut",
+        &tenant("a"),
+        "00000000-0000-0000-0000-000000000001".parse::<VideoId>().unwrap(),
+        &index.to_string(),
+    )
+}
+
+#[tokio::test]
+#[ignore = "run as a process of its own by what_was_answered_survives_a_kill"]
+async fn finishes_units_until_it_is_killed() {
+    let store = open(Path::new(&std::env::var_os(STORE).expect("the path of the store"))).unwrap();
+    let mut out = std::io::stdout();
+    for index in 0.. {
+        match store.claim(unit(index), "child", at(0), Duration::from_secs(30)).await.unwrap() {
+            Claim::Granted { lease, .. } => assert!(store.finish(&lease).await.unwrap()),
+            other => panic!("not granted: {other:?}"),
+        }
+        // The test runner's own line is not over when the first one is written.
+        writeln!(out, "\nfinished {index}").unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_was_answered_survives_a_kill() {
+    let fresh = fresh();
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "store::sqlite::finishes_units_until_it_is_killed", "--ignored", "--nocapture"])
+        .env(STORE, fresh.path())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let finished = |line: &String| line.starts_with("finished ");
+    assert_eq!(lines.by_ref().filter(finished).take(TASKS).count(), TASKS);
+    child.kill().unwrap();
+    let more = lines.filter(finished).count();
+    child.wait().unwrap();
+
+    let store = fresh.open();
+    for index in 0..TASKS + more {
+        let claim = store.claim(unit(index), "heir", at(1), Duration::from_secs(30)).await.unwrap();
+        assert_eq!(claim, Claim::Finished, "unit {index} of {}", TASKS + more);
+    }
+}
 
 #[test]
 fn many_processes_make_the_tables_once() {

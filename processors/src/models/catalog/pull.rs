@@ -97,10 +97,15 @@ pub async fn pull(
         Err(TryLockError::Error(source)) => return Err(disk(source)),
     }
     let url = address(origin, model.file);
-    fetch(model, &url, &path, &mut file, &mut progress).await.map_err(|failure| match failure {
-        Fetch::Error(error) => error,
-        Fetch::Disk(source) => disk(source),
-    })?;
+    if let Err(failure) = fetch(model, &url, &path, &mut file, &mut progress).await {
+        if file.metadata().is_ok_and(|part| part.len() == 0) {
+            std::fs::remove_file(&part).map_err(disk)?;
+        }
+        return Err(match failure {
+            Fetch::Error(error) => error,
+            Fetch::Disk(source) => disk(source),
+        });
+    }
     file.sync_all().map_err(disk)?;
     let checked = part.clone();
     let sum = tokio::task::spawn_blocking(move || sha256(&checked)).await.map_err(std::io::Error::other);
