@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{ClipPath, Tenant, VideoPath};
-use crate::file::{self, File};
+use crate::file::{self, Binary, File};
 use crate::name;
 use crate::problem::{self, Problem};
 
@@ -104,10 +104,13 @@ pub struct WordBody {
 #[derive(serde::Serialize, ToSchema)]
 pub struct ClipLinks {
     /// The video, mp4.
+    #[schema(required = true)]
     video: Option<String>,
     /// The captions, WebVTT.
+    #[schema(required = true)]
     captions: Option<String>,
     /// A still picture, JPEG.
+    #[schema(required = true)]
     poster: Option<String>,
 }
 
@@ -117,6 +120,7 @@ pub struct ClipList {
     /// The clips that are finished, in order of their time.
     items: Vec<ClipBody>,
     /// Always null: a video has at most a few clips a window.
+    #[schema(required = true)]
     next: Option<String>,
 }
 
@@ -214,8 +218,8 @@ enum Which {
         ("If-Range" = Option<String>, Header, description = "The ETag the range is meant for."),
         ("If-None-Match" = Option<String>, Header, description = "The ETags that are there already.")),
     responses(
-        (status = 200, description = "All of it", body = Vec<u8>, content_type = "video/mp4"),
-        (status = 206, description = "The bytes wanted", body = Vec<u8>, content_type = "video/mp4"),
+        (status = 200, description = "All of it", body = Binary, content_type = "video/mp4"),
+        (status = 206, description = "The bytes wanted", body = Binary, content_type = "video/mp4"),
         (status = 304, description = "It is there already"),
         (status = 404, description = "No such clip", body = problem::Body, content_type = "application/problem+json"),
         (status = 416, description = "No byte of the range is in the file", body = problem::Body, content_type = "application/problem+json"),
@@ -255,7 +259,7 @@ pub async fn captions_file(
     get, path = "/v1/videos/{video}/clips/{clip}/poster.jpg", tag = "clips", operation_id = "clip_poster",
     params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid")),
     responses(
-        (status = 200, description = "The picture", body = Vec<u8>, content_type = "image/jpeg"),
+        (status = 200, description = "The picture", body = Binary, content_type = "image/jpeg"),
         (status = 404, description = "No such clip, or it has no picture", body = problem::Body, content_type = "application/problem+json"),
     )
 )]

@@ -19,6 +19,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::clips::ClipBody;
 use crate::extract::{Tenant, VideoPath};
+use crate::metrics::EventStream;
 use crate::problem::{self, Kind, Problem};
 use crate::status::ErrorBody;
 
@@ -116,7 +117,7 @@ pub enum What {
         /// The share of the video that was worked on, 0 to 1.
         completeness: f64,
         /// Why it is not `done`.
-        #[schema(inline)]
+        #[schema(inline, required = true)]
         error: Option<ErrorBody>,
     },
     /// The user cancelled it.
@@ -180,7 +181,8 @@ pub async fn follow(
     if resumed_at_end && app.store.log_after(&tenant, video, after, 1).await?.is_empty() {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    let follower = Follower { app, tenant, video, after, pause: FASTEST_POLL, closed: false };
+    let follower =
+        Follower { app, tenant, video, after, pause: FASTEST_POLL, closed: false, _open: EventStream::open() };
     let events = stream::unfold(follower, |follower| follower.next()).flat_map(stream::iter);
     // A proxy that gathers the answer before it passes it on would hold the events back.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
@@ -201,6 +203,7 @@ struct Follower {
     after: Option<i64>,
     pause: Duration,
     closed: bool,
+    _open: EventStream,
 }
 
 impl Follower {

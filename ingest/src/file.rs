@@ -8,6 +8,9 @@ use axum::response::{IntoResponse, Response};
 use futures::{Stream, StreamExt, stream};
 use pipeline::blob::{self, Blobs};
 use pipeline::event::BlobRef;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::problem::{Kind, Problem};
 use crate::ranges::{self, Wanted};
@@ -17,6 +20,18 @@ const CHUNK_BYTES: u64 = 256 << 10;
 
 /// Separates the parts of an answer with several ranges; no part of it can occur in a header value.
 const BOUNDARY: &str = "spillway-7f4d3f8e52a15c0e9b1d2d615de19a70";
+
+/// Bytes, in the description of the API.
+pub struct Binary;
+
+impl PartialSchema for Binary {
+    fn schema() -> RefOr<Schema> {
+        let format = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(format)).build().into()
+    }
+}
+
+impl ToSchema for Binary {}
 
 /// A file as it is offered.
 pub struct File {

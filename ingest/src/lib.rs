@@ -4,6 +4,7 @@
 
 mod app;
 mod extract;
+mod metrics;
 mod problem;
 mod router;
 mod serve;

@@ -33,19 +33,24 @@ pub struct VideoBody {
     #[schema(value_type = String, format = "date-time")]
     created_at: Timestamp,
     /// When it ended.
-    #[schema(value_type = Option<String>, format = "date-time")]
+    #[schema(required = true, value_type = Option<String>, format = "date-time")]
     ended_at: Option<Timestamp>,
     /// Measured length, in seconds.
+    #[schema(required = true)]
     duration_s: Option<f64>,
     /// Progress of the stages that are known to have work, in the order of the flow.
     stages: Vec<StageBody>,
     /// The share of the video that was worked on, 0 to 1; known at its end.
+    #[schema(required = true)]
     completeness: Option<f64>,
     /// Its place among the queued videos of its lane, from 1; null when it is not queued.
+    #[schema(required = true)]
     position: Option<u32>,
     /// Seconds until it ends, judged by how long recently finished videos took; null when none tells, or it ended.
+    #[schema(required = true)]
     estimated_seconds_left: Option<f64>,
     /// Why it did not end well.
+    #[schema(required = true)]
     error: Option<ErrorBody>,
     /// Where to go on.
     pub(crate) links: VideoLinks,
@@ -100,6 +105,7 @@ pub struct VideoList {
     /// The videos, newest first.
     items: Vec<VideoBody>,
     /// Where the next page begins, for `cursor`; null on the last one.
+    #[schema(required = true)]
     next: Option<String>,
 }
 

@@ -1,6 +1,8 @@
 //! `POST /v1/videos`: a raw body, a form, or JSON with a URL becomes a video.
 
 use axum::Json;
+use std::time::Instant;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
@@ -8,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use futures::stream;
 use pipeline::blob;
 use pipeline::event::VideoSource;
-use pipeline::id::VideoId;
+use pipeline::id::{TenantId, VideoId};
 use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -16,6 +18,8 @@ use uuid::Uuid;
 use crate::accept::{self, Identity, Submission};
 use crate::app::App;
 use crate::extract::{Query, Tenant};
+use crate::file::Binary;
+use crate::metrics;
 use crate::name;
 use crate::options::{OptionFields, Value};
 use crate::problem::{self, Kind, Problem};
@@ -64,7 +68,7 @@ pub struct FormSubmission {
     post, path = "/v1/videos", tag = "videos", operation_id = "submit_video",
     params(OptionFields, ("Idempotency-Key" = Option<String>, Header, description = "1 to 255 printable ASCII characters; the same key is the same video.", max_length = 255)),
     request_body(content(
-        (Vec<u8> = "application/octet-stream"),
+        (Binary = "application/octet-stream"),
         (FormSubmission = "multipart/form-data"),
         (UrlSubmission = "application/json"),
     )),
@@ -79,12 +83,14 @@ pub struct FormSubmission {
         (status = 507, description = "No space is left", body = problem::Body, content_type = "application/problem+json"),
     )
 )]
-pub async fn submit(
-    State(app): State<App>,
-    Tenant(tenant): Tenant,
-    Query(query): Query,
-    request: Request,
-) -> Result<Response, Problem> {
+pub async fn submit(State(app): State<App>, Tenant(tenant): Tenant, Query(query): Query, request: Request) -> Response {
+    let begun_at = Instant::now();
+    let response = take(app, tenant, query, request).await.into_response();
+    metrics::submission(response.status(), begun_at.elapsed());
+    response
+}
+
+async fn take(app: App, tenant: TenantId, query: Vec<(String, String)>, request: Request) -> Result<Response, Problem> {
     let identity = Identity::of(&tenant, idempotency_key(request.headers())?.as_deref());
     let mut fields = OptionFields::default();
     for (name, value) in &query {
@@ -250,7 +256,7 @@ async fn from_json(request: Request, fields: &mut OptionFields) -> Result<Conten
 }
 
 /// Each upload has a key of its own, so that a second one under the same `Idempotency-Key` never touches the first.
-fn source_key(tenant: &pipeline::id::TenantId, video: VideoId) -> String {
+fn source_key(tenant: &TenantId, video: VideoId) -> String {
     blob::key(tenant, video, blob::Kind::Source, &Uuid::new_v4().to_string())
 }
 

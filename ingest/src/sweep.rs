@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::accept;
 use crate::app::{App, Keep};
+use crate::metrics;
 
 /// How many unpublished creations are read at once.
 const BATCH: usize = 200;
@@ -77,6 +78,7 @@ pub async fn publish_creations(app: &App) -> anyhow::Result<()> {
         let unpublished = app.store.unpublished(before, BATCH).await?;
         for new in &unpublished {
             accept::publish_creation(app, new).await?;
+            metrics::late_publication();
             tracing::info!(video = %new.job.video(), "creation published late");
         }
         if unpublished.len() < BATCH {

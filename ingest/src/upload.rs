@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::app::Limits;
+use crate::metrics;
 use crate::problem::{Kind, Problem, shorten};
 
 /// What is done with the bytes.
@@ -77,6 +78,7 @@ where
             Problem::new(Kind::UploadInterrupted, detail)
         })?;
         bytes += chunk.len() as u64;
+        metrics::upload_bytes(chunk.len());
         if bytes > limits.max_upload_bytes {
             return Err(too_large(limits));
         }

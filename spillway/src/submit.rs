@@ -140,9 +140,17 @@ enum Outcome {
     /// It was accepted, and nobody waits.
     Accepted,
     /// It ended.
-    Ended { video: VideoReply, times: Times, clips: Vec<ClipReply>, saved: anyhow::Result<Vec<Saved>> },
+    Ended(Box<Ended>),
     /// It could not be sent or followed.
     Lost(Error),
+}
+
+/// A video that ended.
+struct Ended {
+    video: VideoReply,
+    times: Times,
+    clips: Vec<ClipReply>,
+    saved: anyhow::Result<Vec<Saved>>,
 }
 
 impl Session {
@@ -188,8 +196,7 @@ impl Session {
         let mut video = match self.api.video(id).await {
             // Deleted by somebody meanwhile.
             Err(Error::Refused(refusal)) if refusal.status == 404 => {
-                let (id, name) = (id.to_owned(), input.to_owned());
-                VideoReply { id, name, state: state.clone(), lane: String::new(), error: None }
+                VideoReply { id: id.to_owned(), state: state.clone(), lane: String::new(), error: None }
             }
             found => found?,
         };
@@ -202,7 +209,7 @@ impl Session {
             Some(folder) => save_clips(&self.api, &clips, folder, &self.name(input, id)).await,
             None => Ok(Vec::new()),
         };
-        Ok(Outcome::Ended { video, times, clips, saved })
+        Ok(Outcome::Ended(Box::new(Ended { video, times, clips, saved })))
     }
 
     /// Returns what clips are called: the input's name, with the video's id where two inputs have the same.
@@ -225,7 +232,8 @@ impl Session {
                 self.print_error(&format!("{input}: {text}"));
                 verdict
             }
-            Outcome::Ended { video, times, clips, saved } => {
+            Outcome::Ended(ended) => {
+                let Ended { video, times, clips, saved } = *ended;
                 let mut verdict = Verdict::of_state(&video.state);
                 let saved = saved.unwrap_or_else(|error| {
                     verdict = verdict.max(Verdict::Failed);

@@ -5,6 +5,7 @@ mod description;
 mod events;
 mod problems;
 mod server;
+mod serving;
 mod status;
 mod submit;
 mod sweep;

@@ -62,8 +62,6 @@ pub struct Refusal {
 pub struct VideoReply {
     /// Its id.
     pub id: String,
-    /// The name it came with.
-    pub name: String,
     /// Where it is on its way.
     pub state: String,
     /// Its lane.

@@ -1,7 +1,6 @@
 //! When each stage worked, learnt from a video's events.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -77,7 +76,8 @@ impl Times {
             }
             let (from, to, busy, wait) = (s.first_start_s, s.last_end_s, s.busy_s, s.mean_wait_s);
             let (stage, units) = (&s.stage, s.units);
-            drop(writeln!(table, "  {stage:<12} {units:>5} {from:>8.2}s {to:>8.2}s {busy:>8.2}s  {wait:>8.2}s"));
+            let line = format!("  {stage:<12} {units:>5} {from:>8.2}s {to:>8.2}s {busy:>8.2}s  {wait:>8.2}s\n");
+            table.push_str(&line);
         }
         table
     }
