@@ -23,8 +23,8 @@ fn source(index: usize) -> &'static str {
         "life=s=320x180:r=25:mold=20:ratio=0.3:seed=3:death_color=#803020:life_color=#e0e080,gblur=sigma=2",
         "cellauto=s=320x180:r=25:seed=5:rule=110,colorchannelmixer=rr=0.4:bb=1",
         "sierpinski=s=320x180:r=25:seed=11",
-        "color=c=0x203858:s=320x180:r=25,noise=alls=14:allf=t,drawbox=x=40+20*t:y=60:w=60:h=80:c=0xd0a080:t=fill",
-        "gradients=s=320x180:r=25:speed=0.005:seed=21:c0=0x101010:c1=0x303840,noise=alls=20:allf=t",
+        "color=c=0x203858:s=320x180:r=25,format=yuv420p,noise=alls=14:allf=t,drawbox=x=40+20*t:y=60:w=60:h=80:c=0xd0a080:t=fill",
+        "gradients=s=320x180:r=25:speed=0.005:seed=21:c0=0x101010:c1=0x303840,format=yuv420p,noise=alls=12:allf=t",
         "testsrc=s=320x180:r=25,hue=s=0.3,negate",
     ];
     SOURCES[index % SOURCES.len()]
@@ -88,28 +88,28 @@ async fn shots_of(shop: &Workshop, path: &Path) -> Vec<Shot> {
 const UNCUT: [(&str, &str); 9] = [
     ("pan", "-f lavfi -i mandelbrot=s=1280x360:r=25:start_scale=0.5:end_scale=0.4 -t 5 -vf crop=320:180:60*t:40"),
     ("fast pan", "-f lavfi -i gradients=s=1920x180:r=25:speed=0.0001:seed=3:nb_colors=8 -t 5 -vf crop=320:180:300*t:0"),
-    ("zoom", "-f lavfi -i testsrc=s=640x360:r=25:d=5 -vf zoompan=z='min(zoom+0.006,2)':d=1:s=320x180:fps=25"),
+    ("zoom", "-f lavfi -i testsrc=s=640x360:r=25:d=5 -vf zoompan=z=min(zoom+0.006\\,2):d=1:s=320x180:fps=25"),
     (
         "shake",
         "-f lavfi -i mandelbrot=s=480x300:r=25:start_scale=0.5:end_scale=0.4 -t 5 -vf crop=320:180:80+14*sin(n*1.9):50+9*sin(n*2.7)",
     ),
     (
         "fade",
-        "-f lavfi -i testsrc2=s=320x180:r=25 -t 6 -vf fade=out:st=2:d=0.8,fade=in:st=2.8:d=0.8:enable='gte(t,2.8)'",
+        "-f lavfi -i testsrc2=s=320x180:r=25 -t 6 -vf fade=out:st=2:d=0.8,fade=in:st=2.8:d=0.8:enable=gte(t\\,2.8)",
     ),
     (
         "flash",
-        "-f lavfi -i mandelbrot=s=320x180:r=25:start_scale=0.3 -t 6 -vf eq=brightness='if(eq(n,40)+eq(n,90),0.8,0)':eval=frame",
+        "-f lavfi -i mandelbrot=s=320x180:r=25:start_scale=0.3 -t 6 -vf eq=brightness=if(eq(n\\,40)+eq(n\\,90)\\,0.8\\,0):eval=frame",
     ),
     (
         "long flash",
-        "-f lavfi -i gradients=s=320x180:r=25:speed=0.01:seed=5 -t 6 -vf eq=brightness='if(between(n,60,63),0.7,0)':eval=frame",
+        "-f lavfi -i gradients=s=320x180:r=25:speed=0.01:seed=5 -t 6 -vf eq=brightness=if(between(n\\,60\\,63)\\,0.7\\,0):eval=frame",
     ),
     (
         "strobe",
-        "-f lavfi -i testsrc=s=320x180:r=25 -t 5 -vf eq=brightness='if(between(mod(n,10),0,1)*between(n,30,80),0.6,0)':eval=frame",
+        "-f lavfi -i testsrc=s=320x180:r=25 -t 5 -vf eq=brightness=if(between(mod(n\\,10)\\,0\\,1)*between(n\\,30\\,80)\\,0.6\\,0):eval=frame",
     ),
-    ("noise", "-f lavfi -i color=c=0x181818:s=320x180:r=25 -t 5 -vf noise=alls=60:allf=t"),
+    ("noise", "-f lavfi -i color=c=0x181818:s=320x180:r=25 -t 5 -vf format=yuv420p,noise=alls=60:allf=t"),
 ];
 
 #[tokio::test(flavor = "multi_thread")]
