@@ -22,8 +22,8 @@ pub const MODEL_FOLDER: &str = "/usr/share/pocketsphinx/model/en-us";
 const FRAME: usize = SAMPLE_RATE / 100;
 
 /// How the search is pruned: no second pass, fewer states at once, more weight on what the coming phonemes sound
-/// like. Chosen by measurement: `docs/speech.md` has the word error rate and the CPU time of each setting.
-const SEARCH: &[(&str, &str)] = &[("-fwdflat", "no"), ("-maxhmmpf", "3000"), ("-pl_weight", "6")];
+/// like, fewer Gaussians. Chosen by measurement: `docs/speech.md` has the word error rate and the CPU time of each setting.
+const SEARCH: &[(&str, &str)] = &[("-fwdflat", "no"), ("-maxhmmpf", "3000"), ("-pl_weight", "6"), ("-topn", "2")];
 
 /// Recognises English with PocketSphinx.
 pub struct PocketSphinx {
@@ -38,7 +38,7 @@ struct Model {
 }
 
 impl PocketSphinx {
-    /// Opens the model in `folder` (see [`MODEL_FOLDER`]). Each decoder in use at once takes about 95 MB.
+    /// Opens the model in `folder` (see [`MODEL_FOLDER`]). Each decoder in use at once takes about 105 MB.
     ///
     /// # Errors
     /// When the model is missing, with the package that has it, or cannot be read.

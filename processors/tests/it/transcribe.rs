@@ -124,7 +124,7 @@ async fn silence_noise_and_music_have_no_words() {
 async fn the_same_sound_gives_the_same_words_whatever_came_before() {
     let folder = tempfile::tempdir().unwrap();
     let stage = pocketsphinx(&folder);
-    let talk = segment(&speak("en-us", 150, TALK).samples, "en");
+    let talk = segment(&speak("en-us", 150, "I have to try many different things.").samples, "en");
     let other = segment(&speak("en-us+f3", 170, "Every evening he came home late.").samples, "en");
     let first = hear(&stage, talk.clone()).await.unwrap();
     hear(&stage, other.clone()).await.unwrap();
