@@ -153,6 +153,7 @@ impl Frames {
 /// Opens a decoder that works in one thread (segments are what runs in parallel) and leaves out the loop
 /// filter: its 20 % of the time smooth block edges that vanish at the sizes looked at here.
 fn decoder(parameters: codec::Parameters, time_base: Rational) -> Result<decoder::Video, ffmpeg::Error> {
+    let codec = decoder::find(parameters.id()).ok_or(ffmpeg::Error::DecoderNotFound)?;
     let mut context = codec::Context::from_parameters(parameters)?;
     context.set_threading(threading::Config::count(1));
     let mut decoder = context.decoder();
@@ -160,7 +161,7 @@ fn decoder(parameters: codec::Parameters, time_base: Rational) -> Result<decoder
     decoder.skip_loop_filter(Discard::All);
     let mut options = Dictionary::new();
     options.set("max_pixels", &super::MAX_PIXELS.to_string());
-    decoder.open_with(options)?.video()
+    decoder.open_as_with(codec, options)?.video()
 }
 
 /// Tells a container that cannot be read from one that was not fetched, or was not to be opened any more.

@@ -1,5 +1,6 @@
 //! The stages, tried on real media through their public faces.
 
+mod analyze;
 mod cut;
 mod fetch;
 mod marked;
@@ -7,6 +8,8 @@ mod material;
 mod moments;
 mod probe;
 mod render;
+mod seeing;
+mod shots;
 mod speech;
 mod speech_api;
 mod speech_models;
