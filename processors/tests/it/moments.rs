@@ -35,12 +35,12 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let store = open(&StoreArgs { store: StoreLocation::Sqlite(folder.path().join("store.db")) }).unwrap();
-        let blobs = Blobs::open(&Location::Folder(folder.path().join("blobs"))).unwrap();
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = open(&StoreArgs { store: StoreLocation::Sqlite(folder.path().join("store.db")) }).expect("a store");
+        let blobs = Blobs::open(&Location::Folder(folder.path().join("blobs"))).expect("blobs");
         let runtime = Runtime::new(&RuntimeArgs { runtime: Some(Path::new("none").into()) });
         let services = Services { store, carrier: Carrier::new(blobs, 4096), runtime };
-        let stage = Moments::new(services.clone(), MomentsArgs { page_results: 3 }).unwrap();
+        let stage = Moments::new(services.clone(), MomentsArgs { page_results: 3 }).expect("the stage");
         Self { _folder: folder, services, stage }
     }
 
@@ -53,7 +53,7 @@ impl Rig {
             let item = report.unit_key();
             let store = &self.services.store;
             let open = store.gather(Gatherer::Join, &tenant, video, report.window, 0, deadline, &item, &body).await;
-            assert!(open.unwrap());
+            assert!(open.expect("gathered"));
         }
     }
 
@@ -65,7 +65,7 @@ impl Rig {
 
     async fn report(&self, job: &Job, segment: SegmentKind, index: u32, result: Vec<u8>) -> SegmentReport {
         let key = format!("{}/{}/result/{}-{index}", job.tenant(), job.video(), segment.as_str());
-        let payload = self.services.carrier.pack(&key, Bytes::from(result)).await.unwrap();
+        let payload = self.services.carrier.pack(&key, Bytes::from(result)).await.expect("packed");
         SegmentReport::done(job, 0, segment, index, payload)
     }
 
@@ -142,7 +142,7 @@ fn seen(index: u32) -> SegmentAnalysis {
 }
 
 fn of<E: Event>(said: &[Envelope]) -> Vec<E> {
-    said.iter().filter(|e| e.topic == E::TOPIC).map(|e| E::read(&e.body).unwrap()).collect()
+    said.iter().filter(|e| e.topic == E::TOPIC).map(|e| E::read(&e.body).expect("a message")).collect()
 }
 
 #[tokio::test]
