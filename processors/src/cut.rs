@@ -28,7 +28,7 @@ pub struct CutArgs {
     #[arg(long, env = "SPILLWAY_X264_PRESET", default_value = "superfast", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
     pub x264_preset: String,
     /// x264's constant rate factor, 1-51: lower is better and larger.
-    #[arg(long, env = "SPILLWAY_CRF", default_value_t = 23.0, value_parser = parse_crf)]
+    #[arg(long, env = "SPILLWAY_CRF", default_value_t = 26.0, value_parser = parse_crf)]
     pub crf: f64,
     /// Threads of one encoder; a worker runs as many encoders as it has slots.
     #[arg(long, env = "SPILLWAY_ENCODE_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]

@@ -1,5 +1,7 @@
 //! Clips are exact: frames, sound, crop, whatever the source is.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
