@@ -27,8 +27,8 @@ pub struct CutArgs {
     /// x264's preset: a faster one costs less CPU and more bytes.
     #[arg(long, env = "SPILLWAY_X264_PRESET", default_value = "superfast", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
     pub x264_preset: String,
-    /// x264's constant rate factor, 0-51: lower is better and larger.
-    #[arg(long, env = "SPILLWAY_CRF", default_value_t = 23.0, value_parser = parse_crf)]
+    /// x264's constant rate factor, 1-51: lower is better and larger.
+    #[arg(long, env = "SPILLWAY_CRF", default_value_t = 26.0, value_parser = parse_crf)]
     pub crf: f64,
     /// Threads of one encoder; a worker runs as many encoders as it has slots.
     #[arg(long, env = "SPILLWAY_ENCODE_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
@@ -49,7 +49,7 @@ const PRESETS: [&str; 9] =
 
 fn parse_crf(text: &str) -> Result<f64, String> {
     let value: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.0..=51.0).contains(&value) { Ok(value) } else { Err("must be from 0 to 51".to_owned()) }
+    if (1.0..=51.0).contains(&value) { Ok(value) } else { Err("must be from 1 to 51".to_owned()) }
 }
 
 /// The stage.

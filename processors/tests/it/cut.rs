@@ -1,5 +1,7 @@
 //! The stage `cut` stores a clip's files, tells of them, and says clearly why it did not.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use bytes::Bytes;
 use clap::Parser;
 use pipeline::blob::{self, Blobs, Location};

@@ -3,6 +3,8 @@
 //! Twelve bands from top to bottom show the bits of the frame's number in luma; chroma tells the place: U grows from
 //! left to right, V from top to bottom.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::f32::consts::TAU;
 use std::fs::{self, File};
 use std::io::Write as _;

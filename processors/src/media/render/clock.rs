@@ -47,9 +47,10 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// Makes the clock of a clip from `start_us` to `end_us` of a source with `measured` frames a second.
-    pub fn new(measured: f64, start_us: i64, end_us: i64) -> Self {
-        Self { rate: usual_rate(measured), start_us, end_us, first_us: None, held: None, complete: false }
+    /// Makes the clock of a clip from `start_us` to `end_us` of a source with `measured` frames a second, which says of
+    /// itself that it has `declared`.
+    pub fn new(measured: f64, declared: f64, start_us: i64, end_us: i64) -> Self {
+        Self { rate: usual_rate(measured, declared), start_us, end_us, first_us: None, held: None, complete: false }
     }
 
     /// Returns output frames a second.
@@ -120,13 +121,17 @@ impl Clock {
     }
 }
 
-/// Returns the usual rate nearest to `measured`, within 2 %, else the next above it.
-fn usual_rate(measured: f64) -> Rational {
+/// Returns the usual rate nearest to `measured`, within 2 %, else the next above it. Of several within 2 % (24 and its
+/// 1000/1001st are) it is the one `declared`: a few frames lost or late must not make a wrong rate of a right one.
+fn usual_rate(measured: f64, declared: f64) -> Rational {
     let rates = USUAL.iter().chain(&FASTEST).map(|&(n, d)| (Rational(n, d), f64::from(n) / f64::from(d)));
-    let distance = |rate: f64| (rate - measured).abs();
-    let nearest = rates.clone().min_by(|a, b| distance(a.1).total_cmp(&distance(b.1)));
-    let near = nearest.filter(|(_, rate)| distance(*rate) <= rate * 0.02);
-    near.or_else(|| rates.clone().find(|(_, rate)| *rate > measured)).map_or(Rational(60, 1), |(rate, _)| rate)
+    let near: Vec<(Rational, f64)> = rates.clone().filter(|(_, r)| (r - measured).abs() <= r * 0.02).collect();
+    let nearest_to = |to: f64| near.iter().min_by(|a, b| (a.1 - to).abs().total_cmp(&(b.1 - to).abs()));
+    let said = near.iter().find(|(_, rate)| (rate - declared).abs() < rate * 0.0002);
+    if let Some((rate, _)) = said.or_else(|| nearest_to(measured)) {
+        return *rate;
+    }
+    rates.clone().find(|(_, rate)| *rate > measured).map_or(Rational(60, 1), |(rate, _)| rate)
 }
 
 /// Returns the slot nearest to `us` microseconds after the first frame.
@@ -147,7 +152,7 @@ mod tests {
     use super::*;
 
     fn shown(rate: f64, span: (i64, i64), frames_us: &[i64]) -> Vec<i64> {
-        let mut clock = Clock::new(rate, span.0, span.1);
+        let mut clock = Clock::new(rate, rate, span.0, span.1);
         let mut slots = Vec::new();
         for &at in frames_us {
             slots.extend(clock.take(frame::Video::empty(), at));
@@ -159,7 +164,7 @@ mod tests {
 
     #[track_caller]
     fn check_rate(measured: f64, expected: (i32, i32)) {
-        assert_eq!(usual_rate(measured), Rational(expected.0, expected.1), "{measured}");
+        assert_eq!(usual_rate(measured, 0.0), Rational(expected.0, expected.1), "{measured}");
     }
 
     #[test]
@@ -173,6 +178,8 @@ mod tests {
         check_rate(120.0, (60, 1));
         check_rate(1.0, (10, 1));
         check_rate(f64::NAN, (60, 1));
+        assert_eq!(usual_rate(29.8, 30.0), Rational(30, 1), "some frames were lost");
+        assert_eq!(usual_rate(14.0, 30.0), Rational(15, 1), "half of them were");
     }
 
     #[test]

@@ -166,7 +166,7 @@ fn render_watched(
     let mut source = Source::open(input, plan)?;
     let mut decoder = source.video_decoder(plan.encoding.decode_threads)?;
     let mut sound = Sound::new(source.audio_decoder()?, plan.start_us);
-    let mut picture = Picture::new(plan, to, pulse)?;
+    let mut picture = Picture::new(plan, source.declared_rate(), to, pulse);
     let mut frame = frame::Video::empty();
     while let Some(item) = source.next(pulse)? {
         match item {
@@ -227,9 +227,9 @@ struct Picture<'a> {
 }
 
 impl<'a> Picture<'a> {
-    fn new(plan: &'a Plan, to: &'a Path, pulse: &'a Pulse) -> Result<Self, Error> {
-        let clock = Clock::new(plan.media.frame_rate, plan.start_us, plan.end_us);
-        Ok(Self {
+    fn new(plan: &'a Plan, declared_rate: f64, to: &'a Path, pulse: &'a Pulse) -> Self {
+        let clock = Clock::new(plan.media.frame_rate, declared_rate, plan.start_us, plan.end_us);
+        Self {
             normalizer: Normalizer::new(plan),
             camera: Camera::new(plan),
             watch: Watch::default(),
@@ -241,7 +241,7 @@ impl<'a> Picture<'a> {
             plan,
             to,
             pulse,
-        })
+        }
     }
 
     /// Takes the decoded frame presented at `at_us`.

@@ -195,7 +195,8 @@ fn open_video(plan: &Plan, rate: Rational, colours: &Colours) -> Result<encoder:
     let mut context = Context::new_with_codec(codec);
     let threads = plan.encoding.encode_threads.max(1) as usize;
     context.set_threading(threading::Config { kind: threading::Type::Frame, count: threads, ..Default::default() });
-    context.set_flags(Flags::GLOBAL_HEADER);
+    // Closed groups: a browser that jumps to a keyframe needs nothing from before it.
+    context.set_flags(Flags::GLOBAL_HEADER | Flags::CLOSED_GOP);
     let mut video = context.encoder().video()?;
     video.set_width(plan.width);
     video.set_height(plan.height);

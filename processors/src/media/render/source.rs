@@ -64,6 +64,12 @@ impl Source {
         Ok(source)
     }
 
+    /// Returns how many frames a second the picture's stream says it has, 0 when it says nothing.
+    pub fn declared_rate(&self) -> f64 {
+        let rate = self.input.stream(self.video.index).map_or(Rational(0, 1), |stream| stream.rate());
+        if rate.denominator() == 0 { 0.0 } else { f64::from(rate) }
+    }
+
     /// Opens the decoder of the picture.
     pub fn video_decoder(&self, threads: u32) -> Result<ffmpeg::decoder::Video, Error> {
         let mut context = self.context(&self.video)?;
