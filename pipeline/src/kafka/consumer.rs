@@ -127,13 +127,6 @@ impl ClientContext for Group {
         let lag_of = |topic: &rdkafka::statistics::Topic| {
             topic.partitions.iter().filter(|(number, _)| **number >= 0).map(|(_, p)| p.consumer_lag_stored.max(0)).sum()
         };
-        // A member beyond the number of partitions gets none, and no rebalance tells it so.
-        let steady = statistics.cgrp.is_some_and(|group| group.join_state == "steady");
-        self.assignments.send_if_modified(|count| {
-            let joined = steady && *count == 0;
-            *count += u64::from(joined);
-            joined
-        });
         let lag = statistics.topics.iter().map(|(name, topic)| (name.clone(), lag_of(topic))).collect();
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = lag;
     }

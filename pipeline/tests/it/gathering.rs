@@ -99,15 +99,3 @@ async fn a_partition_is_handled_in_order_whatever_fails() {
     }
     assert_eq!(world.read(Topic::DeadLetter(StageName::Join)).await.len(), given_up);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_member_without_a_partition_is_ready_too() {
-    let world = World::new(1).await;
-    let workers = [0; 2].map(|_| world.start(Gatherer::default(), quick()));
-    for worker in &workers {
-        worker.joined().await;
-    }
-    for worker in workers {
-        worker.stop().await.unwrap();
-    }
-}
