@@ -17,7 +17,7 @@ const BLOCK: (usize, usize) = (8, 6);
 const REACH: (isize, isize) = (4, 3);
 
 /// Contrast below which a difference is not blown up further, so that noise in the dark stays small.
-const LEAST_CONTRAST: f32 = 8.0;
+const LEAST_CONTRAST: f32 = 20.0;
 
 /// Returns how much of `newer` is not in `older`, 0 (nothing) to 1. Zero when either is no thumbnail.
 pub fn change(older: &[u8], newer: &[u8]) -> f32 {

@@ -12,11 +12,11 @@ use super::mouth::Seen;
 use crate::media::frames::{Frames, Rgb};
 use crate::models::centerface::Detection;
 
-/// How many frames are kept at each edge of a piece.
-const EDGE_FRAMES: usize = 3;
-
 /// A flash is over after fewer frames than this.
 const FLASH_FRAMES: usize = 6;
+
+/// How many frames are kept at each edge of a piece: an encoder likes to begin one with a flash.
+const EDGE_FRAMES: usize = FLASH_FRAMES;
 
 /// How far apart the ends are in which a dissolve is looked for: half a second.
 const BLEND_SPAN_US: i64 = 500_000;

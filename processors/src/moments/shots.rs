@@ -170,10 +170,11 @@ fn join(frames: &mut [Frame], before: &VecDeque<&[u8]>, segment: &SegmentAnalysi
     if let (Some(frame), Some(last), Some(second)) = (frames.get_mut(1), back(1), head.get(1)) {
         frame.change_over_two = change(last, second);
     }
-    // Six frames back cannot be seen from here; the farthest that can stands for it.
     for (index, frame) in frames.iter_mut().take(FLASH).enumerate() {
-        frame.change_over_six = match (before.front(), head.get(index)) {
-            (Some(oldest), Some(newer)) => change(oldest, newer),
+        // Six frames back, where so many were kept; else what comes nearest to them.
+        let older = before.get((before.len() + index).saturating_sub(FLASH)).or(before.back());
+        frame.change_over_six = match (older, head.get(index)) {
+            (Some(older), Some(newer)) => change(older, newer),
             _ => 1.0,
         };
     }

@@ -95,7 +95,7 @@ const UNCUT: [(&str, &str); 9] = [
     ),
     (
         "fade",
-        "-f lavfi -i testsrc2=s=320x180:r=25 -t 6 -vf fade=out:st=2:d=0.8,fade=in:st=2.8:d=0.8:enable=gte(t\\,2.8)",
+        "-f lavfi -i testsrc2=s=320x180:r=25 -t 6 -vf fade=out:st=2:d=0.8:enable=lt(t\\,2.8),fade=in:st=2.8:d=0.8:enable=gte(t\\,2.8)",
     ),
     (
         "flash",
