@@ -177,11 +177,13 @@ group.initial.rebalance.delay.ms=0
 # A worker that died is noticed within seconds.
 group.consumer.session.timeout.ms=6000
 group.consumer.min.session.timeout.ms=1000
-group.consumer.heartbeat.interval.ms=1000
+group.consumer.heartbeat.interval.ms=2000
 group.consumer.min.heartbeat.interval.ms=500
 # A broker that comes back waits until its own old session ends.
-broker.session.timeout.ms=2000
-broker.heartbeat.interval.ms=500
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=1000
+num.network.threads=2
+num.io.threads=4
 # Little log means a fast recovery after a kill.
 log.segment.bytes=67108864
 log.retention.check.interval.ms=60000

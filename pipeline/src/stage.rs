@@ -120,7 +120,7 @@ pub trait Stage: Send + Sync + 'static {
     /// Of the three kinds; anything else is a bug and panics.
     fn process(&self, input: Self::In, out: &Outbox<Self::Out>) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Called about once a second for each `partition` a [`Kind::Gather`] stage holds: deadlines live here.
+    /// Called every few seconds for each `partition` a [`Kind::Gather`] stage holds: deadlines live here.
     ///
     /// # Errors
     /// Of the three kinds; it is called again after a pause.

@@ -20,7 +20,7 @@ use crate::outbox::{Outbox, Pulse, Source};
 use crate::stage::Stage;
 
 /// Between a stage's ticks.
-const TICK: Duration = Duration::from_secs(1);
+const TICK: Duration = Duration::from_secs(5);
 
 /// Takes work until told to stop; what is in hand then goes on in `tasks`.
 ///
