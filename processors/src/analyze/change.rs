@@ -1,7 +1,7 @@
 //! How much the content of a picture changed: small when the camera or people move, large when another picture
 //! takes its place.
 //!
-//! Pictures are compared as thumbnails ([`THUMBNAIL_WIDTH`] by [`THUMBNAIL_HEIGHT`], three planes). Each block of
+//! Pictures are compared as thumbnails (`THUMBNAIL_WIDTH` by `THUMBNAIL_HEIGHT`, three planes). Each block of
 //! the newer one is looked for near its place in the older one, so that a moving camera costs little; what is
 //! left is measured against the contrast of the two, so that dark and bright pictures count alike.
 
