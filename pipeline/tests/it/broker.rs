@@ -1,45 +1,67 @@
-//! The one broker of a test run: a private Kafka, started by the first test that asks for it.
+//! The one broker of a test run: a private Kafka, started by the first test that needs it.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::mpsc;
+use std::sync::mpsc::{Sender, channel};
 
+use anyhow::{Context, Result};
 use pipeline::broker::Broker;
 use pipeline::runtime::{Runtime, RuntimeArgs};
 
-/// Returns the address of the broker that tests use: that of `SPILLWAY_TEST_BROKERS`, else of a private one.
+/// Names a broker that runs already; tests then start none.
+const GIVEN: &str = "SPILLWAY_TEST_BROKERS";
+/// What the names of brokers' folders start with; the id of the process that made one follows.
+const FOLDER: &str = "broker-";
+
+/// Returns the address of the broker that tests use.
 pub fn broker() -> String {
-    static ADDRESS: OnceLock<String> = OnceLock::new();
-    ADDRESS.get_or_init(|| std::env::var("SPILLWAY_TEST_BROKERS").unwrap_or_else(|_| start())).clone()
-}
-
-/// Starts a broker that ends with this process, and returns its address.
-fn start() -> String {
-    let folder = folder();
-    let (started, address) = mpsc::channel();
-    // The broker belongs to the thread that starts it, so that thread must live as long as the tests.
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        runtime.block_on(async {
-            let runtime_args = RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(PathBuf::from) };
-            let broker = Broker::start(&Runtime::new(&runtime_args), &folder).await.expect("a private broker");
-            started.send(broker.address()).expect("a test waits for the address");
-            std::future::pending::<()>().await;
-        });
+    static ADDRESS: OnceLock<Result<String, String>> = OnceLock::new();
+    let address = ADDRESS.get_or_init(|| match std::env::var(GIVEN) {
+        Ok(given) => Ok(given),
+        Err(_) => start().map_err(|error| format!("{error:#}")),
     });
-    address.recv().expect("the broker starts; its thread says why not")
+    address.clone().expect("a private broker starts")
 }
 
-/// Returns a folder of this process; what processes that are gone left behind is removed.
-fn folder() -> PathBuf {
-    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("kafka");
-    for left in std::fs::read_dir(&all).into_iter().flatten().flatten() {
-        let alive = Path::new("/proc").join(left.file_name()).exists();
-        if !alive {
-            std::fs::remove_dir_all(left.path()).expect("remove what an earlier run left");
+/// Starts a broker on a thread that lives as long as this process: the kernel ends a child with the thread, not the
+/// process, that made it, and the thread of a test ends with the test.
+fn start() -> Result<String> {
+    let (started, address) = channel();
+    std::thread::Builder::new().name("broker".to_owned()).spawn(move || keep(&started))?;
+    address.recv().context("the broker's thread ended")?
+}
+
+fn keep(started: &Sender<Result<String>>) {
+    let outcome = tokio::runtime::Runtime::new().context("make a runtime").and_then(|runtime| {
+        runtime.block_on(async {
+            let folder = folder(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+            let args = RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(PathBuf::from) };
+            let mut broker = Broker::start(&Runtime::new(&args), &folder).await?;
+            started.send(Ok(broker.address())).context("the tests are gone")?;
+            broker.keep().await
+        })
+    });
+    if let Err(error) = outcome {
+        // Nobody hears it if the broker failed later; the tests then fail by themselves.
+        let _ = started.send(Err(error));
+    }
+}
+
+/// Makes this process's folder, and removes those of processes that are gone: none can remove its own, because its
+/// broker ends after it.
+fn folder(all: &Path) -> Result<PathBuf> {
+    let this = std::process::id().to_string();
+    for entry in fs::read_dir(all).context("list the folder for tests' files")? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(FOLDER));
+        if process.is_some_and(|id| id == this || !Path::new("/proc").join(id).exists()) {
+            // Another process may be removing it too.
+            let _ = fs::remove_dir_all(entry.path());
         }
     }
-    let own = all.join(std::process::id().to_string());
-    std::fs::create_dir_all(&own).expect("a folder for the broker");
-    own
+    let own = all.join(format!("{FOLDER}{this}"));
+    fs::create_dir_all(&own).context("make the broker's folder")?;
+    Ok(own)
 }
