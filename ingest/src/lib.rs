@@ -1,6 +1,6 @@
-//! The HTTP API. A request comes in by [`router`]; a submission goes through [`submit`], [`options`] and [`upload`] to
-//! [`accept`], where bytes become a video; [`status`], [`events`], [`analysis`] and [`clips`] tell what became of it;
-//! [`sweep`] does what no request waits for.
+//! The HTTP API. A request comes in by `router`; a submission goes through `submit`, `options` and `upload` to
+//! `accept`, where bytes become a video; `status`, `events`, `analysis` and `clips` tell what became of it;
+//! `sweep` does what no request waits for.
 
 mod app;
 mod extract;

@@ -30,6 +30,9 @@ use tokio_util::sync::CancellationToken;
 /// What a worker may take after its drain's grace: handing back, flushing, leaving the group.
 const LEAVE: Duration = Duration::from_secs(15);
 
+/// Says whether one part of a worker is ready.
+type Check = fn(&Readiness) -> Result<(), String>;
+
 /// What `spillway process` needs to know.
 #[derive(Args, Clone, Debug)]
 pub struct ProcessArgs {
@@ -178,7 +181,7 @@ impl Process {
         let WorkerArgs { runner, brokers, .. } = &self.args;
         let store = self.services.store.clone();
         let worker = Worker { args: runner.clone(), brokers: brokers.clone(), store, readiness: readiness.clone() };
-        let checks: [(&str, fn(&Readiness) -> Result<(), String>); 3] =
+        let checks: [(&str, Check); 3] =
             [("group", Readiness::group), ("producer", Readiness::producer), ("breaker", Readiness::breaker)];
         for (name, check) in checks {
             let readiness = readiness.clone();

@@ -1,7 +1,7 @@
 //! How much the content of a picture changed: small when the camera or people move, large when another picture
 //! takes its place.
 //!
-//! Pictures are compared as thumbnails ([`THUMBNAIL_WIDTH`] by [`THUMBNAIL_HEIGHT`], three planes). Each block of
+//! Pictures are compared as thumbnails (`THUMBNAIL_WIDTH` by `THUMBNAIL_HEIGHT`, three planes). Each block of
 //! the newer one is looked for near its place in the older one, so that a moving camera costs little; what is
 //! left is measured against the contrast of the two, so that dark and bright pictures count alike.
 
@@ -128,8 +128,9 @@ mod tests {
     fn another_picture_is_a_change_and_a_moved_one_is_not() {
         let first = picture(1.0, 0.0, 0.0);
         assert_eq!(change(&first, &first), 0.0);
-        assert!(change(&first, &picture(1.0, 2.0, 1.0)) < 0.1);
-        assert!(change(&first, &picture(4.0, 0.0, 0.0)) > 0.3);
+        // Half of the blocks touch an edge at which something new moved in; a cut needs 0.22.
+        assert!(change(&first, &picture(1.0, 2.0, 1.0)) < 0.2);
+        assert!(change(&first, &picture(4.0, 0.0, 0.0)) > 0.5);
         assert_eq!(change(&first, &[]), 0.0);
     }
 

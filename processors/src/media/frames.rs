@@ -143,7 +143,7 @@ impl Frames {
     /// # Errors
     /// When the frame's format cannot be converted.
     pub fn picture(&mut self, width: usize, height: usize) -> Result<Rgb, Error> {
-        let turned = self.rotation_degrees % 180 != 0;
+        let turned = !self.rotation_degrees.is_multiple_of(180);
         let (across, down) = if turned { (height, width) } else { (width, height) };
         let picture = self.pictures.rgb(&self.current, across, down).map_err(Error::Undecodable)?;
         Ok(picture.turn(self.rotation_degrees))

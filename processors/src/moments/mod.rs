@@ -1,7 +1,7 @@
 //! The stage `moments`: reads what `join` gathered of a window, chooses its clips and solves the camera's path over
-//! each. [`timeline`] puts what was heard and seen in order ([`shots`], [`tracks`]), [`sentences`] and [`candidates`]
-//! say where a clip may begin and end, [`profile`] and [`score`] how good it is, [`choose`] which ones it shall be,
-//! [`camera`] how they are cropped; [`plan`] is all of that as one function.
+//! each. `timeline` puts what was heard and seen in order (`shots`, `tracks`), `sentences` and `candidates`
+//! say where a clip may begin and end, `profile` and `score` how good it is, `choose` which ones it shall be,
+//! `camera` how they are cropped; `plan` is all of that as one function.
 
 mod analysis;
 mod camera;

@@ -29,8 +29,8 @@ impl Rgb {
     /// Turns the picture clockwise by 0, 90, 180 or 270 degrees.
     pub(super) fn turn(self, degrees: u32) -> Self {
         let (width, height) = (self.width, self.height);
-        let (across, down) = if degrees % 180 == 0 { (width, height) } else { (height, width) };
-        if degrees % 360 == 0 {
+        let (across, down) = if degrees.is_multiple_of(180) { (width, height) } else { (height, width) };
+        if degrees.is_multiple_of(360) {
             return self;
         }
         let mut pixels = Vec::with_capacity(self.pixels.len());

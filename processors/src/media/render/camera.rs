@@ -16,7 +16,7 @@ const STRETCH: f64 = 0.02;
 /// Size of the small picture that becomes the blurred background, as a share of the clip's.
 const BLUR: u32 = 20;
 
-/// How bright the background is, in 256ths.
+/// How bright the background is, in parts of 256.
 const DIM: u32 = 128;
 
 /// A rectangle with fractions, in samples of a plane.

@@ -1,8 +1,8 @@
 //! Makes one clip out of a source: one decode, crop and scale of only what is shown, one encode.
 //!
-//! [`source`] reads packets from the keyframe before the start · [`normal`] turns frames upright, 8 bit, limited
-//! range · [`clock`] lays them on an even grid · [`camera`] crops and scales · [`sound`] lays samples on the same
-//! timeline · [`output`] encodes and muxes · [`check`] looks at what went in and what came out · [`poster`] keeps a
+//! `source` reads packets from the keyframe before the start · `normal` turns frames upright, 8 bit, limited
+//! range · `clock` lays them on an even grid · `camera` crops and scales · `sound` lays samples on the same
+//! timeline · `output` encodes and muxes · `check` looks at what went in and what came out · `poster` keeps a
 //! still picture.
 
 mod camera;

@@ -10,7 +10,8 @@ fn segment(first: i64, changes: &[f32]) -> SegmentAnalysis {
     let frame = |(index, change): (usize, &f32)| Frame {
         at_us: (first + index as i64) * 40_000,
         change: *change,
-        change_over_two: *change,
+        // The frame after a cut too differs from the one before the cut.
+        change_over_two: changes[index.saturating_sub(1)].max(*change),
         change_over_six: 1.0,
         brightness: 0.5,
         blend: 0.0,
