@@ -22,6 +22,7 @@ use floor::{Bare, Floor, Setup};
 use machine::Machine;
 use runs::{Many, One, Pairs};
 use service::Service;
+use told::Hop;
 
 /// Measures the pipeline against the bare work, on this machine.
 ///
@@ -66,10 +67,10 @@ struct Measured {
     floors: Vec<Floor>,
     /// How long `spillway dev` took to be ready in a new folder, in seconds.
     ready_s: f64,
-    /// Cores used with nothing to do.
+    /// Cores used with nothing to do, just after the start.
     idle_cores: f64,
-    /// What units of short videos waited that found an idle stage, in milliseconds.
-    short_hops_ms: Vec<f64>,
+    /// What units of short videos waited that found their stage idle.
+    short_hops: Vec<Hop>,
     one: One,
     many: Option<Many>,
 }
@@ -112,11 +113,11 @@ async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
     let service = Service::start(&folder.join("dev"), args.runtime.runtime.as_deref()).await?;
     let options: Pairs = vec![("clips", args.clips.to_string())];
     let idle_cores = runs::idle_cores(&service).await?;
-    let mut short_hops_ms = Vec::new();
+    let mut short_hops = Vec::new();
     if let Some(short) = &args.short {
         eprintln!("bench: {} short videos in turn", args.short_times);
         let options = vec![("clips", "1".to_owned()), ("min_clip_s", "3".to_owned()), ("max_clip_s", "6".to_owned())];
-        short_hops_ms = runs::hops_ms(&service, short, &options, args.short_times as usize).await?;
+        short_hops = runs::hops(&service, short, &options, args.short_times as usize).await?;
     }
     eprintln!("bench: one video alone");
     let one = runs::one(&service, &args.video[0], &options, cores).await?;
@@ -127,7 +128,7 @@ async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
     }
     let ready_s = service.ready_s;
     service.stop().await?;
-    Ok(Measured { machine, setup, floors, ready_s, idle_cores, short_hops_ms, one, many })
+    Ok(Measured { machine, setup, floors, ready_s, idle_cores, short_hops, one, many })
 }
 
 /// Measures the bare work on each video; its models are gone from memory before the pipeline starts.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::service::Service;
-use super::told::Told;
+use super::told::{Hop, Told};
 use super::tree::{Sample, Sampler, tree_s_at};
 use crate::client::{Api, follow};
 
@@ -48,8 +48,8 @@ pub struct One {
     pub clips: Vec<(f64, f64)>,
     /// Attempts that failed.
     pub retries: u32,
-    /// What units waited that found their stage idle, in milliseconds.
-    pub idle_hops_ms: Vec<f64>,
+    /// What units waited that found their stage idle.
+    pub idle_hops: Vec<Hop>,
 }
 
 /// Many videos at once.
@@ -84,14 +84,14 @@ pub async fn idle_cores(service: &Service) -> Result<f64> {
 }
 
 /// Sends `video` `times` times, each when the one before has ended; returns what units waited that found their stage
-/// idle, in milliseconds.
+/// idle.
 ///
 /// # Errors
 /// When one does not end as it should.
-pub async fn hops_ms(service: &Service, video: &Path, options: &Pairs, times: usize) -> Result<Vec<f64>> {
+pub async fn hops(service: &Service, video: &Path, options: &Pairs, times: usize) -> Result<Vec<Hop>> {
     let mut hops = Vec::new();
     for _ in 0..times {
-        hops.extend(pass(service.api.clone(), video.to_owned(), options.clone()).await?.told.idle_hops_ms());
+        hops.extend(pass(service.api.clone(), video.to_owned(), options.clone()).await?.told.idle_hops());
     }
     Ok(hops)
 }
@@ -116,7 +116,7 @@ pub async fn one(service: &Service, video: &Path, options: &Pairs, cores: usize)
         first_clip_s: seconds(upload_ms, told.first_clip_ms.context(missing)?),
         cores_share: cpu_s / (wall_s * cores as f64),
         other_cores: other_cores(&before, &after),
-        idle_hops_ms: told.idle_hops_ms(),
+        idle_hops: told.idle_hops(),
         clips: told.clips,
         retries: told.retries,
     })

@@ -7,7 +7,7 @@ use super::floor::Floor;
 use super::table::{Table, Target, Unit};
 use super::told::percentile;
 
-/// The lengths for which the floor has a target, from issue to issue the same: source and clips in seconds, and the most
+/// The lengths for which the floor has a target: source and clips in seconds, and the most
 /// CPU-seconds.
 const FLOOR_TARGETS: [(f64, f64, f64); 2] = [(60.0, 45.0, 52.0), (600.0, 45.0, 240.0)];
 /// The most CPU time of the pipeline, as a multiple of the floor's.
@@ -18,10 +18,6 @@ const MOST_WALL: Target = Target::AtMost(0.65);
 const LEAST_CORES: Target = Target::AtLeast(0.85);
 /// The time of a hop from stage to stage in milliseconds, its median.
 const HOP_MS: Target = Target::Below(10.0);
-/// The cores in use with nothing to do.
-const IDLE_CORES: Target = Target::Below(0.04);
-/// The time until `spillway dev` is ready, in seconds.
-const READY_S: Target = Target::Below(6.0);
 
 /// Says where and with what was measured.
 pub fn heading(measured: &Measured) -> String {
@@ -39,7 +35,7 @@ pub fn heading(measured: &Measured) -> String {
         let (length, clips) = (floor.duration_s, floor.clips.len());
         let (name, clips_s) = (floor.video.display(), floor.clips_s());
         let (width, height) = (floor.width, floor.height);
-        let _ = writeln!(text, "{name}: {length:.1} s of {width}x{height}, {clips} clips of {clips_s:.1} s together");
+        let _ = writeln!(text, "{name}: {length:.1} s of {width}x{height}; clips: {clips}, {clips_s:.1} s together");
     }
     text
 }
@@ -48,7 +44,8 @@ pub fn heading(measured: &Measured) -> String {
 pub fn table(measured: &Measured) -> Table {
     let mut table = Table::default();
     for floor in &measured.floors {
-        add_floor(&mut table, floor);
+        let of = if measured.floors.len() > 1 { format!(", {}", floor.video.display()) } else { String::new() };
+        add_floor(&mut table, &format!("(a) the floor: bare work, one call after another{of}"), floor);
     }
     add_hops(&mut table, measured);
     add_one(&mut table, measured);
@@ -56,8 +53,7 @@ pub fn table(measured: &Measured) -> Table {
     table
 }
 
-fn add_floor(table: &mut Table, floor: &Floor) {
-    const GROUP: &str = "(a) the floor: bare work, one call after another";
+fn add_floor(table: &mut Table, group: &str, floor: &Floor) {
     let total = floor.total();
     for (name, spent) in [
         ("decode and faces", floor.picture),
@@ -65,16 +61,16 @@ fn add_floor(table: &mut Table, floor: &Floor) {
         ("encode", floor.encode),
         ("apart: probe, split, gather, plan", floor.apart),
     ] {
-        table.add(GROUP, name, spent.cpu_s, Unit::CpuSeconds);
+        table.add(group, name, spent.cpu_s, Unit::CpuSeconds);
     }
-    table.add(GROUP, "floor", total.cpu_s, Unit::CpuSeconds);
-    table.add(GROUP, "floor's wall", total.wall_s, Unit::Seconds);
+    table.add(group, "floor", total.cpu_s, Unit::CpuSeconds);
+    table.add(group, "floor's wall", total.wall_s, Unit::Seconds);
     let nearest = FLOOR_TARGETS.into_iter().min_by(|a, b| far(floor, a.0).total_cmp(&far(floor, b.0)));
     if let Some((source_s, clips_s, most_cpu_s)) = nearest {
         let scaled_s = (floor.picture.cpu_s + floor.speech.cpu_s) * source_s / floor.duration_s
             + floor.encode.cpu_s * clips_s / floor.clips_s();
         let name = format!("floor, scaled to {source_s:.0} s and {clips_s:.0} s of clips");
-        table.judge(GROUP, name, scaled_s, Unit::CpuSeconds, Target::AtMost(most_cpu_s));
+        table.judge(group, name, scaled_s, Unit::CpuSeconds, Target::AtMost(most_cpu_s));
     }
 }
 
@@ -85,9 +81,10 @@ fn far(floor: &Floor, source_s: f64) -> f64 {
 
 fn add_hops(table: &mut Table, measured: &Measured) {
     const GROUP: &str = "a hop: from published to begun, where the stage was idle";
-    let judged = (&measured.short_hops_ms, "short videos in turn");
-    for (hops, which) in [judged, (&measured.one.idle_hops_ms, "one video, cores busy")] {
-        let (Some(median), Some(high)) = (percentile(hops, 0.5), percentile(hops, 0.95)) else { continue };
+    let judged = (&measured.short_hops, "short videos in turn");
+    for (hops, which) in [judged, (&measured.one.idle_hops, "one video, cores busy")] {
+        let all: Vec<f64> = hops.iter().map(|hop| hop.ms).collect();
+        let (Some(median), Some(high)) = (percentile(&all, 0.5), percentile(&all, 0.95)) else { continue };
         let count = hops.len();
         let name = format!("p50, {which} ({count} hops)");
         if which == judged.1 {
@@ -103,8 +100,8 @@ fn add_one(table: &mut Table, measured: &Measured) {
     const GROUP: &str = "(b) the pipeline: one video";
     let (one, floor) = (&measured.one, &measured.floors[0]);
     let total = floor.total();
-    table.judge(GROUP, "ready after", measured.ready_s, Unit::Seconds, READY_S);
-    table.judge(GROUP, "idle before", measured.idle_cores, Unit::Cores, IDLE_CORES);
+    table.add(GROUP, "ready after", measured.ready_s, Unit::Seconds);
+    table.add(GROUP, "idle, just after that", measured.idle_cores, Unit::Cores);
     table.add(GROUP, "upload to end", one.wall_s, Unit::Seconds);
     table.judge(GROUP, "upload to end, beside the floor's wall", one.wall_s / total.wall_s, Unit::Times, MOST_WALL);
     table.add(GROUP, "upload to end as a client hears it", one.heard_s, Unit::Seconds);

@@ -70,7 +70,7 @@ impl Unit {
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
     /// What it belongs to.
-    pub group: &'static str,
+    pub group: String,
     /// What it says.
     pub name: String,
     /// The number.
@@ -90,14 +90,14 @@ pub struct Table(Vec<Row>);
 
 impl Table {
     /// Adds a number.
-    pub fn add(&mut self, group: &'static str, name: impl Into<String>, value: f64, unit: Unit) {
-        self.0.push(Row { group, name: name.into(), value, unit, target: None, passed: None });
+    pub fn add(&mut self, group: &str, name: impl Into<String>, value: f64, unit: Unit) {
+        self.0.push(Row { group: group.to_owned(), name: name.into(), value, unit, target: None, passed: None });
     }
 
     /// Adds a number that has a target.
-    pub fn judge(&mut self, group: &'static str, name: impl Into<String>, value: f64, unit: Unit, target: Target) {
+    pub fn judge(&mut self, group: &str, name: impl Into<String>, value: f64, unit: Unit, target: Target) {
         let passed = Some(target.is_met(value));
-        self.0.push(Row { group, name: name.into(), value, unit, target: Some(target), passed });
+        self.0.push(Row { group: group.to_owned(), name: name.into(), value, unit, target: Some(target), passed });
     }
 
     /// Returns the table as text.
@@ -107,7 +107,7 @@ impl Table {
         let mut group = "";
         for row in &self.0 {
             if row.group != group {
-                group = row.group;
+                group = &row.group;
                 let _ = writeln!(text, "\n{group}");
             }
             let value = row.unit.show(row.value);

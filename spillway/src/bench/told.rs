@@ -1,6 +1,7 @@
 //! What a video's events tell of its way: when it began, when its units waited and worked, when it ended.
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::Value;
 
 /// The stages whose units keep a core busy.
@@ -15,6 +16,15 @@ pub struct Unit {
     queued_ms: i64,
     started_ms: i64,
     finished_ms: i64,
+}
+
+/// How long a unit waited that found its stage idle.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Hop {
+    /// The stage it waited for.
+    pub stage: String,
+    /// From published to begun, in milliseconds.
+    pub ms: f64,
 }
 
 /// What was told of a video; times in milliseconds since the Unix epoch.
@@ -71,9 +81,9 @@ impl Told {
         self.units.iter().filter(|unit| stages.contains(&unit.stage.as_str()))
     }
 
-    /// Returns how long units waited that found their stage idle, no other one of it waiting or at work, in milliseconds.
+    /// Returns how long units waited that found their stage idle: no other one of it waiting or at work.
     /// `join` is left out: it tells only when a window is complete.
-    pub fn idle_hops_ms(&self) -> Vec<f64> {
+    pub fn idle_hops(&self) -> Vec<Hop> {
         let units = || self.units.iter().enumerate().filter(|(_, unit)| unit.stage != "join");
         let found_idle = |(place, unit): &(usize, &Unit)| {
             let at_ms = unit.queued_ms;
@@ -81,7 +91,11 @@ impl Told {
                 other != *place && there.stage == unit.stage && there.queued_ms <= at_ms && at_ms < there.finished_ms
             })
         };
-        units().filter(found_idle).map(|(_, unit)| (unit.started_ms - unit.queued_ms).max(0) as f64).collect()
+        let hop = |(_, unit): (usize, &Unit)| Hop {
+            stage: unit.stage.clone(),
+            ms: (unit.started_ms - unit.queued_ms).max(0) as f64,
+        };
+        units().filter(found_idle).map(hop).collect()
     }
 }
 
@@ -116,7 +130,8 @@ mod tests {
             unit("join", 10, 10, 10),
         ];
         let told = Told { units, ..Told::default() };
-        assert_eq!(told.idle_hops_ms(), [5.0, 7.0, 2.0]);
+        let hop = |stage: &str, ms| Hop { stage: stage.to_owned(), ms };
+        assert_eq!(told.idle_hops(), [hop("analyze", 5.0), hop("analyze", 7.0), hop("cut", 2.0)]);
         assert_eq!((told.first_segment_ms(), told.last_start_ms()), (Some(5), Some(207)));
     }
 
