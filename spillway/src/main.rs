@@ -1,5 +1,6 @@
 //! The one binary: a subcommand per role. It only wires: parse, connect, run, wait.
 
+mod bench;
 mod client;
 mod dev;
 mod ingest;
@@ -42,6 +43,8 @@ enum Command {
     Submit(submit::SubmitArgs),
     /// Follow videos until they end.
     Watch(watch::WatchArgs),
+    /// Measure the pipeline against the bare work.
+    Bench(bench::BenchArgs),
     /// List and pull speech models.
     Models(models::ModelsArgs),
     /// Print a shell's completions.
@@ -72,6 +75,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Topics(args) => topics::run(args).await,
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,
+        Command::Bench(args) => bench::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "spillway", &mut std::io::stdout());
@@ -89,6 +93,7 @@ impl Command {
             Self::Topics(_) => "topics",
             Self::Submit(_) => "submit",
             Self::Watch(_) => "watch",
+            Self::Bench(_) => "bench",
             Self::Models(_) => "models",
             Self::Completions { .. } => "completions",
         }

@@ -41,6 +41,12 @@ pub fn initialize() {
     });
 }
 
+/// Returns the version of FFmpeg's codec library, such as `libavcodec 61.19.101`.
+pub fn version() -> String {
+    let version = ffmpeg::codec::version();
+    format!("libavcodec {}.{}.{}", version >> 16, version >> 8 & 0xff, version & 0xff)
+}
+
 /// Turns a container's `ticks` into microseconds, rounded to the nearest.
 pub(crate) fn to_us(ticks: i64, time_base: Rational) -> i64 {
     ticks.rescale(time_base, ffmpeg::rescale::TIME_BASE)

@@ -1,0 +1,143 @@
+//! `spillway bench`: what the pipeline costs beside the bare work, measured in one run on the same videos.
+
+mod floor;
+mod machine;
+mod runs;
+mod service;
+mod spent;
+mod summary;
+mod table;
+mod told;
+mod tree;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result, bail, ensure};
+use pipeline::event::Options;
+use pipeline::runtime::{Runtime, RuntimeArgs};
+use serde::Serialize;
+
+use floor::{Bare, Floor, Setup};
+use machine::Machine;
+use runs::{Many, One, Pairs};
+use service::Service;
+
+/// Measures the pipeline against the bare work, on this machine.
+///
+/// First the floor: decoding, face inference, speech and encoding of each video, called one after another in this
+/// process. Then `spillway dev` on a folder of its own: one video alone, and many at once. It ends with 0 when all was
+/// measured, whatever the numbers are.
+#[derive(clap::Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// Videos to measure with; many at once are these in turn, one alone is the first.
+    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    video: Vec<PathBuf>,
+    /// A video of a few seconds: sent in turn to the idle pipeline, it shows what a hop from stage to stage costs.
+    #[arg(long, value_name = "FILE")]
+    short: Option<PathBuf>,
+    /// How often the short video is sent.
+    #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
+    short_times: u32,
+    /// How many videos at once.
+    #[arg(long, default_value_t = 12, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    videos: u32,
+    /// Most clips a video.
+    #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
+    clips: u32,
+    /// Measure one video alone only.
+    #[arg(long)]
+    skip_many: bool,
+    /// Write everything that was measured to this file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Keep the data folder and say where it is.
+    #[arg(long)]
+    keep: bool,
+    #[command(flatten)]
+    runtime: RuntimeArgs,
+}
+
+/// Everything that was measured.
+#[derive(Debug, Serialize)]
+struct Measured {
+    machine: Machine,
+    setup: Setup,
+    floors: Vec<Floor>,
+    /// How long `spillway dev` took to be ready in a new folder, in seconds.
+    ready_s: f64,
+    /// Cores used with nothing to do.
+    idle_cores: f64,
+    /// What units of short videos waited that found an idle stage, in milliseconds.
+    short_hops_ms: Vec<f64>,
+    one: One,
+    many: Option<Many>,
+}
+
+/// Measures, prints the table and writes the JSON.
+///
+/// # Errors
+/// When something could not be measured; numbers that fall short are none.
+pub async fn run(args: BenchArgs) -> Result<ExitCode> {
+    let stop = pipeline::service::stop_on_signal()?;
+    for video in args.video.iter().chain(&args.short) {
+        ensure!(video.is_file(), "{} is not a file", video.display());
+    }
+    let folder = tempfile::Builder::new().prefix("spillway-bench-").tempdir().context("make a data folder")?;
+    let measured = tokio::select! {
+        measured = measure(&args, folder.path()) => measured,
+        () = stop.cancelled() => bail!("interrupted"),
+    };
+    if args.keep {
+        println!("the data are in {}", folder.keep().display());
+    }
+    let measured = measured?;
+    let table = summary::table(&measured);
+    print!("{}{}", summary::heading(&measured), table.text());
+    if let Some(file) = &args.json {
+        let json = serde_json::json!({ "rows": table, "measured": measured });
+        std::fs::write(file, format!("{json:#}\n")).with_context(|| format!("write {}", file.display()))?;
+        println!("all of it: {}", file.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
+    let runtime = Runtime::new(&args.runtime);
+    let machine = Machine::look(&runtime);
+    let cores = machine.cores;
+    let (setup, floors) = measure_floors(args, folder, runtime).await?;
+
+    eprintln!("bench: starting the pipeline");
+    let service = Service::start(&folder.join("dev"), args.runtime.runtime.as_deref()).await?;
+    let options: Pairs = vec![("clips", args.clips.to_string())];
+    let idle_cores = runs::idle_cores(&service).await?;
+    let mut short_hops_ms = Vec::new();
+    if let Some(short) = &args.short {
+        eprintln!("bench: {} short videos in turn", args.short_times);
+        let options = vec![("clips", "1".to_owned()), ("min_clip_s", "3".to_owned()), ("max_clip_s", "6".to_owned())];
+        short_hops_ms = runs::hops_ms(&service, short, &options, args.short_times as usize).await?;
+    }
+    eprintln!("bench: one video alone");
+    let one = runs::one(&service, &args.video[0], &options, cores).await?;
+    let mut many = None;
+    if !args.skip_many {
+        eprintln!("bench: {} videos at once", args.videos);
+        many = Some(runs::many(&service, &args.video, args.videos as usize, &options, cores).await?);
+    }
+    let ready_s = service.ready_s;
+    service.stop().await?;
+    Ok(Measured { machine, setup, floors, ready_s, idle_cores, short_hops_ms, one, many })
+}
+
+/// Measures the bare work on each video; its models are gone from memory before the pipeline starts.
+async fn measure_floors(args: &BenchArgs, folder: &Path, runtime: Runtime) -> Result<(Setup, Vec<Floor>)> {
+    let bare = Bare::new(&folder.join("floor"), runtime)?;
+    let options = Options { clips: args.clips, ..Options::default() };
+    let mut floors = Vec::new();
+    for video in &args.video {
+        eprintln!("bench: the bare work on {}", video.display());
+        floors.push(bare.measure(video, &options).await?);
+    }
+    Ok((bare.setup, floors))
+}

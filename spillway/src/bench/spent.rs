@@ -1,0 +1,66 @@
+//! What work costs: CPU time and time on the wall.
+
+use std::ops::{Add, AddAssign};
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
+use serde::Serialize;
+
+/// What some work cost.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spent {
+    /// CPU time of all threads, in seconds.
+    pub cpu_s: f64,
+    /// Time on the wall, in seconds.
+    pub wall_s: f64,
+}
+
+impl Add for Spent {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self { cpu_s: self.cpu_s + other.cpu_s, wall_s: self.wall_s + other.wall_s }
+    }
+}
+
+impl AddAssign for Spent {
+    fn add_assign(&mut self, other: Self) {
+        *self = *self + other;
+    }
+}
+
+/// Measures what this process spends from now on.
+pub struct Meter {
+    cpu_s: f64,
+    begun: Instant,
+}
+
+impl Meter {
+    /// Starts to measure.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn start() -> Result<Self> {
+        Ok(Self { cpu_s: own_cpu_s()?, begun: Instant::now() })
+    }
+
+    /// Returns what was spent so far.
+    ///
+    /// # Errors
+    /// When the kernel does not tell.
+    pub fn read(&self) -> Result<Spent> {
+        Ok(Spent { cpu_s: own_cpu_s()? - self.cpu_s, wall_s: self.begun.elapsed().as_secs_f64() })
+    }
+}
+
+/// Returns the CPU time of this process so far, in seconds.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn own_cpu_s() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).context("read this process's CPU time")?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
+}
