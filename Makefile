@@ -1,7 +1,7 @@
 # Everything goes through here; CI calls the same targets.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench clean-demo
+.PHONY: help setup build check test demo bench
 
 RELEASE := target/release
 TOOLS := target/tools
@@ -34,5 +34,5 @@ test: check ## `make check`, then unit, property and integration tests
 demo: build ## Make clips of a talk; `make demo VIDEO=path` takes yours
 	@scripts/demo "$(VIDEO)"
 
-bench: build ## Measure the pipeline against the bare work
+bench: build ## Measure the pipeline against the bare work, on this machine
 	@scripts/bench

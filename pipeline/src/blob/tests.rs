@@ -11,10 +11,14 @@ fn video() -> (TenantId, VideoId) {
     (TenantId::default_tenant(), VideoId::random())
 }
 
-/// Returns every file and folder below `folder`.
+/// Returns every file and folder below `folder`; nothing if it is removed meanwhile, as by an upload that was dropped.
 fn all_below(folder: &FilePath) -> Vec<PathBuf> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(folder).expect("list a folder") {
+    let entries = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return found,
+        entries => entries.expect("list a folder"),
+    };
+    for entry in entries {
         let path = entry.expect("read an entry").path();
         if path.is_dir() {
             found.extend(all_below(&path));
