@@ -138,19 +138,20 @@ mod tests {
     #[test]
     fn what_falls_short_says_so() {
         let mut table = Table::default();
-        table.add("floor", "encode", 12.345, Unit::CpuSeconds);
+        table.add("floor", "encode", 12.5, Unit::CpuSeconds);
         table.judge("one", "wall", 0.66, Unit::Times, Target::AtMost(0.65));
         table.judge("many", "cores used", 0.85, Unit::Share, Target::AtLeast(0.85));
         table.judge("many", "hop", 10.0, Unit::Milliseconds, Target::Below(10.0));
         let text = table.text();
+        let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
         for line in [
-            "  encode          12.35 CPU-s",
-            "  wall                0.660 x   <= 0.650 x      FAIL",
-            "  cores used           85.0 %   >= 85.0 %       pass",
-            "  hop                 10.0 ms   < 10.0 ms      FAIL",
+            "encode 12.50 CPU-s",
+            "wall 0.660 x <= 0.650 x FAIL",
+            "cores used 85.0 % >= 85.0 % pass",
+            "hop 10.0 ms < 10.0 ms FAIL",
             "1 of 3 targets met",
         ] {
-            assert!(text.lines().any(|l| l == line), "{line:?} in\n{text}");
+            assert!(text.lines().any(|shown| words(shown) == line), "{line:?} in\n{text}");
         }
     }
 }
