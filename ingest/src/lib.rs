@@ -3,6 +3,7 @@
 //! `sweep` does what no request waits for.
 
 mod app;
+mod bounded;
 mod extract;
 mod metrics;
 mod problem;

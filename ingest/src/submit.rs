@@ -16,7 +16,8 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::accept::{self, Identity, Submission};
-use crate::app::App;
+use crate::app::{App, Limits};
+use crate::bounded::{Progress, bounded};
 use crate::extract::{Query, Tenant};
 use crate::file::Binary;
 use crate::metrics;
@@ -103,7 +104,7 @@ async fn take(app: App, tenant: TenantId, query: Vec<(String, String)>, request:
     };
     let intake = Intake { app: &app, target: &target, hashed: identity.is_keyed() };
     let content = match media_type(request.headers()).as_str() {
-        "application/json" => from_json(request, &mut fields).await?,
+        "application/json" => from_json(&app.limits, request, &mut fields).await?,
         "multipart/form-data" => intake.form(request, &mut fields).await?,
         _ => intake.raw(request, &fields).await?,
     };
@@ -173,9 +174,12 @@ impl Intake<'_> {
         let unreadable = |e: axum::extract::multipart::MultipartRejection| {
             Problem::new(Kind::MalformedRequest, format!("The form cannot be read: {}", e.body_text()))
         };
+        let (parts, body) = request.into_parts();
+        let (body, progress) = bounded(&self.app.limits, body);
+        let request = Request::from_parts(parts, body);
         let mut form = Multipart::from_request(request, &()).await.map_err(unreadable)?;
         let mut content: Option<Content> = None;
-        let read = self.fields(&mut form, fields, &mut content).await;
+        let read = self.fields(&mut form, &progress, fields, &mut content).await;
         match (read, content) {
             (Ok(()), Some(content)) => Ok(content),
             (Ok(()), None) => Err(Problem::new(Kind::MissingVideo, "The form has no file; send one with a file name.")),
@@ -191,10 +195,12 @@ impl Intake<'_> {
     async fn fields(
         &self,
         form: &mut Multipart,
+        progress: &Progress,
         fields: &mut OptionFields,
         content: &mut Option<Content>,
     ) -> Result<(), Problem> {
         while let Some(mut field) = form.next_field().await? {
+            progress.mark();
             let Some(file_name) = field.file_name().map(str::to_owned) else {
                 let name = field.name().unwrap_or_default().to_owned();
                 let mut text = Vec::new();
@@ -214,9 +220,9 @@ impl Intake<'_> {
                 return Err(Problem::new(Kind::SeveralFiles, "Send one file in a request; submit each on its own."));
             }
             let chunks = stream::try_unfold(field, |mut field| async {
-                Ok::<_, axum::extract::multipart::MultipartError>(
-                    field.chunk().await?.map(|chunk: Bytes| (chunk, field)),
-                )
+                let chunk: Option<Bytes> = field.chunk().await?;
+                progress.mark();
+                Ok::<_, axum::extract::multipart::MultipartError>(chunk.map(|chunk| (chunk, field)))
             });
             let chunks = Box::pin(chunks);
             let received = upload::receive(&self.app.limits, (self.target)(), self.hashed, chunks).await?;
@@ -226,8 +232,10 @@ impl Intake<'_> {
     }
 }
 
-async fn from_json(request: Request, fields: &mut OptionFields) -> Result<Content, Problem> {
-    let text = axum::body::to_bytes(Body::new(request.into_body()), MAX_JSON_BYTES).await.map_err(|_| {
+async fn from_json(limits: &Limits, request: Request, fields: &mut OptionFields) -> Result<Content, Problem> {
+    let read = axum::body::to_bytes(Body::new(request.into_body()), MAX_JSON_BYTES);
+    let read = tokio::time::timeout(limits.upload_idle, read).await;
+    let text = read.map_err(|_| upload::timed_out())?.map_err(|_| {
         let detail = format!("The JSON body broke off or has more than {MAX_JSON_BYTES} bytes.");
         Problem::new(Kind::MalformedRequest, detail)
     })?;

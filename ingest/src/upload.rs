@@ -69,9 +69,7 @@ where
     let mut bytes = 0u64;
     loop {
         let patience = end.min(Instant::now() + limits.upload_idle);
-        let chunk = timeout_at(patience, body.next()).await.map_err(|_| {
-            Problem::new(Kind::UploadTimeout, "No bytes came for too long, or the upload took too long; send it again.")
-        })?;
+        let chunk = timeout_at(patience, body.next()).await.map_err(|_| timed_out())?;
         let Some(chunk) = chunk else { break };
         let chunk = chunk.map_err(|e| {
             let detail = format!("The upload broke off after {bytes} bytes: {}", shorten(&e.to_string()));
@@ -107,6 +105,11 @@ pub async fn check_length<S: Stream + Unpin>(
         return Err(too_large(limits));
     }
     Ok(())
+}
+
+/// Says that the bytes did not come in time.
+pub fn timed_out() -> Problem {
+    Problem::new(Kind::UploadTimeout, "No bytes came for too long, or the upload took too long; send it again.")
 }
 
 fn too_large(limits: &Limits) -> Problem {

@@ -164,3 +164,15 @@ async fn options_that_are_wrong_are_told_before_the_bytes_are_taken() {
     assert!(server.files().is_empty());
     assert!(server.broker.collected.take().is_empty());
 }
+
+#[tokio::test]
+async fn a_form_without_its_boundary_is_refused_before_it_is_read() {
+    let server = Server::start(&[]).await;
+    // Ten times what is held at the most; a server that read on to the end would answer the same, only later.
+    let chunks = futures::stream::iter((0..160).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 65_536])));
+    let request = server.client.post(format!("{}/v1/videos", server.url));
+    let request = request.header("content-type", "multipart/form-data; boundary=never");
+    let response = request.body(reqwest::Body::wrap_stream(chunks)).send().await.expect("an answer");
+    assert!(response.status().is_client_error(), "{}", response.status());
+    assert!(server.files().is_empty());
+}
