@@ -64,7 +64,7 @@ fn joined(
             serde_json::to_writer(&mut text, name)?;
             text.push(b':');
         }
-        so_far.add(value, &mut text)?;
+        so_far.add(name, value, &mut text)?;
         if window + 1 == windows.len() {
             so_far.close(&mut text)?;
             if member + 1 == members.len() {
@@ -75,42 +75,64 @@ fn joined(
     })
 }
 
-/// A member that is being written: an array goes on from window to window, anything else is the first window's.
+/// A member that is being written: an array goes on from window to window. Anything else is small enough to be kept
+/// until the last window: arrays inside an object go on likewise, and else the last window has the say (`end_s`), but
+/// for `start_s`, which is the first one's.
 #[derive(Default)]
 struct Member {
-    begun: bool,
     is_array: bool,
     elements: usize,
+    kept: Option<Value>,
 }
 
 impl Member {
-    fn add(&mut self, value: Value, text: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        match value {
-            Value::Array(elements) if !self.begun || self.is_array => {
-                if !self.begun {
-                    text.push(b'[');
-                }
-                self.is_array = true;
-                for element in elements {
-                    if self.elements > 0 {
-                        text.push(b',');
-                    }
-                    self.elements += 1;
-                    serde_json::to_writer(&mut *text, &element)?;
-                }
+    fn add(&mut self, name: &str, value: Value, text: &mut Vec<u8>) -> Result<(), serde_json::Error> {
+        let Value::Array(elements) = value else {
+            match &mut self.kept {
+                Some(kept) if name != "start_s" => go_on(kept, value),
+                Some(_) => {}
+                None => self.kept = Some(value),
             }
-            other if !self.begun => serde_json::to_writer(text, &other)?,
-            _ => {}
+            return Ok(());
+        };
+        if !self.is_array {
+            text.push(b'[');
         }
-        self.begun = true;
+        self.is_array = true;
+        for element in elements {
+            if self.elements > 0 {
+                text.push(b',');
+            }
+            self.elements += 1;
+            serde_json::to_writer(&mut *text, &element)?;
+        }
         Ok(())
     }
 
     fn close(&self, text: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        if self.is_array {
-            text.push(b']');
+        match &self.kept {
+            _ if self.is_array => text.push(b']'),
+            kept => serde_json::to_writer(text, kept)?,
         }
         Ok(())
+    }
+}
+
+/// Lets `later`, of the next window, go on where `value` ended.
+fn go_on(value: &mut Value, later: Value) {
+    match (value, later) {
+        (Value::Array(elements), Value::Array(more)) => elements.extend(more),
+        (Value::Object(members), Value::Object(more)) => {
+            for (name, later) in more {
+                match members.get_mut(&name) {
+                    Some(member) => go_on(member, later),
+                    None => {
+                        members.insert(name, later);
+                    }
+                }
+            }
+        }
+        (value, later) => *value = later,
     }
 }
 

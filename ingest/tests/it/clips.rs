@@ -149,10 +149,11 @@ async fn files_come_in_ranges() {
 async fn windows_of_an_analysis_are_one() {
     let server = Server::start(&[]).await;
     let video = server.submit("bytes").await;
+    let loudness = |dbfs: &[f64]| json!({"step_s": 0.1, "dbfs": dbfs});
     let windows = [
-        json!({"version": 1, "shots": [{"start_s": 0.0}], "tracks": [], "words": [1, 2], "loudness": []}),
-        json!({"version": 1, "shots": [{"start_s": 600.0}], "tracks": [7], "words": [], "loudness": []}),
-        json!({"version": 1, "shots": [], "tracks": [8], "words": [3], "loudness": []}),
+        json!({"start_s": 0.0, "end_s": 600.0, "shots": [1], "tracks": [], "words": [1, 2], "loudness": loudness(&[-20.0])}),
+        json!({"start_s": 600.0, "end_s": 1200.0, "shots": [2], "tracks": [7], "words": [], "loudness": loudness(&[])}),
+        json!({"start_s": 1200.0, "end_s": 1500.0, "shots": [], "tracks": [8], "words": [3], "loudness": loudness(&[-30.0])}),
     ];
     let mut state = VideoState { state: State::Processing, ..VideoState::default() };
     for (number, window) in windows.iter().enumerate() {
@@ -166,7 +167,8 @@ async fn windows_of_an_analysis_are_one() {
     }
     let joined = server.json(&format!("/v1/videos/{video}/analysis")).await;
     let expected = json!({
-        "version": 1, "shots": [{"start_s": 0.0}, {"start_s": 600.0}], "tracks": [7, 8], "words": [1, 2, 3], "loudness": [],
+        "start_s": 0.0, "end_s": 1500.0, "shots": [1, 2], "tracks": [7, 8], "words": [1, 2, 3],
+        "loudness": {"step_s": 0.1, "dbfs": [-20.0, -30.0]},
     });
     assert_eq!(joined, expected);
 }

@@ -56,16 +56,19 @@ struct Loudness {
     dbfs: Vec<f64>,
 }
 
-/// Writes `timeline` as JSON.
+/// Ids of tracks are told apart by their window: nobody is followed from one window to the next.
+const IDS_PER_WINDOW: u32 = 1_000_000;
+
+/// Writes `timeline`, that of `window`, as JSON.
 ///
 /// # Errors
 /// Never in practice: every value has a form in JSON.
-pub fn json(timeline: &Timeline) -> serde_json::Result<Vec<u8>> {
+pub fn json(timeline: &Timeline, window: u32) -> serde_json::Result<Vec<u8>> {
     let analysis = Analysis {
         start_s: seconds(timeline.range.start),
         end_s: seconds(timeline.range.end),
         shots: timeline.shots.iter().map(|s| span(s.range)).collect(),
-        tracks: timeline.tracks.iter().map(track).collect(),
+        tracks: timeline.tracks.iter().map(|t| track(t, window)).collect(),
         words: timeline.words.iter().map(word).collect(),
         loudness: Loudness {
             step_s: seconds(LOUDNESS_STEP),
@@ -75,7 +78,7 @@ pub fn json(timeline: &Timeline) -> serde_json::Result<Vec<u8>> {
     serde_json::to_vec(&analysis)
 }
 
-fn track(track: &super::tracks::Track) -> Track {
+fn track(track: &super::tracks::Track, window: u32) -> Track {
     let face = |b: &super::tracks::TrackBox| FaceBox {
         at_s: seconds(b.at),
         x: rounded(b.x.into(), 10.0),
@@ -85,7 +88,7 @@ fn track(track: &super::tracks::Track) -> Track {
         score: rounded(b.score.into(), 1e3),
     };
     let Span { start_s, end_s } = span(track.range);
-    Track { id: track.id, start_s, end_s, boxes: track.boxes.iter().map(face).collect() }
+    Track { id: window * IDS_PER_WINDOW + track.id, start_s, end_s, boxes: track.boxes.iter().map(face).collect() }
 }
 
 fn word(word: &pipeline::event::Word) -> Word<'_> {

@@ -127,7 +127,8 @@ async fn think(input: WindowGathered, gathered: Gathered, pulse: Pulse) -> Resul
         let window = Window { video: input.job.video(), index: input.window, range };
         let clips = plan::plan(&timeline, window, &input.total.media, &input.job.options);
         pulse.beat()?;
-        let analysis = analysis::json(&timeline).context("write the analysis as JSON").map_err(Failure::Retry)?;
+        let analysis =
+            analysis::json(&timeline, input.window).context("write the analysis as JSON").map_err(Failure::Retry)?;
         Ok((clips, analysis))
     };
     match tokio::task::spawn_blocking(work).await {
