@@ -8,6 +8,7 @@ use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
 use pipeline::blob::Kind;
 use pipeline::event::VideoSource;
+use pipeline::failure::Code;
 use pipeline::id::{TenantId, VideoId};
 use pipeline::store::{State, Video};
 use tokio::sync::Notify;
@@ -45,18 +46,38 @@ impl Removals {
 
 /// Sweeps until `stop`. An error is told and tried again the next time round.
 pub async fn run(app: App, keep: Keep, stop: CancellationToken) {
-    let mut publish = ticks(keep.publish_every);
-    let mut walk = ticks(keep.sweep_every);
-    loop {
-        let result = tokio::select! {
-            () = stop.cancelled() => return,
-            _ = publish.tick() => publish_creations(&app).await.context("publish creations"),
-            _ = walk.tick() => remove_unwanted(&app, &keep).await.context("remove what is not wanted"),
-            () = app.removals.notify.notified() => remove_asked(&app).await.context("remove deleted videos"),
-        };
-        if let Err(error) = result {
-            tracing::warn!(error = %format_args!("{error:#}"), "sweep broke off");
+    // Each at its own pace: a walk over many videos takes long, and must not hold a publication up.
+    let publishing = async {
+        let mut turns = ticks(keep.publish_every);
+        loop {
+            turns.tick().await;
+            tell(publish_creations(&app).await.context("publish creations"));
         }
+    };
+    let walking = async {
+        let mut turns = ticks(keep.sweep_every);
+        loop {
+            turns.tick().await;
+            tell(remove_unwanted(&app, &keep).await.context("remove what is not wanted"));
+        }
+    };
+    let removing = async {
+        loop {
+            app.removals.notify.notified().await;
+            tell(remove_asked(&app).await.context("remove deleted videos"));
+        }
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = publishing => {}
+        () = walking => {}
+        () = removing => {}
+    }
+}
+
+fn tell(result: anyhow::Result<()>) {
+    if let Err(error) = result {
+        tracing::warn!(error = %format_args!("{error:#}"), "sweep broke off");
     }
 }
 
@@ -153,8 +174,8 @@ async fn remove_from(app: &App, keep: &Keep, tenant: &TenantId, id: VideoId, now
     Ok(())
 }
 
-/// Says whether the input itself was found unfit: nothing can be made of its bytes.
+/// Says whether the input itself was found unfit: nothing can be made of its bytes, and no replay needs them.
 fn was_refused(video: &Video) -> bool {
-    let refused_at_the_door = |stage: &str| stage == "fetch";
-    video.state() == State::Failed && video.state.error.as_ref().is_some_and(|e| refused_at_the_door(&e.stage))
+    let code = video.state.error.as_ref().and_then(|error| Code::from_name(&error.code));
+    video.state() == State::Failed && code.is_some_and(Code::blames_input)
 }

@@ -413,7 +413,7 @@ impl io::Read for Reader {
         let inside = self.window_start..self.window_start + self.window.len() as u64;
         if !inside.contains(&self.at) {
             let range = self.at..(self.at + WINDOW).min(self.length);
-            self.window = self.runtime.block_on(self.objects.get_range(&self.path, range)).map_err(io::Error::other)?;
+            self.window = self.runtime.block_on(self.objects.get_range(&self.path, range)).map_err(unreadable)?;
             self.window_start = self.at;
         }
         let rest = &self.window[(self.at - self.window_start) as usize..];
@@ -421,6 +421,14 @@ impl io::Read for Reader {
         buffer[..count].copy_from_slice(&rest[..count]);
         self.at += count as u64;
         Ok(count)
+    }
+}
+
+/// Keeps the one thing that a caller tells apart: whether the object is gone or cannot be reached.
+fn unreadable(error: object_store::Error) -> io::Error {
+    match error {
+        object_store::Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, error),
+        other => io::Error::other(other),
     }
 }
 

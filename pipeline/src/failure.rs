@@ -87,11 +87,13 @@ pub enum Code {
     NothingLeft,
     /// Some of the video could not be processed; there are clips from the rest.
     PartsMissing,
+    /// The stored file is not there any more.
+    SourceGone,
 }
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::EmptyFile,
         Self::NotAVideo,
         Self::FormatRefused,
@@ -117,6 +119,7 @@ impl Code {
         Self::MessageUnreadable,
         Self::NothingLeft,
         Self::PartsMissing,
+        Self::SourceGone,
     ];
 
     /// Returns the stable name used in the API, labels and headers.
@@ -127,6 +130,21 @@ impl Code {
     /// Returns one sentence: what is wrong and what to do.
     pub const fn message(self) -> &'static str {
         self.row().1
+    }
+
+    /// Says whether the input itself is at fault, so that no replay of it can ever work.
+    pub const fn blames_input(self) -> bool {
+        !matches!(
+            self,
+            Self::ClipInvalid
+                | Self::AttemptsExhausted
+                | Self::Stuck
+                | Self::Crashed
+                | Self::Deadline
+                | Self::MessageUnreadable
+                | Self::NothingLeft
+                | Self::PartsMissing
+        )
     }
 
     /// Finds the code called `name`.
@@ -189,6 +207,7 @@ impl Code {
             Self::MessageUnreadable => {
                 ("message_unreadable", "A message could not be read; check that all workers have the same version.")
             }
+            Self::SourceGone => ("source_gone", "The stored file is not there any more; upload the video again."),
             Self::NothingLeft => {
                 ("nothing_left", "Too little of the video could be processed; re-encode it and upload it again.")
             }

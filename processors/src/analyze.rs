@@ -127,7 +127,8 @@ fn analyze(
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
-            Error::Stopped(_) | Error::Read(_) => Self::Retry(error.into()),
+            Error::Stopped(_) => Self::Retry(error.into()),
+            Error::Read(_) => Self::Unavailable(error.into()),
             Error::Undecodable(_) => Self::reject(Code::Undecodable, error),
         }
     }

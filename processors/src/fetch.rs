@@ -25,7 +25,7 @@ pub struct FetchArgs {
     #[arg(long, env = "SPILLWAY_MAX_DURATION", default_value = "12h", value_parser = humantime::parse_duration)]
     pub max_duration: Duration,
     /// The largest file that is admitted, in bytes.
-    #[arg(long, env = "SPILLWAY_MAX_BYTES", default_value_t = 64 << 30, value_name = "BYTES")]
+    #[arg(long, env = "SPILLWAY_MAX_BYTES", default_value_t = 20 << 30, value_name = "BYTES")]
     pub max_bytes: u64,
     /// The most frames a second that are admitted, on average.
     #[arg(long, env = "SPILLWAY_MAX_FRAME_RATE", default_value_t = 120.0, value_name = "FPS")]

@@ -13,7 +13,7 @@ use pipeline::outbox::Pulse;
 
 use super::duration::{self, is_discarded};
 use super::sniff::{HEAD_BYTES, looks_like_video, sniff};
-use super::source::{Source, Trouble};
+use super::source::{Source, Trouble, unreadable};
 use super::{ADMITTED_DEMUXERS, MAX_PIXELS, open, to_us};
 
 /// What the operator admits.
@@ -43,8 +43,7 @@ pub fn probe(
     pulse: &Pulse,
 ) -> Result<MediaInfo, Failure> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
-    duration::read_head(&mut reader, &mut head, HEAD_BYTES)
-        .map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("read source")))?;
+    duration::read_head(&mut reader, &mut head, HEAD_BYTES).map_err(unreadable)?;
     sniff(&head).map_err(|code| Failure::reject(code, anyhow::anyhow!("{}", describe(&head))))?;
     let (source, trouble) = Source::new(reader);
     let unopened = if looks_like_video(&head) { Code::Damaged } else { Code::NotAVideo };

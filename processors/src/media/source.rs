@@ -7,6 +7,13 @@ use ffmpeg_next as ffmpeg;
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::Stopped;
 
+/// Tells a source that is gone, which no waiting brings back, from one that cannot be reached now.
+pub(crate) fn unreadable(error: io::Error) -> Failure {
+    let gone = error.kind() == io::ErrorKind::NotFound;
+    let error = anyhow::Error::new(error).context("read source");
+    if gone { Failure::reject(Code::SourceGone, error) } else { Failure::Unavailable(error) }
+}
+
 /// Keeps the first error of a [`Source`], to be asked for when FFmpeg reports something.
 #[derive(Clone, Default)]
 pub(crate) struct Trouble(Arc<Mutex<Option<io::Error>>>);
@@ -20,10 +27,10 @@ impl Trouble {
     /// Says why reading stopped, if it was not the container's fault.
     ///
     /// # Errors
-    /// [`Failure::Unavailable`] when the bytes could not be read.
+    /// See [`unreadable`].
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let error = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        error.map_or(Ok(()), |error| Err(Failure::Unavailable(anyhow::Error::new(error).context("read source"))))
+        error.map_or(Ok(()), |error| Err(unreadable(error)))
     }
 
     /// Turns FFmpeg's `error` into a failure: told to stop, bytes not readable, or `code`.

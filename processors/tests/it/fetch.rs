@@ -12,7 +12,9 @@ use axum::response::Redirect;
 use axum::routing::get;
 use bytes::Bytes;
 use futures::stream;
-use pipeline::event::{Envelope, Event, Happened, Job, Options, VideoEvent, VideoReady, VideoSource, VideoSubmitted};
+use pipeline::event::{
+    BlobRef, Envelope, Event, Happened, Job, Options, VideoEvent, VideoReady, VideoSource, VideoSubmitted,
+};
 use pipeline::failure::{Code, Failure};
 use pipeline::lane::Lane;
 use pipeline::outbox::Collected;
@@ -173,4 +175,15 @@ async fn a_rejected_upload_is_removed() {
     let failed = fetch(&shop, args(), job, source).await.expect_err("rejected");
     assert_eq!(failed.code(), Code::FormatRefused);
     assert!(shop.blob_files().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_is_gone_ends_the_video_and_stops_nobody_else() {
+    let shop = Workshop::new();
+    let job = job(Options::default());
+    let gone = BlobRef { key: "default/nowhere/source/original".to_owned(), bytes: 9 };
+    match fetch(&shop, args(), job, VideoSource::Upload(gone)).await {
+        Err(Failure::Reject { code, .. }) => assert_eq!(code, Code::SourceGone),
+        other => panic!("{other:?}"),
+    }
 }
