@@ -1,6 +1,7 @@
 //! What a step of the flow is: one async method from one event to the next ones.
 
 use std::future::Future;
+use std::time::Duration;
 
 use crate::event::{Event, Outgoing};
 use crate::failure::{Code, Failure};
@@ -120,12 +121,19 @@ pub trait Stage: Send + Sync + 'static {
     /// Of the three kinds; anything else is a bug and panics.
     fn process(&self, input: Self::In, out: &Outbox<Self::Out>) -> impl Future<Output = Result<(), Failure>> + Send;
 
-    /// Called every few seconds for each `partition` a [`Kind::Gather`] stage holds: deadlines live here.
+    /// Called every few seconds for each `partition` a [`Kind::Gather`] stage holds, while no record of it waits:
+    /// deadlines live here. `held` is for how long this worker has served the partition: what is overdue because
+    /// nobody listened must be given as much time again.
     ///
     /// # Errors
     /// Of the three kinds; it is called again after a pause.
-    fn tick(&self, partition: i32, out: &Outbox<Self::Out>) -> impl Future<Output = Result<(), Failure>> + Send {
-        let _ = (partition, out);
+    fn tick(
+        &self,
+        partition: i32,
+        held: Duration,
+        out: &Outbox<Self::Out>,
+    ) -> impl Future<Output = Result<(), Failure>> + Send {
+        let _ = (partition, held, out);
         async { Ok(()) }
     }
 }

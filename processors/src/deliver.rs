@@ -146,7 +146,11 @@ impl Stage for Deliver {
         self.end(&open, Patience::Left, out).await
     }
 
-    async fn tick(&self, partition: i32, out: &Outbox<VideoEvent>) -> Result<(), Failure> {
+    async fn tick(&self, partition: i32, held: Duration, out: &Outbox<VideoEvent>) -> Result<(), Failure> {
+        // While nobody listened no answer could be heard.
+        if held < self.deadline {
+            return Ok(());
+        }
         let now = Timestamp::now();
         for open in self.store.open_gathers(Gatherer::Deliver, partition, GATHERINGS).await? {
             if open.deadline > now {

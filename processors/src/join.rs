@@ -27,8 +27,9 @@ const GATHERINGS: usize = 100;
 /// How long `join` waits.
 #[derive(Clone, Debug, clap::Args)]
 pub struct JoinArgs {
-    /// How long a window waits while none of its segments answers, e.g. `30m`.
-    #[arg(long, env = "SPILLWAY_JOIN_DEADLINE", default_value = "30m", value_parser = humantime::parse_duration)]
+    /// How long a window waits while none of its segments answers, e.g. `6h`. Every segment is answered for,
+    /// if only as a dead letter: this is for what was lost against all promises.
+    #[arg(long, env = "SPILLWAY_JOIN_DEADLINE", default_value = "6h", value_parser = humantime::parse_duration)]
     pub join_deadline: Duration,
 }
 
@@ -190,7 +191,11 @@ impl Stage for Join {
         Ok(())
     }
 
-    async fn tick(&self, partition: i32, out: &Outbox<Output>) -> Result<(), Failure> {
+    async fn tick(&self, partition: i32, held: Duration, out: &Outbox<Output>) -> Result<(), Failure> {
+        // While nobody listened no answer could be heard.
+        if held < self.deadline {
+            return Ok(());
+        }
         let now = Timestamp::now();
         for open in self.store.open_gathers(Gatherer::Join, partition, GATHERINGS).await? {
             if open.deadline > now {

@@ -54,7 +54,8 @@ pub(super) async fn take<S: Stage>(
 /// Serves one assignment of a partition.
 async fn serve<S: Stage>(shop: &Shop<S>, consumer: &Consumer, tracker: &Tracker) {
     // Partitions tick out of step.
-    let first = Instant::now() + TICK.mul_f64(rand::random());
+    let since = Instant::now();
+    let first = since + TICK.mul_f64(rand::random());
     let mut ticks = interval_at(first, TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -62,8 +63,9 @@ async fn serve<S: Stage>(shop: &Shop<S>, consumer: &Consumer, tracker: &Tracker)
             biased;
             () = tracker.revoked().cancelled() => return,
             () = shop.stop.cancelled() => return,
-            _ = ticks.tick() => tick(shop, tracker).await,
+            // Records come before deadlines: an answer that waits in the partition is no answer that is missing.
             record = next(consumer, tracker.partition()) => handle(shop, Lane::Standard, record, None).await,
+            _ = ticks.tick() => tick(shop, tracker, since.elapsed()).await,
         }
     }
 }
@@ -77,8 +79,8 @@ async fn next(consumer: &Consumer, partition: i32) -> Record {
     }
 }
 
-/// Lets the stage see to its deadlines. It is told again in a second, so a failure is only noted.
-async fn tick<S: Stage>(shop: &Shop<S>, tracker: &Tracker) {
+/// Lets the stage see to its deadlines. It is told again soon, so a failure is only noted.
+async fn tick<S: Stage>(shop: &Shop<S>, tracker: &Tracker, held: Duration) {
     let Some(pass) = shop.breaker.try_enter() else { return };
     let stop = CancellationToken::new();
     let _stop_when_dropped = stop.clone().drop_guard();
@@ -86,7 +88,7 @@ async fn tick<S: Stage>(shop: &Shop<S>, tracker: &Tracker) {
     let source = Source { partition: tracker.partition(), offset: -1 };
     let outbox = Outbox::new(sink.clone(), source, Pulse::new(stop));
     let ticked = async {
-        shop.stage.tick(tracker.partition(), &outbox).await?;
+        shop.stage.tick(tracker.partition(), held, &outbox).await?;
         sink.acknowledged().await
     };
     let result = tokio::select! {

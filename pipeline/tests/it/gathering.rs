@@ -1,5 +1,7 @@
 //! A gathering stage: each partition's records strictly one after another, and ticks in between.
 
+use std::time::Duration;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
@@ -59,7 +61,7 @@ impl Stage for Gatherer {
         }
     }
 
-    async fn tick(&self, partition: i32, _: &Outbox<Said>) -> Result<(), Failure> {
+    async fn tick(&self, partition: i32, _: Duration, _: &Outbox<Said>) -> Result<(), Failure> {
         let mut heard = self.0.lock().unwrap();
         heard.overlapped |= heard.working.contains(&partition);
         heard.ticked.insert(partition);

@@ -63,7 +63,7 @@ impl Rig {
     }
 
     async fn tick(&self) -> Vec<Envelope> {
-        self.join.tick(0, &self.out).await.expect("tick");
+        self.join.tick(0, Duration::MAX, &self.out).await.expect("tick");
         self.said.take()
     }
 
