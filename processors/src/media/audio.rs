@@ -30,7 +30,15 @@ pub(crate) struct Listener {
     position: i64,
     /// How many samples to drop before that: sound before time zero, or that was there already.
     skip: i64,
-    out: Vec<i16>,
+    out: Vec<Heard>,
+}
+
+/// What follows what was heard before.
+pub(crate) enum Heard {
+    /// These samples.
+    Samples(Vec<i16>),
+    /// This many samples of silence: only told, since a hole in a recording may last for hours.
+    Silence(i64),
 }
 
 impl Listener {
@@ -52,14 +60,14 @@ impl Listener {
 
     /// Decodes `packet`; returns the samples that follow those returned before. What cannot be decoded is
     /// left out, and becomes silence when the next sound comes.
-    pub(crate) fn hear(&mut self, packet: &Packet) -> Vec<i16> {
+    pub(crate) fn hear(&mut self, packet: &Packet) -> Vec<Heard> {
         let _ = self.decoder.send_packet(packet);
         self.receive();
         std::mem::take(&mut self.out)
     }
 
     /// Returns the last samples.
-    pub(crate) fn finish(&mut self) -> Vec<i16> {
+    pub(crate) fn finish(&mut self) -> Vec<Heard> {
         let _ = self.decoder.send_eof();
         self.receive();
         self.drain();
@@ -116,7 +124,9 @@ impl Listener {
         let target = index_at(at_us).min(self.end);
         let silence = (target - self.position).max(0);
         self.skip = (self.position - target).max(0);
-        self.out.resize(self.out.len() + silence as usize, 0);
+        if silence > 0 {
+            self.out.push(Heard::Silence(silence));
+        }
         self.position += silence;
         self.resampler.is_some()
     }
@@ -137,7 +147,11 @@ impl Listener {
         self.skip -= dropped;
         let wanted = &samples[dropped as usize..];
         let room = (self.end - self.position).clamp(0, wanted.len() as i64);
-        self.out.extend_from_slice(&wanted[..room as usize]);
+        let samples = &wanted[..room as usize];
+        match self.out.last_mut() {
+            Some(Heard::Samples(last)) => last.extend_from_slice(samples),
+            _ => self.out.push(Heard::Samples(samples.to_vec())),
+        }
         self.position += room;
     }
 

@@ -11,7 +11,7 @@ use pipeline::failure::{Code, Failure};
 use pipeline::outbox::{Pulse, Stopped};
 use tempfile::SpooledTempFile;
 
-use super::audio::{Listener, RATE, time_of_us};
+use super::audio::{Heard, Listener, RATE, time_of_us};
 use super::duration::{discard_all, is_discarded};
 use super::piece::{DEMUXER, Writer};
 use super::quiet::Cutter;
@@ -189,18 +189,32 @@ impl Sound {
     }
 
     fn take(&mut self, packet: &Packet, emit: &mut impl FnMut(Piece) -> Result<(), Stopped>) -> Result<(), Stopped> {
-        let samples = self.listener.hear(packet);
-        self.cut(&samples, emit)
+        let heard = self.listener.hear(packet);
+        self.cut(heard, emit)
     }
 
-    fn cut(&mut self, samples: &[i16], emit: &mut impl FnMut(Piece) -> Result<(), Stopped>) -> Result<(), Stopped> {
+    fn cut(&mut self, heard: Vec<Heard>, emit: &mut impl FnMut(Piece) -> Result<(), Stopped>) -> Result<(), Stopped> {
         let done = &mut self.done;
-        self.cutter.push(samples, &mut |piece| emit(sound_piece(done, piece)))
+        let mut push = |samples: &[i16]| self.cutter.push(samples, &mut |piece| emit(sound_piece(done, piece)));
+        for heard in heard {
+            match heard {
+                Heard::Samples(samples) => push(&samples)?,
+                Heard::Silence(mut left) => {
+                    let second = [0; RATE];
+                    while left > 0 {
+                        let count = left.min(RATE as i64);
+                        push(&second[..count as usize])?;
+                        left -= count;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     fn finish(mut self, emit: &mut impl FnMut(Piece) -> Result<(), Stopped>) -> Result<(), Stopped> {
-        let samples = self.listener.finish();
-        self.cut(&samples, emit)?;
+        let heard = self.listener.finish();
+        self.cut(heard, emit)?;
         self.cutter.finish().map_or(Ok(()), |rest| emit(sound_piece(&mut self.done, rest)))
     }
 }
