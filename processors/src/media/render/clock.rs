@@ -43,6 +43,8 @@ pub struct Clock {
     end_us: i64,
     first_us: Option<i64>,
     held: Option<Slot>,
+    /// The last frame before the start: at a low or variable rate it is still shown when the clip begins.
+    before: Option<frame::Video>,
     complete: bool,
 }
 
@@ -50,7 +52,15 @@ impl Clock {
     /// Makes the clock of a clip from `start_us` to `end_us` of a source with `measured` frames a second, which says of
     /// itself that it has `declared`.
     pub fn new(measured: f64, declared: f64, start_us: i64, end_us: i64) -> Self {
-        Self { rate: usual_rate(measured, declared), start_us, end_us, first_us: None, held: None, complete: false }
+        Self {
+            rate: usual_rate(measured, declared),
+            start_us,
+            end_us,
+            first_us: None,
+            held: None,
+            before: None,
+            complete: false,
+        }
     }
 
     /// Returns output frames a second.
@@ -75,8 +85,16 @@ impl Clock {
 
     /// Takes the frame presented at `at_us`; returns the slots that are decided by it.
     pub fn take(&mut self, frame: frame::Video, at_us: i64) -> Vec<Slot> {
-        if self.complete || at_us < self.start_us - ROUNDING_US {
+        if self.complete {
             return Vec::new();
+        }
+        if at_us < self.start_us - ROUNDING_US {
+            self.before = Some(frame);
+            return Vec::new();
+        }
+        // Closer than a slot it is the clip's own first frame, to which the clip is exact.
+        if at_us - self.start_us >= slot_us(1, self.rate) {
+            self.begin_with_the_one_before();
         }
         if at_us >= self.end_us - ROUNDING_US && self.first_us.is_some() {
             self.complete = true;
@@ -95,9 +113,22 @@ impl Clock {
         decided
     }
 
-    /// Ends the clip: returns the slots that are left.
-    pub fn finish(&mut self) -> Vec<Slot> {
-        self.finish_at(self.first_us())
+    /// Ends the clip where the source ends, at `source_end_us`: returns the slots that are left.
+    pub fn finish(&mut self, source_end_us: i64) -> Vec<Slot> {
+        self.begin_with_the_one_before();
+        self.finish_at(source_end_us.min(self.end_us))
+    }
+
+    /// Shows the frame from before the start in the first slot, unless the clip has begun.
+    fn begin_with_the_one_before(&mut self) {
+        if self.first_us.is_some() {
+            return;
+        }
+        if let Some(frame) = self.before.take() {
+            self.first_us = Some(self.start_us);
+            let (at_us, frame_us) = (self.start_us, self.start_us);
+            self.held = Some(Slot { index: 0, at_us, frame_us, frame: Rc::new(frame) });
+        }
     }
 
     fn finish_at(&mut self, end_us: i64) -> Vec<Slot> {
@@ -157,7 +188,7 @@ mod tests {
         for &at in frames_us {
             slots.extend(clock.take(frame::Video::empty(), at));
         }
-        slots.extend(clock.finish());
+        slots.extend(clock.finish(frames_us.last().copied().unwrap_or(0)));
         assert!(slots.iter().enumerate().all(|(i, s)| s.index == i as i64));
         slots.iter().map(|s| s.frame_us).collect()
     }
@@ -189,6 +220,17 @@ mod tests {
         assert_eq!(shown(25.0, (390_000, 1_210_000), &frames), frames[10..31]);
         let rounded: Vec<i64> = (0..100).map(|i| i * 1_001_000 / 30 / 1000 * 1000).collect();
         assert_eq!(shown(29.97, (rounded[20], rounded[80]), &rounded), rounded[20..80]);
+    }
+
+    #[test]
+    fn a_frame_shown_since_before_the_start_begins_the_clip_and_the_last_one_is_shown_to_its_end() {
+        let mut clock = Clock::new(10.0, 10.0, 2_000_000, 4_000_000);
+        let mut slots = clock.take(frame::Video::empty(), 0);
+        slots.extend(clock.take(frame::Video::empty(), 3_000_000));
+        assert_eq!(clock.first_us(), 2_000_000);
+        slots.extend(clock.finish(3_500_000));
+        let shown: Vec<i64> = slots.iter().map(|slot| slot.frame_us).collect();
+        assert_eq!(shown, [[2_000_000; 10].as_slice(), &[3_000_000; 5]].concat());
     }
 
     #[test]

@@ -302,7 +302,7 @@ impl<'a> Picture<'a> {
         for (frame, at_us) in self.normalizer.flush()? {
             self.place(frame, at_us, sound)?;
         }
-        for slot in self.clock.finish() {
+        for slot in self.clock.finish(self.plan.media.duration_us) {
             self.show(&slot, sound)?;
         }
         let Some(output) = self.output else {
