@@ -149,7 +149,7 @@ async fn failures_say_what_is_wrong() {
     let mut gone = good.clone();
     gone.source.key.push('x');
     let failed = bench.cut.process(gone, &outbox).await;
-    assert!(matches!(failed, Err(Failure::Unavailable(_) | Failure::Retry(_))), "{failed:?}");
+    assert!(matches!(failed, Err(Failure::Reject { code: Code::SourceGone, .. })), "{failed:?}");
     assert!(said.take().is_empty());
     assert_eq!(bench.leftovers(), 0);
     let report = Cut::failed(&good, Code::Stuck, "no frame for 300 s");
