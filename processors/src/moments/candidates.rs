@@ -146,12 +146,15 @@ fn sentence_edges(
     let mut opens = Place::Stop;
     for sentence in sentences {
         let gap = gap_before(timeline, sentence.first);
-        let at = snapped(cuts, (gap.end - LEAD_IN).max(gap.start), gap);
-        starts.push(Edge { at, place: opens });
+        let silence = heard_end(timeline, gap);
+        let at = snapped(cuts, (silence.end - LEAD_IN).max(silence.start), silence);
+        // Beside sound that nobody listened to the sentence may have begun, or may go on.
+        starts.push(Edge { at, place: if silence == gap { opens } else { Place::Words } });
         opens = place(sentence.ending);
         let gap = gap_before(timeline, sentence.after);
-        let at = snapped(cuts, (gap.start + LEAD_OUT).min(gap.end), gap);
-        ends.push(Edge { at, place: opens });
+        let silence = heard_start(timeline, gap);
+        let at = snapped(cuts, (silence.start + LEAD_OUT).min(silence.end), silence);
+        ends.push(Edge { at, place: if silence == gap { opens } else { Place::Words } });
     }
 }
 
@@ -160,8 +163,9 @@ fn word_edges(timeline: &Timeline, starts: &mut Vec<Edge>, ends: &mut Vec<Edge>)
     for index in 0..=timeline.words.len() {
         let gap = gap_before(timeline, index);
         if gap.start < gap.end || index > 0 && index < timeline.words.len() {
-            starts.push(Edge { at: (gap.end - LEAD_IN).max(gap.start), place: Place::Words });
-            ends.push(Edge { at: (gap.start + LEAD_OUT).min(gap.end), place: Place::Words });
+            let (before, after) = (heard_start(timeline, gap), heard_end(timeline, gap));
+            starts.push(Edge { at: (after.end - LEAD_IN).max(after.start), place: Place::Words });
+            ends.push(Edge { at: (before.start + LEAD_OUT).min(before.end), place: Place::Words });
         }
     }
 }
@@ -235,6 +239,18 @@ fn gap_before(timeline: &Timeline, index: usize) -> MediaRange {
     let start = before.unwrap_or(timeline.range.start.min(next.unwrap_or(timeline.range.start)));
     let end = next.unwrap_or(timeline.range.end.max(start));
     MediaRange::new(start, end.max(start))
+}
+
+/// Returns the end of `gap`, back to the last sound in it that nobody listened to.
+fn heard_end(timeline: &Timeline, gap: MediaRange) -> MediaRange {
+    let unheard = timeline.unheard.iter().filter(|u| u.start < gap.end && gap.start < u.end);
+    MediaRange::new(unheard.map(|u| u.end.min(gap.end)).max().unwrap_or(gap.start), gap.end)
+}
+
+/// Returns the start of `gap`, up to the first sound in it that nobody listened to.
+fn heard_start(timeline: &Timeline, gap: MediaRange) -> MediaRange {
+    let unheard = timeline.unheard.iter().filter(|u| u.start < gap.end && gap.start < u.end);
+    MediaRange::new(gap.start, unheard.map(|u| u.start.max(gap.start)).min().unwrap_or(gap.end))
 }
 
 /// Says whether it is known that nobody is cut off at `at`.

@@ -75,6 +75,18 @@ fn nothing_begins_where_the_sound_was_lost_or_the_picture_is_missing() {
 }
 
 #[test]
+fn no_edge_beside_a_word_reaches_into_sound_nobody_listened_to() {
+    let mut timeline = timeline(60, &talk(), &[700, 24_200]);
+    // Lost up to 50 ms before the first word, and from 50 ms after the last one; cuts lie in what was lost.
+    timeline.unheard = vec![span(0, 950_000), span(24_000_000, 60_000_000)];
+    let all = found(&timeline);
+    let outer = all.iter().find(|c| c.range == span(950_000, 24_000_000)).expect("both sentences");
+    assert_eq!((outer.opens, outer.closes), (Place::Words, Place::Words), "they may not be whole");
+    assert!(all.iter().all(|c| !(1..950_000).contains(&c.range.start.as_us())), "{all:?}");
+    assert!(all.iter().all(|c| c.range.end <= MediaTime::from_us(24_000_000) || c.range.end == timeline.range.end));
+}
+
+#[test]
 fn pieces_shorter_than_the_shortest_clip_still_give_one() {
     let mut timeline = timeline(60, &[], &[]);
     timeline.covered = vec![span(3_000_000, 6_000_000), span(20_000_000, 28_000_000)];
