@@ -4,7 +4,8 @@
 //! |---|---|
 //! | not there, or free | is granted; what was counted before stays |
 //! | running, its lease not over | is [`Claim::Held`], whoever asks |
-//! | running, its lease over | is granted: the owner died. The unit is suspect from now on, and if it ran alone, that is one lone death more |
+//! | running, its lease over, the same owner asks | is granted: it lives, the store was away |
+//! | running, its lease over, another asks | is granted: the owner died. The unit is suspect from now on, and if it ran alone, that is one lone death more |
 //! | finished | is [`Claim::Finished`] |
 //!
 //! A unit stays suspect until it is finished or forgotten: neither handing it back nor a failed attempt shows that

@@ -24,6 +24,7 @@ pub struct Row {
     pub suspect: bool,
     pub alone: bool,
     pub finished: bool,
+    pub owner: String,
     pub until: Option<Timestamp>,
 }
 
@@ -79,19 +80,20 @@ impl Store for Claims {
         Ok(self.unwanted.lock().unwrap().contains(&video))
     }
 
-    async fn claim(&self, unit: UnitId, _owner: &str, now: Timestamp, lease: Duration) -> Result<Claim> {
+    async fn claim(&self, unit: UnitId, owner: &str, now: Timestamp, lease: Duration) -> Result<Claim> {
         self.answer()?;
         let mut rows = self.rows.lock().unwrap();
         let row = rows.entry(unit).or_default();
         match row.until {
             _ if row.finished => return Ok(Claim::Finished),
             Some(until) if until > now => return Ok(Claim::Held { until }),
-            Some(_) => {
+            Some(_) if row.owner != owner => {
                 row.suspect = true;
                 row.lone_deaths += u32::from(std::mem::take(&mut row.alone));
             }
-            None => {}
+            Some(_) | None => row.alone = false,
         }
+        owner.clone_into(&mut row.owner);
         row.attempt += 1;
         row.until = Some(now + lease);
         let lease = Lease { unit, attempt: row.attempt };
@@ -113,7 +115,7 @@ impl Store for Claims {
 
     async fn release(&self, lease: &Lease, how: Release) -> Result<bool> {
         let free = |row: &mut Row| {
-            (row.until, row.alone, row.suspect) = (None, false, false);
+            (row.until, row.alone) = (None, false);
             row.failures += u32::from(how == Release::Failed);
         };
         Ok(self.owned(lease, free)?.is_some())

@@ -22,6 +22,7 @@ struct Claimed {
     lone_deaths: u32,
     suspect: bool,
     alone: bool,
+    owner: String,
     lease_end_us: i64,
 }
 
@@ -34,7 +35,8 @@ impl Claimed {
             lone_deaths: row.get(3)?,
             suspect: row.get(4)?,
             alone: row.get(5)?,
-            lease_end_us: row.get(6)?,
+            owner: row.get(6)?,
+            lease_end_us: row.get(7)?,
         })
     }
 }
@@ -54,7 +56,7 @@ pub(super) fn claim(
             return Ok(Claim::Held { until: timestamp(row.lease_end_us)? });
         }
         Some(row) => {
-            let died = row.state == RUNNING;
+            let died = row.state == RUNNING && row.owner != owner;
             let lone_deaths = row.lone_deaths + u32::from(died && row.alone);
             (row.failures, lone_deaths, row.suspect || died, row.attempt + 1)
         }
@@ -136,7 +138,7 @@ pub(super) fn remove_old(connection: &Connection, now_us: i64) -> Result<()> {
 fn read(connection: &Connection, unit: UnitId) -> Result<Option<Claimed>> {
     let found = connection
         .prepare_cached(
-            "SELECT state, attempt, failures, lone_deaths, suspect, alone, lease_end_us FROM claims WHERE unit = ?",
+            "SELECT state, attempt, failures, lone_deaths, suspect, alone, owner, lease_end_us FROM claims WHERE unit = ?",
         )?
         .query_row([unit.to_string()], Claimed::read)
         .optional()?;

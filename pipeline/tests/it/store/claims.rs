@@ -21,9 +21,13 @@ struct Past {
     lone_deaths: u32,
 }
 
-/// Claims at `seconds` and expects to be granted the unit.
+/// Claims at `seconds`, each time as another owner, and expects to be granted the unit.
 async fn granted(store: &SharedStore, unit: UnitId, seconds: i64) -> (Lease, Past) {
-    match store.claim(unit, "worker", at(seconds), LEASE).await.unwrap() {
+    granted_to(&format!("worker-{seconds}"), store, unit, seconds).await
+}
+
+async fn granted_to(owner: &str, store: &SharedStore, unit: UnitId, seconds: i64) -> (Lease, Past) {
+    match store.claim(unit, owner, at(seconds), LEASE).await.unwrap() {
         Claim::Granted { lease, failures, suspect, lone_deaths } => (lease, Past { failures, suspect, lone_deaths }),
         other => panic!("not granted: {other:?}"),
     }
@@ -41,7 +45,7 @@ pub async fn live_claim_is_held(fresh: &dyn Fresh) {
     let (lease, _) = granted(&store, unit, 0).await;
     let held = |until| Claim::Held { until };
     assert_eq!(other.claim(unit, "other", at(1), LEASE).await.unwrap(), held(at(30)));
-    assert_eq!(store.claim(unit, "worker", at(29), LEASE).await.unwrap(), held(at(30)), "its owner waits too");
+    assert_eq!(store.claim(unit, "worker-0", at(29), LEASE).await.unwrap(), held(at(30)), "its owner waits too");
     assert!(store.renew(&lease, at(70)).await.unwrap());
     assert_eq!(other.claim(unit, "other", at(69), LEASE).await.unwrap(), held(at(70)));
 }
@@ -90,6 +94,15 @@ pub async fn dead_owner_makes_the_unit_suspect(fresh: &dyn Fresh) {
     assert!(matches!(next.claim(unit, "next", at(29), LEASE).await.unwrap(), Claim::Held { .. }));
     let (lease, past) = granted(&next, unit, 30).await;
     assert_eq!((lease.attempt, past), (2, Past { suspect: true, ..Past::default() }));
+}
+
+pub async fn owner_that_comes_back_did_not_die(fresh: &dyn Fresh) {
+    let store = fresh.open();
+    let unit = unit();
+    let (lease, _) = granted_to("worker", &store, unit, 0).await;
+    assert!(store.run_alone(&lease).await.unwrap());
+    let (lease, past) = granted_to("worker", &store, unit, 100).await;
+    assert_eq!((lease.attempt, past), (2, Past::default()));
 }
 
 pub async fn only_deaths_alone_are_counted(fresh: &dyn Fresh) {

@@ -51,7 +51,8 @@ macro_rules! conformance {
                 clips_are_kept_and_replaced, many_tasks_log_at_once;
             claims:
                 first_claim_is_granted, live_claim_is_held, finished_unit_stays_finished, handed_back_unit_is_not_suspect,
-                failed_attempts_are_counted, dead_owner_makes_the_unit_suspect, only_deaths_alone_are_counted,
+                failed_attempts_are_counted, dead_owner_makes_the_unit_suspect,
+                owner_that_comes_back_did_not_die, only_deaths_alone_are_counted,
                 suspicion_lasts_until_the_unit_is_forgotten, zombie_changes_nothing, repeated_answers_are_the_same,
                 ended_lease_that_nobody_took_is_renewed, forgotten_unit_starts_afresh, one_of_many_wins,
                 one_of_many_takes_over_from_the_dead, units_do_not_touch_each_other, claims_outlive_whoever_opens_the_store;
