@@ -8,7 +8,7 @@ use opentelemetry_otlp::{SpanExporter, WithExportConfig};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::propagation::TraceContextPropagator;
 use opentelemetry_sdk::trace::SdkTracerProvider;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -76,10 +76,12 @@ pub fn start(args: &TelemetryArgs, role: &str) -> Result<Telemetry> {
         lines.with_target(false).with_ansi(std::io::stderr().is_terminal()).boxed()
     };
     // The exporter's own events would come back to it, for ever.
-    let own = tracing_subscriber::filter::filter_fn(|event| {
+    let own = filter_fn(|event| {
         !["opentelemetry", "h2", "hyper", "tonic", "tower"].iter().any(|noisy| event.target().starts_with(noisy))
     });
+    // What is logged has no say in what is traced: spans are made, and travel in headers, however quiet the log is.
+    let own = own.and(LevelFilter::INFO);
     let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("spillway")).with_filter(own);
-    tracing_subscriber::registry().with(filter).with(lines).with(spans).try_init().context("start logging")?;
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init().context("start logging")?;
     Ok(Telemetry { provider })
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use futures::future::BoxFuture;
@@ -15,6 +15,7 @@ use pipeline::lane::Lane;
 use pipeline::outbox::{Outbox, Pulse, Sink};
 use pipeline::runner::{Readiness, RunnerArgs, Worker, run};
 use pipeline::stage::{Stage, StageName};
+use pipeline::telemetry::{self, LogFormat, Telemetry, TelemetryArgs};
 use pipeline::topic::Topic;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::message::{Headers, Message};
@@ -42,6 +43,15 @@ pub fn eventually<T, F: Future<Output = Option<T>>>(what: &str, condition: impl 
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
+}
+
+/// Starts tracing for all tests, as a process does. Logs are off unless `SPILLWAY_LOG` says what to show: spans travel
+/// all the same.
+fn traced() {
+    static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
+    let log = std::env::var("SPILLWAY_LOG").unwrap_or_else(|_| "off".to_owned());
+    let args = TelemetryArgs { log, log_format: LogFormat::Text, otlp: None };
+    TELEMETRY.get_or_init(|| telemetry::start(&args, "test").unwrap());
 }
 
 /// Topics, group and store of one test.
@@ -83,7 +93,7 @@ impl Running {
 impl World {
     /// Makes topics with `partitions` partitions that nobody else uses.
     pub async fn new(partitions: i32) -> Self {
-        let _ = tracing_subscriber::fmt().with_test_writer().with_env_filter("pipeline=debug").try_init();
+        traced();
         let prefix = format!("t{}.", VideoId::random().to_string().split('-').next().unwrap());
         Self::with_prefix(partitions, prefix).await
     }
