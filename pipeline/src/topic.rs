@@ -81,12 +81,30 @@ impl Topic {
         let work = |retention| Spec { spread: Spread::Even, laned: true, retention: Some(retention) };
         let gathered = Spec { spread: Spread::ByVideo, laned: false, retention: Some(7 * DAY) };
         match self {
-            Self::VideoSubmitted | Self::VideoReady | Self::WindowGathered | Self::ClipPlanned => work(7 * DAY),
-            Self::SegmentAudio | Self::SegmentVideo => work(DAY),
+            // Longer than a machine is switched off; what is done with is trimmed long before.
+            Self::VideoSubmitted
+            | Self::VideoReady
+            | Self::SegmentAudio
+            | Self::SegmentVideo
+            | Self::WindowGathered
+            | Self::ClipPlanned => work(7 * DAY),
             Self::SegmentDone | Self::ClipReady => gathered,
             Self::VideoEvent => Spec { retention: None, ..gathered },
             Self::WorkerReport => Spec { spread: Spread::Even, laned: false, retention: Some(HOUR) },
             Self::DeadLetter(_) => Spec { spread: Spread::Even, laned: false, retention: Some(14 * DAY) },
+        }
+    }
+
+    /// Returns the stage that works on the records of this family, if one does: those it is done with can go.
+    pub fn worked_on_by(self) -> Option<StageName> {
+        match self {
+            Self::VideoSubmitted => Some(StageName::Fetch),
+            Self::VideoReady => Some(StageName::Split),
+            Self::SegmentAudio => Some(StageName::Transcribe),
+            Self::SegmentVideo => Some(StageName::Analyze),
+            Self::WindowGathered => Some(StageName::Moments),
+            Self::ClipPlanned => Some(StageName::Cut),
+            _ => None,
         }
     }
 

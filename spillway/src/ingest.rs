@@ -8,7 +8,7 @@ use anyhow::Result;
 use ingest::{App, IngestArgs, sweep};
 use pipeline::admin::{self, Checks};
 use pipeline::blob::{BlobArgs, Blobs};
-use pipeline::kafka::{BrokerArgs, Producer, topics};
+use pipeline::kafka::{BrokerArgs, Producer, topics, trim};
 use pipeline::service;
 use pipeline::store::{self, StoreArgs};
 use tokio::task::JoinSet;
@@ -40,19 +40,24 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     let store = store::open(&args.store)?;
     let blobs = Blobs::open(&args.blobs.blobs)?;
     let limits = args.ingest.limits.clone();
-    let app = App::new(store.clone(), blobs, Arc::new(producer.clone()), limits, stop.clone());
+    let app = App::new(store.clone(), blobs.clone(), Arc::new(producer.clone()), limits, stop.clone());
 
     let mut checks = Checks::default();
     checks.add_store(store);
+    checks.add_blobs(blobs);
     checks.add("broker", move || std::future::ready(producer.serves()));
     let router = ingest::router(app.clone()).merge(admin::router(checks));
 
     let mut tasks = JoinSet::new();
-    let (serving, sweeping) = (stop.clone(), stop.clone());
-    let settings = args.ingest.clone();
+    let (serving, sweeping, trimming) = (stop.clone(), stop.clone(), stop.clone());
+    let (settings, trim_every) = (args.ingest.clone(), args.ingest.keep.sweep_every);
     tasks.spawn(async move { ingest::serve(router, &settings, serving).await });
     tasks.spawn(async move {
         sweep::run(app, args.ingest.keep, sweeping).await;
+        Ok(())
+    });
+    tasks.spawn(async move {
+        trim::run(args.brokers, trim_every, trimming).await;
         Ok(())
     });
     service::join(tasks, stop, args.ingest.ingest_grace + LEAVE).await.map(|()| ExitCode::SUCCESS)

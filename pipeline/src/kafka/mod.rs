@@ -1,5 +1,6 @@
 //! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`]), the topics ([`topics`]),
-//! what goes out ([`Producer`], [`Batch`]) and what comes in ([`Consumer`], [`Record`], [`Ticket`]).
+//! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), and what is deleted
+//! ([`trim`]).
 
 mod args;
 mod consumer;
@@ -8,6 +9,7 @@ mod headers;
 mod producer;
 pub mod topics;
 mod tracker;
+pub mod trim;
 
 pub use args::{BrokerArgs, GroupProtocol};
 pub use consumer::{Consumer, Feeds};

@@ -146,11 +146,11 @@ pub(super) async fn partition_counts(brokers: &BrokerArgs) -> Result<HashMap<Str
     Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32)).collect())
 }
 
-fn admin(brokers: &BrokerArgs) -> Result<AdminClient<DefaultClientContext>> {
+pub(super) fn admin(brokers: &BrokerArgs) -> Result<AdminClient<DefaultClientContext>> {
     brokers.client().create().context("make a Kafka client")
 }
 
-fn options() -> AdminOptions {
+pub(super) fn options() -> AdminOptions {
     // The operation ends when the topic is known everywhere, so that it can be used at once.
     AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT))
 }

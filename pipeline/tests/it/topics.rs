@@ -1,10 +1,13 @@
 //! Topics are made once and checked ever after; what is published can be followed back.
 
-use pipeline::kafka::topics;
+use pipeline::event::{Event, VideoSubmitted};
+use pipeline::kafka::{topics, trim};
 use pipeline::lane::Lane;
+use pipeline::stage::StageName;
 use pipeline::topic::Topic;
+use tracing::Instrument;
 
-use crate::world::World;
+use crate::world::{Scripted, Seen, World, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_created_once_and_a_mismatch_is_one_line() {
@@ -16,6 +19,36 @@ async fn topics_are_created_once_and_a_mismatch_is_one_line() {
     let elsewhere = pipeline::kafka::BrokerArgs { topic_prefix: "nowhere.".to_owned(), ..world.brokers.clone() };
     let error = format!("{:#}", topics::check(&elsewhere).await.unwrap_err());
     assert!(error.contains("nowhere.video.submitted.priority is missing"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_done_with_is_trimmed_and_the_rest_stays() {
+    let world = World::new(2).await;
+    world.submit_many(Lane::Express, 6).await;
+    trim::trim(&world.brokers).await.unwrap();
+    assert_eq!(world.read(Topic::VideoSubmitted).await.len(), 6, "nobody has read them");
+    let worker = world.start(Scripted::new(async |_, _| Ok(())), quick());
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 6).await;
+    worker.stop().await.unwrap();
+    let late = world.submit(Lane::Express).await;
+    trim::trim(&world.brokers).await.unwrap();
+    let left = world.read(Topic::VideoSubmitted).await;
+    let left: Vec<_> = left.iter().map(|seen| VideoSubmitted::read(&seen.body).unwrap().job.video()).collect();
+    assert_eq!(left, [late]);
+    assert_eq!(world.read(Topic::VideoReady).await.len(), 6, "their stage has not read them");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_trace_of_a_video_goes_from_stage_to_stage() {
+    let world = World::new(1).await;
+    let caller = tracing::info_span!("upload");
+    world.submit(Lane::Express).instrument(caller).await;
+    let worker = world.start(Scripted::new(async |_, _| Ok(())), quick());
+    let outputs = world.read_when(Topic::VideoReady, 1).await;
+    let trace = |seen: &Seen| seen.headers["traceparent"].split('-').nth(1).unwrap().to_owned();
+    assert_eq!(trace(&outputs[0]), trace(&world.read(Topic::VideoSubmitted).await[0]));
+    assert_ne!(outputs[0].headers["traceparent"], world.read(Topic::VideoSubmitted).await[0].headers["traceparent"]);
+    worker.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
