@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use axum::extract::State;
@@ -13,17 +14,23 @@ use axum::{Json, Router};
 use futures::future::BoxFuture;
 use prometheus::{Encoder, TextEncoder};
 use tokio::net::TcpListener;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
+use tracing::info;
 
+use crate::blob::Blobs;
 use crate::store::SharedStore;
 
 /// Where a process tells about itself.
 #[derive(clap::Args, Clone, Debug)]
 pub struct AdminArgs {
-    /// Address for `/livez`, `/readyz` and `/metrics` [default: not served].
-    #[arg(long, env = "SPILLWAY_ADMIN_LISTEN", value_name = "ADDR")]
-    pub admin_listen: Option<SocketAddr>,
+    /// Address for `/livez`, `/readyz` and `/metrics`; with port 0 any free one, which the log names.
+    #[arg(long, env = "SPILLWAY_ADMIN_LISTEN", value_name = "ADDR", default_value = "127.0.0.1:0")]
+    pub admin_listen: SocketAddr,
 }
+
+/// How long one dependency may take to answer.
+const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Asks one dependency whether it serves; the text says why not.
 type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
@@ -51,6 +58,14 @@ impl Checks {
             async move { store.ping().await.map_err(|error| format!("{:#}", anyhow::Error::from(error))) }
         });
     }
+
+    /// Adds the blob store.
+    pub fn add_blobs(&mut self, blobs: Blobs) {
+        self.add("blobs", move || {
+            let blobs = blobs.clone();
+            async move { blobs.ping().await.map_err(|error| format!("{:#}", anyhow::Error::from(error))) }
+        });
+    }
 }
 
 /// Returns the routes, to be served alone or merged into another router.
@@ -68,6 +83,8 @@ pub fn router(checks: Checks) -> Router {
 /// When the address cannot be listened on.
 pub async fn serve(listen: SocketAddr, checks: Checks, stop: CancellationToken) -> Result<()> {
     let listener = TcpListener::bind(listen).await.with_context(|| format!("listen on {listen}"))?;
+    let address = listener.local_addr().context("find the admin address")?;
+    info!(%address, "serving /livez, /readyz and /metrics");
     let served = axum::serve(listener, router(checks)).with_graceful_shutdown(stop.cancelled_owned());
     served.await.context("serve the admin routes")
 }
@@ -75,7 +92,9 @@ pub async fn serve(listen: SocketAddr, checks: Checks, stop: CancellationToken) 
 async fn readyz(State(checks): State<Checks>) -> Response {
     let mut answers = BTreeMap::new();
     for (name, probe) in &checks.probes {
-        answers.insert(name.clone(), probe().await.err().unwrap_or_else(|| "ok".to_owned()));
+        let answer = timeout(PROBE_LIMIT, probe()).await;
+        let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {PROBE_LIMIT:?}")));
+        answers.insert(name.clone(), answer.err().unwrap_or_else(|| "ok".to_owned()));
     }
     let ready = answers.values().all(|answer| answer == "ok");
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };

@@ -245,6 +245,22 @@ impl Blobs {
         Ok(self.objects.head(&Path::from(key)).await?.size)
     }
 
+    /// Asks whether the store answers.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn ping(&self) -> Result<(), Error> {
+        if let Some(folder) = &self.folder
+            && let Err(error) = tokio::fs::metadata(folder).await
+        {
+            return Err(Error::Unavailable(anyhow::Error::new(error).context("find the blob folder")));
+        }
+        match self.size("ping").await {
+            Ok(_) | Err(Error::NotFound) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes one object; it may be gone already.
     ///
     /// # Errors
@@ -413,7 +429,8 @@ impl io::Read for Reader {
         let inside = self.window_start..self.window_start + self.window.len() as u64;
         if !inside.contains(&self.at) {
             let range = self.at..(self.at + WINDOW).min(self.length);
-            self.window = self.runtime.block_on(self.objects.get_range(&self.path, range)).map_err(unreadable)?;
+            let read = self.runtime.block_on(self.objects.get_range(&self.path, range));
+            self.window = read.map_err(|error| self.unreadable(error))?;
             self.window_start = self.at;
         }
         let rest = &self.window[(self.at - self.window_start) as usize..];
@@ -424,11 +441,15 @@ impl io::Read for Reader {
     }
 }
 
-/// Keeps the one thing that a caller tells apart: whether the object is gone or cannot be reached.
-fn unreadable(error: object_store::Error) -> io::Error {
-    match error {
-        object_store::Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, error),
-        other => io::Error::other(other),
+impl Reader {
+    /// Keeps what a caller tells apart: whether the object is gone, is shorter than it was, or cannot be reached.
+    fn unreadable(&self, error: object_store::Error) -> io::Error {
+        let is_shorter = || self.runtime.block_on(self.objects.head(&self.path)).is_ok_and(|m| m.size < self.length);
+        match error {
+            object_store::Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, error),
+            _ if is_shorter() => io::Error::new(io::ErrorKind::UnexpectedEof, error),
+            other => io::Error::other(other),
+        }
     }
 }
 

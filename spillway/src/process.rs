@@ -173,6 +173,7 @@ impl Process {
         let services = Services { store: store.clone(), carrier, runtime: Runtime::new(&args.runtime) };
         let mut checks = Checks::default();
         checks.add_store(store);
+        checks.add_blobs(services.carrier.blobs().clone());
         Ok(Self { args, services, checks, tasks: JoinSet::new(), stop })
     }
 
@@ -191,9 +192,7 @@ impl Process {
     }
 
     async fn finish(mut self) -> Result<ExitCode> {
-        if let Some(listen) = self.args.admin.admin_listen {
-            self.tasks.spawn(admin::serve(listen, self.checks, self.stop.clone()));
-        }
+        self.tasks.spawn(admin::serve(self.args.admin.admin_listen, self.checks, self.stop.clone()));
         let grace = self.args.runner.drain_grace + LEAVE;
         service::join(self.tasks, self.stop, grace).await.map(|()| ExitCode::SUCCESS)
     }
