@@ -25,11 +25,14 @@ impl Failure {
         Self::Reject { code, source: source.into() }
     }
 
-    /// Returns the reason this failure gives once no more attempts are made.
+    /// Returns the reason this failure gives once no more attempts are made: one that may pass has the code that was
+    /// put around its error as context, if any.
     pub fn code(&self) -> Code {
         match self {
             Self::Reject { code, .. } => *code,
-            Self::Retry(_) | Self::Unavailable(_) => Code::AttemptsExhausted,
+            Self::Retry(error) | Self::Unavailable(error) => {
+                error.downcast_ref().copied().unwrap_or(Code::AttemptsExhausted)
+            }
         }
     }
 }
@@ -207,7 +210,7 @@ impl Code {
             Self::MessageUnreadable => {
                 ("message_unreadable", "A message could not be read; check that all workers have the same version.")
             }
-            Self::SourceGone => ("source_gone", "The stored file is not there any more; upload the video again."),
+            Self::SourceGone => ("source_gone", "The stored file is gone or no longer whole; upload the video again."),
             Self::NothingLeft => {
                 ("nothing_left", "Too little of the video could be processed; re-encode it and upload it again.")
             }

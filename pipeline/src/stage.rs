@@ -121,6 +121,13 @@ pub trait Stage: Send + Sync + 'static {
     /// Of the three kinds; anything else is a bug and panics.
     fn process(&self, input: Self::In, out: &Outbox<Self::Out>) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// Called after `input` of a [`Kind::Work`] stage was given up for `code` and everybody was told, to remove what
+    /// nobody needs then. A crash may come before it: the sweep removes what is left.
+    fn given_up(&self, input: &Self::In, code: Code) -> impl Future<Output = ()> + Send {
+        let _ = (input, code);
+        async {}
+    }
+
     /// Called every few seconds for each `partition` a [`Kind::Gather`] stage holds, while no record of it waits:
     /// deadlines live here. `held` is for how long this worker has served the partition: what is overdue because
     /// nobody listened must be given as much time again.

@@ -68,6 +68,11 @@ async fn fetch(url: &str, policy: &Policy, upload: &mut Upload, pulse: &Pulse) -
     Err(reject(Code::UrlRedirects, "a fourth redirect"))
 }
 
+/// What may pass; if it does not, the user is told that the URL failed.
+fn retry(error: anyhow::Error) -> Failure {
+    Failure::Retry(error.context(Code::UrlFailed))
+}
+
 fn reject(code: Code, what: impl std::fmt::Display) -> Failure {
     Failure::reject(code, anyhow!("{what}"))
 }
@@ -100,9 +105,7 @@ async fn request(url: &Url, policy: &Policy) -> Result<Response, Failure> {
         .map_err(Failure::Retry)?;
     let asked = client.get(url.clone()).header(header::ACCEPT_ENCODING, "identity").send();
     match timeout(policy.idle, asked).await {
-        Ok(answered) => {
-            answered.map_err(|error| Failure::Retry(anyhow::Error::new(error.without_url()).context("ask")))
-        }
+        Ok(answered) => answered.map_err(|error| retry(anyhow::Error::new(error.without_url()).context("ask"))),
         Err(elapsed) => Err(Failure::reject(Code::UrlTimeout, elapsed)),
     }
 }
@@ -119,7 +122,7 @@ async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, Failure> {
         .await
         .context("resolve host")
         .and_then(|found| found.context("resolve host"))
-        .map_err(Failure::Retry)?;
+        .map_err(retry)?;
     let addresses: Vec<SocketAddr> = found.collect();
     if addresses.is_empty() {
         return Err(reject(Code::UrlFailed, "the host has no address"));
@@ -143,7 +146,7 @@ fn redirect(from: &Url, response: &Response) -> Result<Option<Url>, Failure> {
 fn check(response: Response, policy: &Policy) -> Result<Response, Failure> {
     let status = response.status();
     if status.is_server_error() || matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::REQUEST_TIMEOUT) {
-        return Err(Failure::Retry(anyhow!("the server answered {status}")));
+        return Err(retry(anyhow!("the server answered {status}")));
     }
     if status.is_client_error() {
         return Err(reject(Code::UrlNotFound, format_args!("the server answered {status}")));
@@ -181,7 +184,7 @@ async fn store(mut response: Response, policy: &Policy, upload: &mut Upload, pul
 
 async fn next_chunk(response: &mut Response, policy: &Policy) -> Result<Option<Bytes>, Failure> {
     match timeout(policy.idle, response.chunk()).await {
-        Ok(read) => read.map_err(|error| Failure::Retry(anyhow::Error::new(error.without_url()).context("read body"))),
+        Ok(read) => read.map_err(|error| retry(anyhow::Error::new(error.without_url()).context("read body"))),
         Err(elapsed) => Err(Failure::reject(Code::UrlTimeout, elapsed)),
     }
 }

@@ -34,7 +34,7 @@ pub struct FetchArgs {
     #[arg(long, env = "SPILLWAY_PROBE_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration)]
     pub probe_timeout: Duration,
     /// Fetches URLs from private, loopback and reserved addresses too; only for trying things out.
-    #[arg(long, env = "SPILLWAY_ALLOW_PRIVATE_URLS")]
+    #[arg(long, env = "SPILLWAY_ALLOW_PRIVATE_URLS", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_private_urls: bool,
     /// The longest time a URL may take in all, e.g. `1h`.
     #[arg(long, env = "SPILLWAY_URL_TIMEOUT", default_value = "1h", value_parser = humantime::parse_duration)]
@@ -94,18 +94,25 @@ impl Stage for Fetch {
     }
 
     async fn process(&self, input: VideoSubmitted, out: &Outbox<Output>) -> Result<(), Failure> {
-        let looked_at = self.obtain_and_probe(&input, &out.pulse()).await;
-        if let Err(Failure::Reject { .. }) = &looked_at {
-            let (tenant, video) = (input.job.tenant(), input.job.video());
-            self.services.carrier.blobs().remove_kind(&tenant, video, Kind::Source).await?;
-        }
-        let (source, media) = looked_at?;
+        let (source, media) = self.obtain_and_probe(&input, &out.pulse()).await?;
         let job = final_lane(&input.job, &media);
         let happened = |what| Output::Happened(VideoEvent::new(&job, jiff::Timestamp::now(), what));
         out.send(happened(Happened::Ready(media.clone()))).await?;
         let total = StageTotal { stage: StageName::Split as i32, total: 1, window: 0 };
         out.send(happened(Happened::Total(total))).await?;
         out.send(Output::Ready(VideoReady { job, source, media })).await
+    }
+
+    /// Removes a source that nothing can be made of. Not earlier: another attempt would find it gone, and say so.
+    async fn given_up(&self, input: &VideoSubmitted, code: Code) {
+        if !code.blames_input() {
+            return;
+        }
+        let (tenant, video) = (input.job.tenant(), input.job.video());
+        if let Err(error) = self.services.carrier.blobs().remove_kind(&tenant, video, Kind::Source).await {
+            let error = anyhow::Error::from(error);
+            tracing::warn!(%video, error = format!("{error:#}"), "rejected source not removed: the sweep will");
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use pipeline::outbox::Stopped;
 
 /// Tells a source that is gone, which no waiting brings back, from one that cannot be reached now.
 pub(crate) fn unreadable(error: io::Error) -> Failure {
-    let gone = error.kind() == io::ErrorKind::NotFound;
+    let gone = matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::UnexpectedEof);
     let error = anyhow::Error::new(error).context("read source");
     if gone { Failure::reject(Code::SourceGone, error) } else { Failure::Unavailable(error) }
 }

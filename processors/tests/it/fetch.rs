@@ -39,8 +39,12 @@ fn args() -> FetchArgs {
 async fn fetch(shop: &Workshop, args: FetchArgs, job: Job, source: VideoSource) -> Result<Vec<Envelope>, Failure> {
     let (outbox, collected) = Collected::outbox();
     let stage = Fetch::new(shop.services(), args).expect("stage");
-    stage.process(VideoSubmitted { job, source: Some(source) }, &outbox).await?;
-    Ok(collected.take())
+    let input = VideoSubmitted { job, source: Some(source) };
+    let done = stage.process(input.clone(), &outbox).await;
+    if let Err(Failure::Reject { code, .. }) = &done {
+        stage.given_up(&input, *code).await;
+    }
+    done.map(|()| collected.take())
 }
 
 async fn fetch_url(shop: &Workshop, args: FetchArgs, url: String) -> Result<Vec<Envelope>, Failure> {
@@ -162,18 +166,27 @@ async fn a_server_that_is_busy_or_gone_is_asked_again() {
     for url in [format!("http://{server}/busy"), "http://127.0.0.1:9/".to_owned()] {
         let failed = fetch_url(&shop, args(), url).await.expect_err("no video");
         assert!(matches!(failed, Failure::Retry(_)), "{failed:?}");
+        assert_eq!(failed.code(), Code::UrlFailed, "what the user is told when it stays so");
     }
     assert!(shop.blob_files().is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_rejected_upload_is_removed() {
+async fn a_rejected_upload_is_removed_once_everybody_was_told() {
     let shop = Workshop::new();
     let path = shop.write("a.mp4", b"#EXTM3U\n");
     let job = job(Options::default());
     let source = VideoSource::Upload(upload(&shop.services(), &job, &path).await);
-    let failed = fetch(&shop, args(), job, source).await.expect_err("rejected");
-    assert_eq!(failed.code(), Code::FormatRefused);
+    let input = VideoSubmitted { job, source: Some(source) };
+    let stage = Fetch::new(shop.services(), args()).expect("stage");
+    for _ in 0..2 {
+        // A worker that dies before it told leaves the next one the same bytes to find the same fault in.
+        let failed = stage.process(input.clone(), &Collected::outbox().0).await.expect_err("rejected");
+        assert_eq!(failed.code(), Code::FormatRefused);
+    }
+    stage.given_up(&input, Code::AttemptsExhausted).await;
+    assert_eq!(shop.blob_files().len(), 1, "a replay may need it");
+    stage.given_up(&input, Code::FormatRefused).await;
     assert!(shop.blob_files().is_empty());
 }
 
