@@ -129,7 +129,7 @@ impl SpeechApi {
         if let Some(Key(key)) = &self.service.key {
             request = request.bearer_auth(key);
         }
-        let response = request.send().await.context("ask the speech service").map_err(Failure::Retry)?;
+        let response = request.send().await.map_err(unanswered)?;
         let status = response.status();
         if !status.is_success() {
             let text: String = response.text().await.unwrap_or_default().chars().take(200).collect();
@@ -195,17 +195,28 @@ impl Transcriber for SpeechApi {
     }
 }
 
+/// A service that cannot be connected to is down for every sound.
+fn unanswered(error: reqwest::Error) -> Failure {
+    let down = error.is_connect();
+    let error = anyhow::Error::from(error).context("ask the speech service");
+    if down { Failure::Unavailable(error) } else { Failure::Retry(error) }
+}
+
 fn retry(error: reqwest::Error) -> Failure {
     Failure::Retry(error.into())
 }
 
-/// A full quota or a wrong key is nothing the sound can help: no attempt is spent on it.
+/// A full quota, a wrong key or a gateway without its service is nothing the sound can help: no attempt is spent on it.
 fn refused(status: StatusCode, text: &str) -> Failure {
     let error = anyhow!("the speech service answered {status}: {text}");
     match status {
-        StatusCode::TOO_MANY_REQUESTS | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-            Failure::Unavailable(error)
-        }
+        StatusCode::TOO_MANY_REQUESTS
+        | StatusCode::UNAUTHORIZED
+        | StatusCode::FORBIDDEN
+        | StatusCode::NOT_FOUND
+        | StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::GATEWAY_TIMEOUT => Failure::Unavailable(error),
         _ => Failure::Retry(error),
     }
 }

@@ -93,7 +93,7 @@ async fn words_of_a_service_get_source_times_and_punctuation() {
 async fn a_service_that_fails_is_tried_again_and_counts_as_down_after_the_limit() {
     let folder = tempfile::tempdir().unwrap();
     let answers =
-        [(500, "oops"), (200, "<html>"), (200, GOOD), (502, ""), (200, r#"{"text": "x"}"#), (503, ""), (200, GOOD)];
+        [(500, "oops"), (200, "<html>"), (200, GOOD), (500, ""), (200, r#"{"text": "x"}"#), (500, ""), (200, GOOD)];
     let (stage, _server) = asking(&folder, &answers, 3).await;
     let greeting = greeting();
     let mut outcomes = Vec::new();
@@ -109,10 +109,11 @@ async fn a_service_that_fails_is_tried_again_and_counts_as_down_after_the_limit(
 }
 
 #[tokio::test]
-async fn a_full_quota_or_a_wrong_key_spends_no_attempt() {
+async fn a_full_quota_a_wrong_key_or_an_absent_service_spends_no_attempt() {
     let folder = tempfile::tempdir().unwrap();
-    let (stage, _server) = asking(&folder, &[(429, "slow down"), (401, "no such key")], 10).await;
-    for expected in ["429", "401"] {
+    let answers = [(429, "slow down"), (401, "no such key"), (502, ""), (503, ""), (504, "")];
+    let (stage, _server) = asking(&folder, &answers, 10).await;
+    for expected in ["429", "401", "502", "503", "504"] {
         match hear(&stage, greeting()).await {
             Err(Failure::Unavailable(error)) => assert!(format!("{error:#}").contains(expected), "{error:#}"),
             other => panic!("{other:?}"),
