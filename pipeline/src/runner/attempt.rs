@@ -10,7 +10,7 @@ use tracing::{info, warn};
 
 use super::Shop;
 use super::keep::{Ending, Watch};
-use super::letters::{Verdict, bury};
+use super::letters::{Verdict, bounded, bury};
 use super::report::Begun;
 use super::slots::Slot;
 use super::unit::{Next, Unit, UnitSink};
@@ -202,7 +202,7 @@ impl<S: Stage> Shop<S> {
         let wait = self.args.backoff_after(attempt);
         self.release(lease, Release::Failed).await;
         let (stage, key) = (S::NAME as i32, unit.key.clone());
-        let retried = UnitRetried { stage, unit: key, attempt, error: text };
+        let retried = UnitRetried { stage, unit: key, attempt, error: bounded(text) };
         if let Err(failure) = self.tell(unit, Happened::UnitRetried(retried)).await {
             // Only progress shown to the user is poorer for it.
             warn!(error = format!("{:#}", anyhow::Error::from(failure)), "retry not told");
@@ -224,7 +224,12 @@ impl<S: Stage> Shop<S> {
         };
         match (buried, ending) {
             (_, Some(Ending::Lost)) => Next::Wait(LOOK_AGAIN.0),
-            (Some(Ok(())), _) => self.finish(lease).await,
+            (Some(Ok(())), _) => {
+                if let Ok(input) = S::In::read(&unit.body) {
+                    self.stage.given_up(&input, verdict.code).await;
+                }
+                self.finish(lease).await
+            }
             (Some(Err(failure)), _) => {
                 self.release(lease, Release::HandedBack).await;
                 Next::after_trouble(failure, self.args.backoff_max)

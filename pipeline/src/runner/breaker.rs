@@ -1,5 +1,6 @@
 //! Pauses the whole stage while a dependency is down, and lets one unit through now and then to see.
 
+use std::convert::Infallible;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -124,6 +125,17 @@ pub struct Pass<'a> {
 impl Pass<'_> {
     /// The dependencies answered.
     pub fn reached(mut self) {
+        self.close();
+    }
+
+    /// Says that the dependencies answered unless it is dropped within `patience`; never ends.
+    pub async fn reached_after(&mut self, patience: Duration) -> Infallible {
+        tokio::time::sleep(patience).await;
+        self.close();
+        std::future::pending().await
+    }
+
+    fn close(&mut self) {
         if std::mem::take(&mut self.probe) {
             *self.breaker.lock() = State::Closed;
             self.breaker.changed.notify_waiters();
@@ -180,6 +192,19 @@ mod tests {
         breaker.enter().await.missed("store".to_owned());
         drop(breaker.enter().await);
         assert!(breaker.try_enter().is_some_and(|pass| pass.probe));
+    }
+
+    #[tokio::test]
+    async fn a_probe_that_works_on_lets_the_others_go() {
+        let breaker = Breaker::new(MS, MS);
+        breaker.enter().await.missed("store".to_owned());
+        let mut probe = breaker.enter().await;
+        tokio::select! {
+            never = probe.reached_after(MS) => match never {},
+            _others = breaker.enter() => {}
+        }
+        probe.missed("store".to_owned());
+        assert!(breaker.closed().is_err(), "and may still find that it is down");
     }
 
     #[tokio::test]

@@ -27,9 +27,14 @@ pub(super) struct Verdict {
 
 impl Verdict {
     pub(super) fn new(code: Code, detail: String, attempts: u32) -> Self {
-        let end = (0..=DETAIL_BYTES.min(detail.len())).rev().find(|end| detail.is_char_boundary(*end));
-        Self { code, detail: detail[..end.unwrap_or(0)].to_owned(), attempts }
+        Self { code, detail: bounded(detail), attempts }
     }
+}
+
+/// Cuts a text that says what was seen to what an event and a header may carry.
+pub(super) fn bounded(mut detail: String) -> String {
+    detail.truncate(detail.floor_char_boundary(DETAIL_BYTES));
+    detail
 }
 
 /// Gives `unit` up for all to know. May be repeated.

@@ -21,6 +21,10 @@ use crate::media_time::MediaTime;
 use crate::outbox::{Sink, Source, Stopped};
 use crate::stage::{Kind, Stage};
 
+/// How long the work of a probe may go on before the dependencies count as reached: none takes longer to be found
+/// away, and a unit may work for hours while all others wait for its word.
+const PROBE_PATIENCE: Duration = Duration::from_secs(60);
+
 /// An input as it was read. The message itself is decoded anew for each attempt, so that waiting costs its bytes once.
 pub(super) struct Unit {
     pub(super) id: UnitId,
@@ -106,10 +110,17 @@ async fn pursue<S: Stage>(shop: &Shop<S>, unit: &Unit, mut slot: Option<Slot>) -
     let mut wait = None;
     let mut failures = 0;
     loop {
-        let Some(pass) = go_ahead(shop, unit, &mut slot, wait.take()).await else { return false };
-        let next = match S::KIND {
-            Kind::Work => shop.attempt_claimed(unit, &mut slot).await,
-            Kind::Gather => shop.attempt_unclaimed(unit, &mut failures).await,
+        let Some(mut pass) = go_ahead(shop, unit, &mut slot, wait.take()).await else { return false };
+        let attempt = async {
+            match S::KIND {
+                Kind::Work => shop.attempt_claimed(unit, &mut slot).await,
+                Kind::Gather => shop.attempt_unclaimed(unit, &mut failures).await,
+            }
+        };
+        let next = tokio::select! {
+            biased;
+            next = attempt => next,
+            never = pass.reached_after(PROBE_PATIENCE) => match never {},
         };
         match next {
             Next::Done => {
