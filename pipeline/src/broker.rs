@@ -20,6 +20,8 @@ use crate::topic::MAX_RECORD_BYTES;
 const START_LIMIT: Duration = Duration::from_secs(120);
 /// How long the broker may take to end in order.
 const END_LIMIT: Duration = Duration::from_secs(15);
+/// What the broker says when another one has its data folder.
+const FOLDER_HELD: &str = "Failed to acquire lock";
 /// What the broker logs once it serves.
 const STARTED: &str = "Kafka Server started";
 
@@ -48,7 +50,14 @@ impl Broker {
         let log = folder.join("server.log");
         let child = launch(&jars, &properties, &log)?;
         let mut broker = Self { child, port, log, jars, properties };
-        broker.wait_until_started().await?;
+        let deadline = tokio::time::Instant::now() + END_LIMIT;
+        while let Err(error) = broker.wait_until_started().await {
+            // The broker of a parent that was killed ends by itself, in order, and holds the folder until then.
+            if !error.to_string().contains(FOLDER_HELD) || tokio::time::Instant::now() >= deadline {
+                return Err(error);
+            }
+            broker.child = launch(&broker.jars, &broker.properties, &broker.log)?;
+        }
         Ok(broker)
     }
 

@@ -33,8 +33,12 @@ pub struct BrokerArgs {
     /// How long a record may take to be acknowledged before the broker counts as unavailable.
     #[arg(long, env = "SPILLWAY_PUBLISH_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
     pub publish_timeout: Duration,
+    /// How long a consumer's question for records waits at a broker that has none. Longer costs brokers less while
+    /// nothing happens; partitions that move to a busy member are read that much later at worst.
+    #[arg(long, env = "SPILLWAY_FETCH_WAIT", default_value = "1s", value_parser = humantime::parse_duration)]
+    pub fetch_wait: Duration,
     /// Further librdkafka settings, such as `security.protocol=sasl_ssl`; may be given several times.
-    #[arg(long, env = "SPILLWAY_KAFKA_SETTINGS", value_name = "KEY=VALUE", value_delimiter = ';', value_parser = setting)]
+    #[arg(long, env = "SPILLWAY_KAFKA_SETTINGS", hide_env_values = true, value_name = "KEY=VALUE", value_delimiter = ';', value_parser = setting)]
     pub kafka_setting: Vec<(String, String)>,
 }
 
@@ -46,6 +50,7 @@ impl BrokerArgs {
             topic_prefix: String::new(),
             group_protocol: GroupProtocol::Consumer,
             publish_timeout: Duration::from_secs(30),
+            fetch_wait: Duration::from_secs(1),
             kafka_setting: Vec::new(),
         }
     }
@@ -109,8 +114,8 @@ impl BrokerArgs {
             .set("queued.min.messages", "10000")
             // The default of a second leaves slots idle each time the prefetch was full.
             .set("fetch.queue.backoff.ms", "1")
-            // Records end the wait at once; shorter waits only cost the broker CPU (eight idle workers: 2 % of a core).
-            .set("fetch.wait.max.ms", "1000")
+            // Records end the wait at once.
+            .set("fetch.wait.max.ms", self.fetch_wait.as_millis().to_string())
             .set("fetch.max.bytes", MAX_RECORD_BYTES.to_string())
             .set("max.partition.fetch.bytes", "1048576")
             .set("receive.message.max.bytes", (2 * MAX_RECORD_BYTES).to_string());

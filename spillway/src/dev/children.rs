@@ -2,6 +2,8 @@
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -9,6 +11,13 @@ use tokio::process::Command;
 
 use super::DevArgs;
 use super::folder::Folder;
+
+/// How often a child may be started until it is ready for the first time.
+const STARTS: u32 = 3;
+
+/// How long a consumer's question for records waits at the private broker. Three times the usual: with nothing to do
+/// these questions are most of what the broker does.
+const FETCH_WAIT: &str = "3s";
 
 /// One child process.
 #[derive(Clone, Debug)]
@@ -19,6 +28,7 @@ pub struct Role {
     arguments: Vec<String>,
     /// Where it tells whether it is ready.
     admin: SocketAddr,
+    starts: Arc<AtomicU32>,
 }
 
 impl Role {
@@ -26,6 +36,7 @@ impl Role {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command.args(&self.arguments);
+        self.starts.fetch_add(1, Ordering::Relaxed);
         command
     }
 }
@@ -41,7 +52,7 @@ impl Plan {
     /// # Errors
     /// When no free ports are found.
     pub fn new(args: &DevArgs, folder: &Folder, brokers: &str) -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(2, usize::from);
+        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get() as u32);
         let heavy = args.slots.unwrap_or(cores);
         // Light stages wait for disk and network, so they may hold more than there are cores.
         let stages = [
@@ -61,22 +72,28 @@ impl Plan {
         ];
         let common: Vec<String> = common.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
 
+        let grace = humantime::format_duration(args.grace).to_string();
         let mut roles = Vec::new();
         for (stage, slots) in stages {
             let admin = free_address()?;
             let mut arguments = vec!["process".to_owned(), stage.to_owned()];
             arguments.extend(common.iter().cloned());
             arguments.extend(["--slots".to_owned(), slots.to_string(), "--admin-listen".to_owned(), admin.to_string()]);
-            arguments.extend(["--drain-grace".to_owned(), humantime::format_duration(args.grace).to_string()]);
+            arguments.extend(["--drain-grace".to_owned(), grace.clone()]);
+            if args.brokers.is_none() {
+                arguments.extend(["--fetch-wait".to_owned(), FETCH_WAIT.to_owned()]);
+            }
             if let Some(runtime) = &args.runtime.runtime {
                 arguments.extend(["--runtime".to_owned(), runtime.display().to_string()]);
             }
-            roles.push(Role { name: stage.to_owned(), executable: executable.clone(), arguments, admin });
+            let (name, executable) = (stage.to_owned(), executable.clone());
+            roles.push(Role { name, executable, arguments, admin, starts: Arc::default() });
         }
         let mut arguments = vec!["ingest".to_owned()];
         arguments.extend(common);
-        arguments.extend(["--listen".to_owned(), args.listen.to_string()]);
-        roles.push(Role { name: "ingest".to_owned(), executable, arguments, admin: args.listen });
+        arguments.extend(["--listen".to_owned(), args.listen.to_string(), "--ingest-grace".to_owned(), grace]);
+        let (name, admin) = ("ingest".to_owned(), args.listen);
+        roles.push(Role { name, executable, arguments, admin, starts: Arc::default() });
         Ok(Self { roles })
     }
 
@@ -88,7 +105,7 @@ impl Plan {
     /// Waits until every child says that it is ready.
     ///
     /// # Errors
-    /// Names the children that are not after `limit`.
+    /// Names the children that are not after `limit`, or the one that ends each time before it is.
     pub async fn wait_until_ready(&self, limit: Duration) -> Result<()> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
         let started = Instant::now();
@@ -102,6 +119,9 @@ impl Plan {
                 }
             }
             waiting = still;
+            if let Some(role) = waiting.iter().find(|role| role.starts.load(Ordering::Relaxed) > STARTS) {
+                bail!("{} ended {STARTS} times before it was ready; the log above says why", role.name);
+            }
             if !waiting.is_empty() && started.elapsed() > limit {
                 let names: Vec<&str> = waiting.iter().map(|r| r.name.as_str()).collect();
                 bail!("not ready after {limit:?}: {}; see the log above", names.join(", "));

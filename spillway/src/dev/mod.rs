@@ -9,10 +9,11 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use clap::Parser;
 use pipeline::broker::Broker;
 use pipeline::child;
 use pipeline::kafka::{BrokerArgs, topics};
-use pipeline::runtime::{Runtime, RuntimeArgs, user_data_folder};
+use pipeline::runtime::{Runtime, RuntimeArgs, RuntimeFile, user_data_folder};
 use pipeline::service;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -30,15 +31,16 @@ pub struct DevArgs {
     /// Address of the HTTP API.
     #[arg(long, env = "SPILLWAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub listen: SocketAddr,
-    /// Kafka brokers to use instead of a private one, `host:port,..`.
+    /// Kafka brokers to use instead of a private one, `host:port,..`; what else they need is taken from
+    /// SPILLWAY_TOPIC_PREFIX, SPILLWAY_GROUP_PROTOCOL and SPILLWAY_KAFKA_SETTINGS.
     #[arg(long, env = "SPILLWAY_BROKERS", value_name = "LIST")]
     pub brokers: Option<String>,
     /// Partitions of each topic, when topics are created.
-    #[arg(long, env = "SPILLWAY_PARTITIONS", default_value_t = 12)]
+    #[arg(long, env = "SPILLWAY_PARTITIONS", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub partitions: i32,
     /// Units of heavy work at once, for each of transcribe, analyze and cut [default: the number of cores].
-    #[arg(long, env = "SPILLWAY_DEV_SLOTS", value_name = "COUNT")]
-    pub slots: Option<usize>,
+    #[arg(long, env = "SPILLWAY_DEV_SLOTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub slots: Option<u32>,
     /// How long workers may finish what they have in hand after Ctrl-C.
     #[arg(long, env = "SPILLWAY_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub grace: Duration,
@@ -50,19 +52,37 @@ pub struct DevArgs {
 /// How long the children may take to be ready before that is an error.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
+/// How a broker that is shared is reached, from the environment: the same that the children see.
+#[derive(clap::Parser)]
+struct Shared {
+    #[command(flatten)]
+    brokers: BrokerArgs,
+}
+
+/// What a child may take after its grace period: handing back, flushing, leaving its group.
+const LEAVE: Duration = Duration::from_secs(20);
+
 /// Runs everything until Ctrl-C.
+///
+/// A child's own flags, such as how long it waits for a URL, are set by their environment variables.
 ///
 /// # Errors
 /// One line each: the data folder is locked, the address is taken, Java or run-time files are missing.
-pub async fn run(args: DevArgs) -> Result<ExitCode> {
+pub async fn run(mut args: DevArgs) -> Result<ExitCode> {
     let started = Instant::now();
     let stop = service::stop_on_signal()?;
     let data = args.data.clone().or_else(|| Some(user_data_folder()?.join("dev")));
     let folder = Folder::lock(&data.context("no home folder: give one with --data")?)?;
-    TcpListener::bind(args.listen)
+    let free = TcpListener::bind(args.listen)
         .with_context(|| format!("the address {} is not free; choose another with --listen", args.listen))?;
+    // Port 0 means any; the child is to take the one that was found.
+    args.listen = free.local_addr().context("find the address of the API")?;
+    drop(free);
 
     let runtime = Runtime::new(&args.runtime);
+    for file in RuntimeFile::ALL {
+        runtime.locate(file)?;
+    }
     let mut broker = None;
     let brokers = match &args.brokers {
         Some(given) => given.clone(),
@@ -90,13 +110,13 @@ async fn serve(
     broker: &mut Option<Broker>,
     stop: CancellationToken,
 ) -> Result<()> {
-    topics::ensure(&BrokerArgs::new(brokers), args.partitions).await?;
+    let Shared { brokers: shared } = Shared::try_parse_from(["dev", "--brokers", brokers]).context("read settings")?;
+    topics::ensure(&shared, args.partitions).await?;
     let plan = Plan::new(args, folder, brokers)?;
     let mut tasks = JoinSet::new();
     for child in plan.children() {
-        let command = child.clone();
-        let watched = child::supervise(child.name.clone(), move || command.command(), stop.clone(), args.grace);
-        tasks.spawn(watched);
+        let role = child.clone();
+        tasks.spawn(child::supervise(child.name.clone(), move || role.command(), stop.clone(), args.grace + LEAVE));
     }
     let ready = plan.wait_until_ready(READY_LIMIT);
     tokio::select! {
@@ -109,7 +129,7 @@ async fn serve(
         () = stop.cancelled() => {}
     }
     // Each child has the grace period to itself; the margin is for the supervisors that wait for them.
-    let joined = service::join(tasks, stop.clone(), args.grace + Duration::from_secs(5));
+    let joined = service::join(tasks, stop.clone(), args.grace + LEAVE + Duration::from_secs(5));
     match broker {
         None => joined.await,
         Some(broker) => tokio::select! {
