@@ -11,8 +11,8 @@ help: ## Show the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
 
 setup: ## Install what is missing: system packages (says so before it uses root), run-time files
-	@scripts/setup-system
 	@scripts/setup-rust
+	@scripts/setup-system
 	@scripts/setup-runtime $(RELEASE)/runtime
 
 build: setup ## Build the release binary and what it needs to run from any folder
