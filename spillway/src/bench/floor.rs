@@ -33,6 +33,9 @@ use super::spent::{Meter, Spent};
 /// How much of a file is read at once, in bytes.
 const PART_BYTES: usize = 8 << 20;
 
+/// Looks for faces in a second that come to one in a segment.
+const SELDOM: f64 = 0.001;
+
 /// The stages' own flags, from the environment: the same that the workers of `spillway dev` see.
 #[derive(Parser)]
 struct Settings {
@@ -62,6 +65,8 @@ pub struct Bare {
     fetch: Fetch,
     split: Split,
     analyze: Analyze,
+    /// Looks for faces as good as never.
+    decode: Analyze,
     transcribe: Transcribe,
     join: Join,
     moments: Moments,
@@ -102,6 +107,8 @@ pub struct Floor {
     pub clips: Vec<(f64, f64)>,
     /// Decoding, change and faces: `analyze`.
     pub picture: Spent,
+    /// The same without faces, measured in a second run and not part of the floor.
+    pub decode: Spent,
     /// Speech to words: `transcribe`.
     pub speech: Spent,
     /// Decoding, cropping and encoding of the clips: `cut`.
@@ -114,6 +121,11 @@ impl Floor {
     /// Returns what decoding, inference, speech and encoding cost together.
     pub fn total(&self) -> Spent {
         self.picture + self.speech + self.encode
+    }
+
+    /// Returns what looking for faces adds to decoding.
+    pub fn faces(&self) -> Spent {
+        self.picture - self.decode
     }
 
     /// Returns the length of all clips together, in seconds.
@@ -139,6 +151,7 @@ impl Bare {
         let meter = Meter::start()?;
         let transcribe = Transcribe::new(services.clone(), &set.transcribe)?;
         let analyze = Analyze::new(services.clone(), set.analyze.clone())?;
+        let seldom = AnalyzeArgs { faces_per_second: SELDOM, ..set.analyze.clone() };
         let setup = Setup {
             transcriber: transcribe.transcriber().to_owned(),
             x264_preset: set.cut.x264_preset.clone(),
@@ -151,6 +164,7 @@ impl Bare {
             fetch: Fetch::new(services.clone(), set.fetch)?,
             split: Split::new(services.clone(), set.split)?,
             analyze,
+            decode: Analyze::new(services.clone(), seldom)?,
             transcribe,
             join: Join::new(services.clone(), set.join)?,
             moments: Moments::new(services.clone(), set.moments)?,
@@ -175,8 +189,9 @@ impl Bare {
         let pieces = run(&self.split, ready, &mut apart).await?;
         let mut reports: Vec<SegmentReport> = pieces.iter().filter_map(of).collect();
 
-        let mut picture = Spent::default();
+        let (mut picture, mut decode) = (Spent::default(), Spent::default());
         for piece in pieces.iter().filter_map(of::<VideoSegment>) {
+            run(&self.decode, piece.clone(), &mut decode).await?;
             reports.extend(run(&self.analyze, piece, &mut picture).await?.iter().filter_map(of::<SegmentReport>));
         }
         let mut speech = Spent::default();
@@ -200,7 +215,7 @@ impl Bare {
             run(&self.cut, clip, &mut encode).await?;
         }
         let (width, height, duration_s) = (media.width, media.height, media.duration().as_seconds());
-        Ok(Floor { video: video.to_owned(), duration_s, width, height, clips, picture, speech, encode, apart })
+        Ok(Floor { video: video.to_owned(), duration_s, width, height, clips, picture, decode, speech, encode, apart })
     }
 
     /// Puts the file into the blob store, as an upload does.

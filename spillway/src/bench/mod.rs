@@ -34,6 +34,9 @@ pub struct BenchArgs {
     /// Videos to measure with; many at once are these in turn, one alone is the first.
     #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
     video: Vec<PathBuf>,
+    /// Videos of which only the bare work is measured: long ones.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    floor_video: Vec<PathBuf>,
     /// A video of a few seconds: sent in turn to the idle pipeline, it shows what a hop from stage to stage costs.
     #[arg(long, value_name = "FILE")]
     short: Option<PathBuf>,
@@ -46,6 +49,12 @@ pub struct BenchArgs {
     /// Most clips a video.
     #[arg(long, default_value_t = 3, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     clips: u32,
+    /// Shortest clip, in seconds.
+    #[arg(long, default_value_t = 10.0, value_name = "SECONDS")]
+    min_clip: f64,
+    /// Longest clip, in seconds.
+    #[arg(long, default_value_t = 60.0, value_name = "SECONDS")]
+    max_clip: f64,
     /// Measure one video alone only.
     #[arg(long)]
     skip_many: bool,
@@ -64,7 +73,10 @@ pub struct BenchArgs {
 struct Measured {
     machine: Machine,
     setup: Setup,
+    /// Of the videos in the order given, then of those that only have a floor.
     floors: Vec<Floor>,
+    /// How many of them the pipeline worked on.
+    videos: usize,
     /// How long `spillway dev` took to be ready in a new folder, in seconds.
     ready_s: f64,
     /// Cores used with nothing to do, just after the start.
@@ -81,7 +93,7 @@ struct Measured {
 /// When something could not be measured; numbers that fall short are none.
 pub async fn run(args: BenchArgs) -> Result<ExitCode> {
     let stop = pipeline::service::stop_on_signal()?;
-    for video in args.video.iter().chain(&args.short) {
+    for video in args.video.iter().chain(&args.floor_video).chain(&args.short) {
         ensure!(video.is_file(), "{} is not a file", video.display());
     }
     let folder = tempfile::Builder::new().prefix("spillway-bench-").tempdir().context("make a data folder")?;
@@ -111,7 +123,11 @@ async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
 
     eprintln!("bench: starting the pipeline");
     let service = Service::start(&folder.join("dev"), args.runtime.runtime.as_deref()).await?;
-    let options: Pairs = vec![("clips", args.clips.to_string())];
+    let options: Pairs = vec![
+        ("clips", args.clips.to_string()),
+        ("min_clip_s", args.min_clip.to_string()),
+        ("max_clip_s", args.max_clip.to_string()),
+    ];
     let idle_cores = runs::idle_cores(&service).await?;
     let mut short_hops = Vec::new();
     if let Some(short) = &args.short {
@@ -128,15 +144,18 @@ async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
     }
     let ready_s = service.ready_s;
     service.stop().await?;
-    Ok(Measured { machine, setup, floors, ready_s, idle_cores, short_hops, one, many })
+    let videos = args.video.len();
+    Ok(Measured { machine, setup, floors, videos, ready_s, idle_cores, short_hops, one, many })
 }
 
 /// Measures the bare work on each video; its models are gone from memory before the pipeline starts.
 async fn measure_floors(args: &BenchArgs, folder: &Path, runtime: Runtime) -> Result<(Setup, Vec<Floor>)> {
     let bare = Bare::new(&folder.join("floor"), runtime)?;
-    let options = Options { clips: args.clips, ..Options::default() };
+    let length = |seconds: f64| (seconds * 1000.0).round() as u32;
+    let (min_clip_ms, max_clip_ms) = (length(args.min_clip), length(args.max_clip));
+    let options = Options { clips: args.clips, min_clip_ms, max_clip_ms, ..Options::default() };
     let mut floors = Vec::new();
-    for video in &args.video {
+    for video in args.video.iter().chain(&args.floor_video) {
         eprintln!("bench: the bare work on {}", video.display());
         floors.push(bare.measure(video, &options).await?);
     }

@@ -1,6 +1,6 @@
 //! What work costs: CPU time and time on the wall.
 
-use std::ops::{Add, AddAssign};
+use std::ops::{Add, AddAssign, Sub};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
@@ -22,6 +22,14 @@ impl Add for Spent {
 
     fn add(self, other: Self) -> Self {
         Self { cpu_s: self.cpu_s + other.cpu_s, wall_s: self.wall_s + other.wall_s }
+    }
+}
+
+impl Sub for Spent {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self { cpu_s: self.cpu_s - other.cpu_s, wall_s: self.wall_s - other.wall_s }
     }
 }
 

@@ -56,7 +56,8 @@ pub fn table(measured: &Measured) -> Table {
 fn add_floor(table: &mut Table, group: &str, floor: &Floor) {
     let total = floor.total();
     for (name, spent) in [
-        ("decode and faces", floor.picture),
+        ("decode, change of picture", floor.decode),
+        ("faces: what looking for them adds", floor.faces()),
         ("speech", floor.speech),
         ("encode", floor.encode),
         ("apart: probe, split, gather, plan", floor.apart),
@@ -120,7 +121,8 @@ fn add_one(table: &mut Table, measured: &Measured) {
 fn add_many(table: &mut Table, measured: &Measured) {
     const GROUP: &str = "(c) the pipeline: many videos at once";
     let Some(many) = &measured.many else { return };
-    let floor_s: f64 = measured.floors.iter().cycle().take(many.videos).map(|floor| floor.total().cpu_s).sum();
+    let floor_s: f64 =
+        measured.floors[..measured.videos].iter().cycle().take(many.videos).map(|floor| floor.total().cpu_s).sum();
     let videos = many.videos as f64;
     table.add(GROUP, "videos", videos, Unit::Count);
     table.add(GROUP, "first upload to last end", many.wall_s, Unit::Seconds);
