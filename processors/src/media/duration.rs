@@ -17,8 +17,11 @@ const WHOLE_PASS_BYTES: u64 = 64 << 20;
 /// How much of the beginning of a larger file is looked at for the frame rate, in microseconds.
 const HEAD_US: i64 = 30_000_000;
 
-/// How far before the declared end the last packets are looked for, in microseconds.
-const TAIL_US: i64 = 10_000_000;
+/// How much of the beginning or the end is looked at at the most, in bytes: thirty seconds of a mezzanine codec are gigabytes.
+const STRETCH_BYTES: usize = 64 << 20;
+
+/// How far before the declared end the last packets are looked for, in microseconds: less where it is many bytes.
+const TAIL_US: std::ops::RangeInclusive<i64> = 1_000_000..=10_000_000;
 
 /// A last frame that claims to stay longer than any other did is not believed beyond this, in microseconds.
 const LAST_FRAME_US: i64 = 1_000_000;
@@ -73,10 +76,15 @@ pub(crate) fn measure(
     for mut other in input.streams_mut().filter(|s| s.index() != stream) {
         discard_all(&mut other);
     }
-    let mut walk = Walk { input, stream, trouble, pulse };
+    let declared_us = i128::from(input.duration().max(1));
+    let tail_us = STRETCH_BYTES as i128 * declared_us / i128::from(bytes.max(1));
+    let tail_us = tail_us.clamp((*TAIL_US.start()).into(), (*TAIL_US.end()).into()) as i64;
+    let mut walk = Walk { input, stream, tail_us, trouble, pulse };
     walk.seek(origin_us)?;
-    let limit_us = if bytes <= WHOLE_PASS_BYTES { i64::MAX } else { origin_us + HEAD_US };
-    let head = walk.stretch(limit_us)?;
+    let head = match bytes {
+        ..=WHOLE_PASS_BYTES => walk.stretch(i64::MAX, usize::MAX)?,
+        _ => walk.stretch(origin_us + HEAD_US, STRETCH_BYTES)?,
+    };
     let tail = if head.ended { Stretch::default() } else { walk.tail(&head.stretch)? };
     let head = head.stretch;
     if head.frames == 0 {
@@ -108,6 +116,7 @@ struct Walked {
 struct Walk<'a> {
     input: &'a mut Input,
     stream: usize,
+    tail_us: i64,
     trouble: &'a Trouble,
     pulse: &'a Pulse,
 }
@@ -121,11 +130,11 @@ impl Walk<'_> {
         Ok(found)
     }
 
-    /// Reads on until a packet beyond `limit_us` or the end.
-    fn stretch(&mut self, limit_us: i64) -> Result<Walked, Failure> {
+    /// Reads on until a packet beyond `limit_us`, more than `limit_bytes` of packets, or the end.
+    fn stretch(&mut self, limit_us: i64, limit_bytes: usize) -> Result<Walked, Failure> {
         let time_base = self.input.stream(self.stream).map(|s| s.time_base()).unwrap_or(ffmpeg::rescale::TIME_BASE);
         let mut stretch = Stretch::default();
-        let mut broken = 0;
+        let (mut broken, mut read_bytes) = (0, 0);
         loop {
             self.pulse.beat()?;
             let mut packet = Packet::empty();
@@ -144,7 +153,8 @@ impl Walk<'_> {
             let hidden = packet.stream() != self.stream || is_discarded(&packet) || packet.size() == 0;
             let Some(ticks) = packet.pts().or(packet.dts()).filter(|_| !hidden) else { continue };
             stretch.add(to_us(ticks, time_base), to_us(packet.duration(), time_base));
-            if stretch.last_us > limit_us {
+            read_bytes += packet.size();
+            if stretch.last_us > limit_us || read_bytes > limit_bytes {
                 return Ok(Walked { stretch, ended: false });
             }
         }
@@ -154,8 +164,8 @@ impl Walk<'_> {
     fn tail(&mut self, head: &Stretch) -> Result<Stretch, Failure> {
         let declared_us = self.declared_end_us().max(head.last_us);
         let (mut there_us, mut beyond_us) = (head.last_us, declared_us);
-        let mut target_us = (declared_us - TAIL_US).max(head.last_us);
-        while beyond_us - there_us > TAIL_US {
+        let mut target_us = (declared_us - self.tail_us).max(head.last_us);
+        while beyond_us - there_us > self.tail_us {
             let found = self.seek(target_us)? && self.peek(there_us)?;
             if found {
                 there_us = target_us;
@@ -168,12 +178,12 @@ impl Walk<'_> {
             target_us = there_us + (beyond_us - there_us) / 2;
         }
         self.seek(there_us)?;
-        Ok(self.stretch(i64::MAX)?.stretch)
+        Ok(self.stretch(i64::MAX, usize::MAX)?.stretch)
     }
 
     /// Says whether a packet later than `after_us` can be read from here.
     fn peek(&mut self, after_us: i64) -> Result<bool, Failure> {
-        Ok(!self.stretch(after_us)?.ended)
+        Ok(!self.stretch(after_us, usize::MAX)?.ended)
     }
 
     fn declared_end_us(&self) -> i64 {

@@ -84,7 +84,9 @@ fn looks(segments: &[SegmentAnalysis]) -> Vec<Look<'_>> {
     for segment in segments {
         for &at_us in &segment.looked_us {
             if looks.last().is_none_or(|last| at_us > last.at_us) {
-                let faces = segment.faces.iter().filter(|face| face.at_us == at_us).collect();
+                // Faces are in order of time too; hours may be one segment.
+                let first = segment.faces.partition_point(|face| face.at_us < at_us);
+                let faces = segment.faces[first..].iter().take_while(|face| face.at_us == at_us).collect();
                 looks.push(Look { at_us, faces });
             }
         }
