@@ -60,6 +60,10 @@ impl Timeline {
         transcripts.sort_by_key(|t| (t.start_us, t.end_us));
         analyses.sort_by_key(|a| (a.start_us, a.end_us));
         let shots = shots(&analyses, range);
+        // Twelve hours have 150 MB of them, and only shots need them.
+        for analysis in &mut analyses {
+            (analysis.head, analysis.tail) = Default::default();
+        }
         let tracks = tracks(&analyses, &shots);
         let words = in_order(transcripts.iter().flat_map(|t| t.words.iter().cloned()).collect());
         let heard = transcripts.iter().flat_map(|t| t.speech_us.as_chunks::<2>().0);
