@@ -25,7 +25,7 @@ use crate::failure::Failure;
 use crate::id::{TenantId, VideoId};
 use crate::topic::MAX_RECORD_BYTES;
 
-/// What kind of object a key names; each has its own life, see `sweep` in `docs/operations.md`.
+/// What kind of object a key names; each has its own life, see `docs/operations.md`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// The video as it came.
