@@ -11,6 +11,7 @@ mod router;
 mod serve;
 
 mod accept;
+mod incoming;
 mod name;
 mod options;
 mod source_url;

@@ -1,5 +1,7 @@
 //! Errors as callers see them: `application/problem+json` (RFC 9457) with a stable `code`, made in this one place.
 
+use std::io;
+
 use axum::Json;
 use axum::extract::multipart::MultipartError;
 use axum::http::{HeaderValue, StatusCode, header};
@@ -7,6 +9,8 @@ use axum::response::{IntoResponse, Response};
 use pipeline::failure::Code;
 use pipeline::{blob, store};
 use utoipa::ToSchema;
+
+use crate::upload;
 
 /// What kind of thing went wrong; owns status, code and title.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -258,7 +262,11 @@ impl From<anyhow::Error> for Problem {
 
 impl From<MultipartError> for Problem {
     fn from(error: MultipartError) -> Self {
-        Self::new(Kind::MalformedRequest, format!("The form cannot be read: {}", shorten(&error.body_text())))
+        match upload::cause(&error) {
+            Some(io::ErrorKind::TimedOut) => upload::timed_out(),
+            Some(io::ErrorKind::ConnectionAborted) => upload::broken_off(&error, "within the form"),
+            _ => Self::new(Kind::MalformedRequest, format!("The form cannot be read: {}", shorten(&error.body_text()))),
+        }
     }
 }
 
