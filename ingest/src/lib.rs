@@ -12,6 +12,7 @@ mod serve;
 
 mod accept;
 mod incoming;
+mod members;
 mod name;
 mod options;
 mod source_url;

@@ -187,6 +187,12 @@ impl Problem {
     }
 }
 
+/// Says that an option or parameter came more than once, in whatever way.
+pub(crate) fn repeated(name: &str) -> Problem {
+    let detail = format!("{} is given twice; give it once.", shorten(name));
+    Problem::of_option(Kind::DuplicateOption, name, detail)
+}
+
 /// Keeps what a caller sent short when it is sent back.
 pub(crate) fn shorten(text: &str) -> String {
     const CHARS: usize = 64;

@@ -1,5 +1,7 @@
 //! `GET /v1/videos`, `GET /v1/videos/{id}` and `DELETE`: where videos are, and how they go.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +14,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::extract::{Query, Tenant, VideoPath, unknown_parameter};
 use crate::forecast;
-use crate::problem::{self, Kind, Problem};
+use crate::problem::{self, Kind, Problem, repeated};
 
 /// A video and how far it is.
 #[derive(serde::Serialize, ToSchema)]
@@ -173,7 +175,7 @@ impl StageBody {
     ),
     responses(
         (status = 200, description = "A page of videos", body = VideoList),
-        (status = 400, description = "An unknown parameter", body = problem::Body, content_type = "application/problem+json"),
+        (status = 400, description = "An unknown or repeated parameter", body = problem::Body, content_type = "application/problem+json"),
         (status = 422, description = "A wrong parameter", body = problem::Body, content_type = "application/problem+json"),
     )
 )]
@@ -184,7 +186,11 @@ pub async fn list(
 ) -> Result<Json<VideoList>, Problem> {
     let mut filter = VideoFilter::default();
     let mut page = Page { after: None, limit: 20 };
+    let mut seen = BTreeSet::new();
     for (name, value) in &query {
+        if !seen.insert(name) {
+            return Err(repeated(name));
+        }
         let wrong =
             |expected: &str| Problem::of_option(Kind::InvalidOption, name, format!("{name} must be {expected}."));
         match name.as_str() {

@@ -21,6 +21,7 @@ use crate::bounded::{Progress, bounded};
 use crate::extract::{Query, Tenant};
 use crate::file::Binary;
 use crate::incoming::Incoming;
+use crate::members::Members;
 use crate::metrics;
 use crate::name;
 use crate::options::{OptionFields, Value};
@@ -249,16 +250,16 @@ async fn from_json(limits: &Limits, request: Request, fields: &mut OptionFields)
         let detail = format!("The JSON body broke off or has more than {MAX_JSON_BYTES} bytes.");
         Problem::new(Kind::MalformedRequest, detail)
     })?;
-    let json: serde_json::Value = serde_json::from_slice(&text)
-        .map_err(|e| Problem::new(Kind::MalformedRequest, format!("The body is not JSON: {e}.")))?;
-    let serde_json::Value::Object(members) = json else {
-        return Err(Problem::new(Kind::MalformedRequest, "The JSON body must be an object with a url."));
-    };
+    let Members(members) = serde_json::from_slice(&text)
+        .map_err(|e| Problem::new(Kind::MalformedRequest, format!("The body is not JSON with a url: {e}.")))?;
     let mut url = None;
     for (name, value) in &members {
         if name != "url" {
             fields.set(name, Value::Json(value))?;
             continue;
+        }
+        if url.is_some() {
+            return Err(problem::repeated(name));
         }
         let text =
             value.as_str().ok_or_else(|| Problem::of_option(Kind::InvalidOption, "url", "url must be a text."))?;

@@ -42,6 +42,8 @@ async fn parameters_of_lists_are_checked() {
         ("limit=101", 422, "invalid_option"),
         ("cursor=x", 422, "invalid_option"),
         ("sort=name", 400, "unknown_option"),
+        ("limit=1&limit=2", 400, "duplicate_option"),
+        ("state=done&state=failed", 400, "duplicate_option"),
     ] {
         problem(status, code, server.get(&format!("/v1/videos?{query}")).await).await;
     }
