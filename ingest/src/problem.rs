@@ -145,9 +145,15 @@ pub struct Body {
 }
 
 impl Problem {
-    /// Makes a problem with one sentence about this request.
+    /// Makes a problem with one sentence about this request. What passes says when to come back.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), option: None, headers: Vec::new(), cause: None }
+        let problem = Self { kind, detail: detail.into(), option: None, headers: Vec::new(), cause: None };
+        match kind {
+            Kind::Unavailable | Kind::StorageFull => {
+                problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+            }
+            _ => problem,
+        }
     }
 
     /// Names the option or parameter that is wrong.
@@ -177,13 +183,7 @@ impl Problem {
     }
 
     fn caused(kind: Kind, detail: &str, cause: anyhow::Error) -> Self {
-        let problem = Self { cause: Some(cause), ..Self::new(kind, detail) };
-        match kind {
-            Kind::Unavailable | Kind::StorageFull => {
-                problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
-            }
-            _ => problem,
-        }
+        Self { cause: Some(cause), ..Self::new(kind, detail) }
     }
 }
 

@@ -45,7 +45,7 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     let mut checks = Checks::default();
     checks.add_store(store);
     checks.add("broker", move || std::future::ready(producer.serves()));
-    let router = ingest::router(app.clone()).merge(admin::router(checks));
+    let router = ingest::router(app.clone(), admin::router(checks));
 
     let mut tasks = JoinSet::new();
     let (serving, sweeping) = (stop.clone(), stop.clone());

@@ -1,5 +1,7 @@
 //! Where videos are, as told.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use pipeline::event::{Happened, Job, Options, UnitDone, VideoEvent, VideoSource};
 use pipeline::failure::Code;
@@ -127,14 +129,17 @@ async fn deleting_cancels_tells_and_hides() {
 
 #[tokio::test]
 async fn a_deletion_that_cannot_be_told_is_asked_for_again() {
-    let server = Server::start(&[]).await;
-    let video = server.submit("bytes").await;
-    let url = format!("{}/v1/videos/{video}", server.url);
-    server.broker.away.store(true, std::sync::atomic::Ordering::SeqCst);
-    let refused = server.client.delete(&url).send().await.expect("an answer");
-    assert_eq!(refused.headers()["retry-after"], "5");
-    problem(503, "unavailable", refused).await;
-    assert_eq!(server.json(&format!("/v1/videos/{video}")).await["state"], "cancelled");
-    server.broker.away.store(false, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(server.client.delete(&url).send().await.expect("an answer").status(), 204);
+    let server = Server::start(&["--publish-wait", "50ms"]).await;
+    let broker = &server.broker;
+    for fault in [&broker.away, &broker.silent] {
+        let video = server.submit("bytes").await;
+        let url = format!("{}/v1/videos/{video}", server.url);
+        fault.store(true, Ordering::SeqCst);
+        let refused = server.client.delete(&url).send().await.expect("an answer");
+        assert_eq!(refused.headers()["retry-after"], "5");
+        problem(503, "unavailable", refused).await;
+        assert_eq!(server.json(&format!("/v1/videos/{video}")).await["state"], "cancelled");
+        fault.store(false, Ordering::SeqCst);
+        assert_eq!(server.client.delete(&url).send().await.expect("an answer").status(), 204);
+    }
 }
