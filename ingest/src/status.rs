@@ -50,7 +50,7 @@ pub struct VideoBody {
     position: Option<u32>,
     /// Seconds until it ends, judged by how long recently finished videos took; null when none tells, or it ended.
     #[schema(required = true)]
-    estimated_seconds_left: Option<f64>,
+    estimated_left_s: Option<f64>,
     /// Why it did not end well.
     #[schema(required = true)]
     error: Option<ErrorBody>,
@@ -143,7 +143,7 @@ impl VideoBody {
             stages: state.stages.iter().map(StageBody::of).collect(),
             completeness: state.completeness,
             position: ahead.position,
-            estimated_seconds_left: ahead.seconds.map(|s| (s * 10.0).round() / 10.0),
+            estimated_left_s: ahead.seconds.map(|s| (s * 10.0).round() / 10.0),
             error,
             links: VideoLinks {
                 events: format!("{this}/events"),

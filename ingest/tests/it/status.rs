@@ -42,7 +42,7 @@ async fn a_video_shows_its_progress_and_its_end() {
     let body = server.json(&format!("/v1/videos/{video}")).await;
     assert_eq!(body["state"], "processing");
     assert_eq!((&body["lane"], &body["duration_s"]), (&json!("batch"), &json!(61.5)));
-    assert_eq!((&body["position"], &body["estimated_seconds_left"]), (&Value::Null, &Value::Null));
+    assert_eq!((&body["position"], &body["estimated_left_s"]), (&Value::Null, &Value::Null));
     assert_eq!(body["stages"][1], json!({"stage": "analyze", "done": 4, "failed": 0, "total": 10}));
     assert_eq!(body["stages"][2]["total"], 2, "what is done is known of");
     for (name, rest) in [("self", ""), ("events", "/events"), ("analysis", "/analysis"), ("clips", "/clips")] {
@@ -79,7 +79,7 @@ async fn the_wait_is_judged_by_finished_videos() {
     server.log(finished, Happened::Ended(Default::default()), &state).await;
     let first = server.submit("two").await;
     let body = server.json(&format!("/v1/videos/{first}")).await;
-    assert_eq!((&body["position"], &body["estimated_seconds_left"]), (&json!(1), &json!(20.0)));
+    assert_eq!((&body["position"], &body["estimated_left_s"]), (&json!(1), &json!(20.0)));
 }
 
 #[tokio::test]
