@@ -124,7 +124,7 @@ fn multipart(blobs: &Blobs, file: &File, parts: Vec<Range<u64>>) -> (u64, Body) 
 }
 
 /// Reads `range` of an object, a piece whenever the last one was taken.
-fn read(blobs: Blobs, key: String, range: Range<u64>) -> impl Stream<Item = Result<Bytes, blob::Error>> + Send {
+pub fn read(blobs: Blobs, key: String, range: Range<u64>) -> impl Stream<Item = Result<Bytes, blob::Error>> + Send {
     stream::try_unfold((blobs, key, range), |(blobs, key, rest)| async move {
         if rest.is_empty() {
             return Ok(None);
