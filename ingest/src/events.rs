@@ -29,6 +29,8 @@ const BATCH: usize = 200;
 const FASTEST_POLL: Duration = Duration::from_millis(100);
 /// How often the log is read when nothing happens.
 const SLOWEST_POLL: Duration = Duration::from_secs(1);
+/// How long the log of a video that ended must stay still: what its last units say may be logged just after its end.
+const STILL_FOR: Duration = Duration::from_millis(250);
 
 /// One thing that happened: the data of a server-sent event. The event's name is `type`, its id is `seq`.
 #[derive(serde::Serialize, ToSchema)]
@@ -178,7 +180,7 @@ pub async fn follow(
     let after = last_event_id(&headers)?;
     let known = app.store.video(&tenant, video).await?.ok_or_else(Problem::no_video)?;
     let resumed_at_end = after.is_some() && known.state().is_final();
-    if resumed_at_end && app.store.log_after(&tenant, video, after, 1).await?.is_empty() {
+    if resumed_at_end && is_still(&app, &tenant, video, after).await? {
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
     let follower =
@@ -187,6 +189,15 @@ pub async fn follow(
     // A proxy that gathers the answer before it passes it on would hold the events back.
     let unbuffered = [(HeaderName::from_static("x-accel-buffering"), "no")];
     Ok((unbuffered, Sse::new(events).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))).into_response())
+}
+
+/// Says whether nothing follows `after` in the log of a video that ended, now and a moment later.
+async fn is_still(app: &App, tenant: &TenantId, video: VideoId, after: Option<i64>) -> store::Result<bool> {
+    if !app.store.log_after(tenant, video, after, 1).await?.is_empty() {
+        return Ok(false);
+    }
+    tokio::time::sleep(STILL_FOR).await;
+    Ok(app.store.log_after(tenant, video, after, 1).await?.is_empty())
 }
 
 fn last_event_id(headers: &HeaderMap) -> Result<Option<i64>, Problem> {
@@ -242,14 +253,16 @@ impl Follower {
         None
     }
 
-    /// Returns the next entries, and the final state if nothing follows them. The state is read first: whatever
-    /// led to it is in the log by then.
+    /// Returns the next entries, or the final state if nothing follows the last ones. The state is read first:
+    /// whatever led to it is in the log by then.
     async fn read(&self) -> store::Result<(Vec<LogEntry>, Option<store::State>)> {
         let video = self.app.store.video(&self.tenant, self.video).await?;
         let Some(video) = video else { return Ok((Vec::new(), Some(store::State::Cancelled))) };
         let entries = self.app.store.log_after(&self.tenant, self.video, self.after, BATCH).await?;
-        let at_end = video.state().is_final() && entries.len() < BATCH;
-        Ok((entries, at_end.then(|| video.state())))
+        let is_over = video.state().is_final()
+            && entries.is_empty()
+            && is_still(&self.app, &self.tenant, self.video, self.after).await?;
+        Ok((entries, is_over.then(|| video.state())))
     }
 }
 
