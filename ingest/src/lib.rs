@@ -24,6 +24,7 @@ mod clips;
 mod events;
 mod file;
 mod forecast;
+mod happened;
 mod ranges;
 mod status;
 
