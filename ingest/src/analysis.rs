@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use crate::app::App;
 use crate::extract::{Tenant, VideoPath};
 use crate::file;
-use crate::problem::{self, Kind, Problem};
+use crate::problem::{self, Faults, Kind, Problem};
 
 /// Shows what was found: shots, face tracks, words, loudness, all with source times in seconds.
 ///
@@ -22,6 +22,7 @@ use crate::problem::{self, Kind, Problem};
     responses(
         (status = 200, description = "An object with the arrays `shots`, `tracks`, `words` and `loudness`", body = Object, content_type = "application/json"),
         (status = 404, description = "No such video, or no analysis of it yet", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn show(

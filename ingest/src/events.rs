@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::extract::{Tenant, VideoPath};
 use crate::happened::EventBody;
 use crate::metrics::EventStream;
-use crate::problem::{self, Kind, Problem};
+use crate::problem::{self, Faults, Kind, Problem};
 
 /// How many entries of the log are read at once.
 const BATCH: usize = 200;
@@ -38,6 +38,7 @@ const STILL_FOR: Duration = Duration::from_millis(250);
         (status = 204, description = "The video ended and nothing follows `Last-Event-ID`"),
         (status = 400, description = "`Last-Event-ID` is no number", body = problem::Body, content_type = "application/problem+json"),
         (status = 404, description = "No such video", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn follow(

@@ -8,7 +8,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pipeline::failure::Code;
 use pipeline::{blob, store};
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 
 use crate::upload;
 
@@ -142,6 +142,21 @@ pub struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     option: Option<String>,
+}
+
+/// What any request may be answered when something behind the API is wrong, for its description.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes answers")]
+pub enum Faults {
+    /// A bug or damaged data
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Body),
+    /// The store or another dependency is away; try again
+    #[response(
+        status = 503, content_type = "application/problem+json",
+        headers(("Retry-After" = u32, description = "After how many seconds")),
+    )]
+    Unavailable(Body),
 }
 
 impl Problem {

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::extract::{Query, Tenant, VideoPath, unknown_parameter};
 use crate::forecast;
-use crate::problem::{self, Kind, Problem, repeated};
+use crate::problem::{self, Faults, Kind, Problem, repeated};
 
 /// A video and how far it is.
 #[derive(serde::Serialize, ToSchema)]
@@ -177,6 +177,7 @@ impl StageBody {
         (status = 200, description = "A page of videos", body = VideoList),
         (status = 400, description = "An unknown or repeated parameter", body = problem::Body, content_type = "application/problem+json"),
         (status = 422, description = "A wrong parameter", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn list(
@@ -232,6 +233,7 @@ fn parse_cursor(text: &str) -> Option<(Timestamp, pipeline::id::VideoId)> {
     responses(
         (status = 200, description = "The video", body = VideoBody),
         (status = 404, description = "No such video", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn show(
@@ -244,13 +246,15 @@ pub async fn show(
 }
 
 /// Cancels a video that is not finished, and removes it with all that belongs to it.
+///
+/// After a 503 it may be cancelled but not removed yet: ask again.
 #[utoipa::path(
     delete, path = "/v1/videos/{video}", tag = "videos", operation_id = "delete_video",
     params(("video" = String, Path, format = "uuid")),
     responses(
         (status = 204, description = "Gone; its files follow within moments"),
         (status = 404, description = "No such video", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "Cancelled, but not removed yet; try again", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn delete(

@@ -25,7 +25,7 @@ use crate::members::Members;
 use crate::metrics;
 use crate::name;
 use crate::options::{OptionFields, Value};
-use crate::problem::{self, Kind, Problem};
+use crate::problem::{self, Faults, Kind, Problem};
 use crate::source_url;
 use crate::status::VideoBody;
 use crate::upload::{self, Received, Target};
@@ -85,8 +85,8 @@ pub struct FormSubmission {
         (status = 410, description = "The video of this key was deleted", body = problem::Body, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = problem::Body, content_type = "application/problem+json"),
         (status = 422, description = "Empty, a wrong option, a refused URL, or a key used for another request", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "Store or blobs are away; try again", body = problem::Body, content_type = "application/problem+json"),
         (status = 507, description = "No space is left", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn submit(State(app): State<App>, Tenant(tenant): Tenant, Query(query): Query, request: Request) -> Response {
