@@ -45,19 +45,19 @@ pub struct SubmitArgs {
 #[derive(clap::Args, Clone, Debug)]
 struct OptionArgs {
     /// Most clips a video (or, with --early, its ten-minute windows together), 1 to 20 [server's default: 3].
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=20))]
     clips: Option<u32>,
-    /// Shortest clip, e.g. `10s` [server's default: 10s].
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// Shortest clip, 3s to 3m, such as `10s` [server's default: 10s].
+    #[arg(long, value_name = "DURATION", value_parser = parse_length)]
     min_clip: Option<Duration>,
-    /// Longest clip, e.g. `30s` [server's default: 30s].
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+    /// Longest clip, 3s to 3m, such as `30s` [server's default: 30s].
+    #[arg(long, value_name = "DURATION", value_parser = parse_length)]
     max_clip: Option<Duration>,
     /// Shape of the picture [server's default: 9:16].
     #[arg(long, value_parser = ["9:16", "1:1", "4:5", "16:9"])]
     aspect: Option<String>,
     /// Height of the picture in pixels, even, 240 to 2160 [server's default: 1280].
-    #[arg(long, value_name = "PIXELS")]
+    #[arg(long, value_name = "PIXELS", value_parser = parse_height)]
     height: Option<u32>,
     /// What happens with the words: no captions, a WebVTT file, or drawn into the picture too [server's default: file].
     #[arg(long, value_parser = ["none", "file", "burn"])]
@@ -66,7 +66,7 @@ struct OptionArgs {
     #[arg(long)]
     early: bool,
     /// Spoken language, ISO 639-1, or `auto` [server's default: en].
-    #[arg(long, value_name = "CODE")]
+    #[arg(long, value_name = "CODE", value_parser = parse_language)]
     language: Option<String>,
     /// Ask for the priority lane.
     #[arg(long)]
@@ -88,6 +88,28 @@ impl OptionArgs {
             ("priority", self.priority.then(|| "true".to_owned())),
         ];
         given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    }
+}
+
+// What the server would refuse as well, told before anything is uploaded.
+
+fn parse_length(text: &str) -> Result<Duration, String> {
+    let length = humantime::parse_duration(text).map_err(|e| e.to_string())?;
+    let admitted = Duration::from_secs(3)..=Duration::from_secs(180);
+    if admitted.contains(&length) { Ok(length) } else { Err("give 3s to 3m".to_owned()) }
+}
+
+fn parse_height(text: &str) -> Result<u32, String> {
+    let height = text.parse().ok().filter(|pixels| (240..=2160).contains(pixels) && pixels % 2 == 0);
+    height.ok_or_else(|| "give an even number from 240 to 2160".to_owned())
+}
+
+fn parse_language(text: &str) -> Result<String, String> {
+    let is_code = text.len() == 2 && text.bytes().all(|b| b.is_ascii_lowercase());
+    if is_code || text == "auto" {
+        Ok(text.to_owned())
+    } else {
+        Err("give two letters, such as en, or auto".to_owned())
     }
 }
 
@@ -150,7 +172,9 @@ struct Ended {
     video: VideoReply,
     times: Times,
     clips: Vec<ClipReply>,
-    saved: anyhow::Result<Vec<Saved>>,
+    saved: Vec<Saved>,
+    /// Why not all was saved.
+    not_saved: Option<anyhow::Error>,
 }
 
 impl Session {
@@ -205,11 +229,11 @@ impl Session {
             "done" | "partial" => self.api.clips(id).await?,
             _ => Vec::new(),
         };
-        let saved = match &self.args.out {
+        let (saved, not_saved) = match &self.args.out {
             Some(folder) => save_clips(&self.api, &clips, folder, &self.name(input, id)).await,
-            None => Ok(Vec::new()),
+            None => (Vec::new(), None),
         };
-        Ok(Outcome::Ended(Box::new(Ended { video, times, clips, saved })))
+        Ok(Outcome::Ended(Box::new(Ended { video, times, clips, saved, not_saved })))
     }
 
     /// Returns what clips are called: the input's name, with the video's id where two inputs have the same.
@@ -227,21 +251,16 @@ impl Session {
             Outcome::Accepted => Verdict::Done,
             Outcome::Lost(error) => {
                 let (verdict, code) = (Verdict::of_error(&error), error.code().to_owned());
-                let text = format!("{:#}", anyhow::Error::from(error));
-                self.print(json!({"type": "failed", "input": input, "code": code, "message": text}));
-                self.print_error(&format!("{input}: {text}"));
+                self.tell_failure(input, &code, &error.into());
                 verdict
             }
             Outcome::Ended(ended) => {
-                let Ended { video, times, clips, saved } = *ended;
-                let mut verdict = Verdict::of_state(&video.state);
-                let saved = saved.unwrap_or_else(|error| {
-                    verdict = verdict.max(Verdict::Failed);
-                    self.print_error(&format!("{input}: {error:#}"));
-                    Vec::new()
-                });
+                let Ended { video, times, clips, saved, not_saved } = *ended;
+                let verdict = Verdict::of_state(&video.state);
                 self.tell_end(input, &video, &times, &clips, &saved);
-                verdict
+                let Some(error) = not_saved else { return verdict };
+                self.tell_failure(input, "not_saved", &error);
+                verdict.max(Verdict::Failed)
             }
         }
     }
@@ -279,15 +298,18 @@ impl Session {
         print!("{}", times.table());
     }
 
-    fn print(&self, line: Value) {
+    fn tell_failure(&self, input: &str, code: &str, error: &anyhow::Error) {
+        let text = format!("{error:#}");
         if self.args.json {
-            println!("{line}");
+            println!("{}", json!({"type": "failed", "input": input, "code": code, "message": text}));
+        } else {
+            eprintln!("{input}: {text}");
         }
     }
 
-    fn print_error(&self, line: &str) {
-        if !self.args.json {
-            eprintln!("{line}");
+    fn print(&self, line: Value) {
+        if self.args.json {
+            println!("{line}");
         }
     }
 }
@@ -307,7 +329,30 @@ fn stem(input: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        submit: SubmitArgs,
+    }
+
+    #[test]
+    fn nonsense_is_refused_before_anything_is_uploaded() {
+        let is_taken = |flag: &str, value: &str| Line::try_parse_from(["x", "a.mp4", flag, value]).is_ok();
+        for (flag, good, bad) in [
+            ("--clips", &["1", "20"][..], &["0", "21", "-1", "many"][..]),
+            ("--height", &["240", "1280", "2160"], &["238", "721", "2162", "tall"]),
+            ("--min-clip", &["3s", "3m"], &["2s", "181s", "10"]),
+            ("--max-clip", &["30s"], &["1h"]),
+            ("--language", &["en", "auto"], &["english", "EN", ""]),
+        ] {
+            assert!(good.iter().all(|value| is_taken(flag, value)), "{flag}");
+            assert!(!bad.iter().any(|value| is_taken(flag, value)), "{flag}");
+        }
+    }
 
     #[test]
     fn stems_are_names_of_files() {
