@@ -27,7 +27,7 @@ pub struct SubmitArgs {
     /// Where the server is.
     #[command(flatten)]
     server: ServerArgs,
-    /// Wait until the videos ended, then print their clips and the time of each stage.
+    /// Show progress until the videos ended, then print their clips and the time of each stage.
     #[arg(long)]
     wait: bool,
     /// Save the clips (mp4, vtt, jpg) in this folder; implies --wait.
@@ -62,13 +62,13 @@ struct OptionArgs {
     /// What happens with the words: no captions, a WebVTT file, or drawn into the picture too [server's default: file].
     #[arg(long, value_parser = ["none", "file", "burn"])]
     captions: Option<String>,
-    /// Plan each ten minutes on their own, so that first clips come early.
+    /// Plan each ten minutes of a longer video on their own, so that first clips come early.
     #[arg(long)]
     early: bool,
     /// Spoken language, ISO 639-1, or `auto` [server's default: en].
     #[arg(long, value_name = "CODE", value_parser = parse_language)]
     language: Option<String>,
-    /// Ask for the priority lane.
+    /// Ask for the priority lane; without a right to it the video goes to the lane of its length.
     #[arg(long)]
     priority: bool,
 }

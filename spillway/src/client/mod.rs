@@ -30,7 +30,7 @@ pub struct ServerArgs {
 
 /// What the exit codes mean, for `--help`.
 pub const EXIT_CODES: &str = "Exit codes:
-    0  every video is done (or accepted, without --wait)
+    0  every video is done (submit without --wait: was accepted)
     1  a video was refused, failed or was cancelled, or a clip could not be saved
     2  wrong usage, or an input that cannot be read
     3  the server cannot be reached
