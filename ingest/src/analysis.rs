@@ -10,7 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::app::App;
 use crate::extract::{Tenant, VideoPath};
-use crate::problem::{self, Kind, Problem};
+use crate::file;
+use crate::problem::{self, Faults, Kind, Problem};
 
 /// Shows what was found: shots, face tracks, words, loudness, all with source times in seconds.
 ///
@@ -21,6 +22,7 @@ use crate::problem::{self, Kind, Problem};
     responses(
         (status = 200, description = "An object with the arrays `shots`, `tracks`, `words` and `loudness`", body = Object, content_type = "application/json"),
         (status = 404, description = "No such video, or no analysis of it yet", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn show(
@@ -30,21 +32,27 @@ pub async fn show(
 ) -> Result<Response, Problem> {
     let video = app.store.video(&tenant, video).await?.ok_or_else(Problem::no_video)?;
     let windows: Vec<String> = video.state.analyses.iter().filter(|key| !key.is_empty()).cloned().collect();
+    let json = [(header::CONTENT_TYPE, "application/json")];
     let Some((first, others)) = windows.split_first() else {
-        let detail = "No part of the video is analysed yet; follow its events until one says analyzed.";
+        let detail = match video.state().is_final() {
+            true => "The video ended before any part of it was analysed; its state and error say why.",
+            false => "No part of the video is analysed yet; follow its events until one says analyzed.",
+        };
         return Err(Problem::new(Kind::AnalysisNotReady, detail));
     };
-    let body = if others.is_empty() {
-        Body::from(app.blobs.get(first).await?)
-    } else {
-        // Read before the answer begins, so that a missing window is an error and not half a document.
-        let members = read(&app.blobs, first).await?.into_iter().map(|(name, _)| name).collect();
-        Body::from_stream(joined(app.blobs.clone(), members, windows))
-    };
-    Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
+    if others.is_empty() {
+        // A video planned as a whole has one window, however long it is: passed on as it is, piece by piece.
+        let bytes = app.blobs.size(first).await?;
+        let body = Body::from_stream(file::read(app.blobs.clone(), first.clone(), 0..bytes));
+        return Ok((json, [(header::CONTENT_LENGTH, bytes)], body).into_response());
+    }
+    // Read before the answer begins, so that a missing window is an error and not half a document.
+    let members = read(&app.blobs, first).await?.into_iter().map(|(name, _)| name).collect();
+    Ok((json, Body::from_stream(joined(app.blobs.clone(), members, windows))).into_response())
 }
 
-/// Writes one object, member by member, each joined from all windows: only one window is in memory at a time.
+/// Writes one object, member by member, each joined from all windows: only one window, ten minutes of video, is in
+/// memory at a time.
 fn joined(
     blobs: Blobs,
     members: Vec<String>,

@@ -21,7 +21,7 @@ pub struct IngestArgs {
     #[arg(long, env = "SPILLWAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDRESS")]
     pub listen: SocketAddr,
     /// How long uploads and event streams may go on after the signal to stop, e.g. `20s`.
-    #[arg(long, env = "SPILLWAY_INGEST_GRACE", default_value = "20s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_INGEST_GRACE", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub ingest_grace: Duration,
     /// What one upload and one tenant may take.
     #[command(flatten)]
@@ -38,19 +38,25 @@ pub struct Limits {
     #[arg(long, env = "SPILLWAY_MAX_UPLOAD_BYTES", default_value_t = 20 << 30, value_name = "BYTES")]
     pub max_upload_bytes: u64,
     /// The longest silence within an upload, e.g. `60s`.
-    #[arg(long, env = "SPILLWAY_UPLOAD_IDLE", default_value = "60s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_UPLOAD_IDLE", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub upload_idle: Duration,
     /// The longest an upload may take, e.g. `12h`.
-    #[arg(long, env = "SPILLWAY_UPLOAD_TOTAL", default_value = "12h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_UPLOAD_TOTAL", default_value = "12h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub upload_total: Duration,
     /// How long an answer waits for the broker; after that the sweep publishes, e.g. `2s`.
-    #[arg(long, env = "SPILLWAY_PUBLISH_WAIT", default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_PUBLISH_WAIT", default_value = "2s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub publish_wait: Duration,
     /// The bit rate by which an upload's length is guessed from its bytes until it is measured, in kbit/s.
     #[arg(long, env = "SPILLWAY_GUESSED_BITRATE", default_value_t = 4000, value_name = "KBPS")]
     pub guessed_bitrate_kbps: u32,
     /// Tenants with a right to the priority lane, separated by commas.
-    #[arg(long, env = "SPILLWAY_PRIORITY_TENANTS", default_value = "default", value_delimiter = ',')]
+    #[arg(
+        long,
+        env = "SPILLWAY_PRIORITY_TENANTS",
+        default_value = "default",
+        value_delimiter = ',',
+        value_name = "TENANT,..."
+    )]
     pub priority_tenants: Vec<TenantId>,
 }
 
@@ -58,19 +64,19 @@ pub struct Limits {
 #[derive(clap::Args, Clone, Debug)]
 pub struct Keep {
     /// How often videos that did not reach the broker are published, e.g. `5s`.
-    #[arg(long, env = "SPILLWAY_PUBLISH_EVERY", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_PUBLISH_EVERY", default_value = "5s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub publish_every: Duration,
     /// How often the blob store is walked for what can go, e.g. `5m`.
-    #[arg(long, env = "SPILLWAY_SWEEP_EVERY", default_value = "5m", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_SWEEP_EVERY", default_value = "5m", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub sweep_every: Duration,
     /// How long segments and intermediate results stay after a video's end, e.g. `6h`.
-    #[arg(long, env = "SPILLWAY_KEEP_SEGMENTS", default_value = "6h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_KEEP_SEGMENTS", default_value = "6h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub keep_segments: Duration,
     /// How long the source stays after a video's end, so that a dead letter can be replayed, e.g. `14d`.
-    #[arg(long, env = "SPILLWAY_KEEP_SOURCES", default_value = "14d", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_KEEP_SOURCES", default_value = "14d", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub keep_sources: Duration,
     /// How long an upload that was never finished stays, e.g. `24h`.
-    #[arg(long, env = "SPILLWAY_KEEP_UNFINISHED", default_value = "24h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_KEEP_UNFINISHED", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub keep_unfinished: Duration,
 }
 

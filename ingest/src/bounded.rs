@@ -33,7 +33,8 @@ impl Progress {
 }
 
 /// Returns `body` with an end to the parser's buffering, to silence and to the whole, and the handle by which progress
-/// is told.
+/// is told. Silence ends it as [`io::ErrorKind::TimedOut`], a body that breaks off as
+/// [`io::ErrorKind::ConnectionAborted`].
 pub fn bounded(limits: &Limits, body: Body) -> (Body, Progress) {
     let progress = Progress::default();
     let (idle, end) = (limits.upload_idle, Instant::now() + limits.upload_total);
@@ -44,7 +45,7 @@ pub fn bounded(limits: &Limits, body: Body) -> (Body, Progress) {
         let patience = end.min(Instant::now() + idle);
         let chunk = timeout_at(patience, chunks.next()).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?;
         let Some(chunk) = chunk else { return Ok(None) };
-        let chunk: Bytes = chunk.map_err(io::Error::other)?;
+        let chunk: Bytes = chunk.map_err(|e| io::Error::new(io::ErrorKind::ConnectionAborted, e))?;
         if progress.is_exceeded_by(chunk.len()) {
             return Err(io::Error::other("a mebibyte without a field"));
         }

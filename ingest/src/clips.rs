@@ -10,9 +10,9 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{ClipPath, Tenant, VideoPath};
-use crate::file::{self, Binary, File};
+use crate::file::{self, Binary, File, NoFile, Wishes};
 use crate::name;
-use crate::problem::{self, Problem};
+use crate::problem::{self, Faults, Problem};
 
 /// A clip: when, why and how it was cut.
 #[derive(serde::Serialize, ToSchema)]
@@ -190,6 +190,7 @@ fn seconds(us: i64) -> f64 {
     responses(
         (status = 200, description = "The clips", body = ClipList),
         (status = 404, description = "No such video", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn list(
@@ -213,16 +214,14 @@ enum Which {
 /// Gives the clip's video; takes ranges.
 #[utoipa::path(
     get, path = "/v1/videos/{video}/clips/{clip}/video.mp4", tag = "clips", operation_id = "clip_video",
-    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"),
-        ("Range" = Option<String>, Header, description = "The bytes wanted."),
-        ("If-Range" = Option<String>, Header, description = "The ETag the range is meant for."),
-        ("If-None-Match" = Option<String>, Header, description = "The ETags that are there already.")),
+    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"), Wishes),
     responses(
-        (status = 200, description = "All of it", body = Binary, content_type = "video/mp4"),
-        (status = 206, description = "The bytes wanted", body = Binary, content_type = "video/mp4"),
-        (status = 304, description = "It is there already"),
-        (status = 404, description = "No such clip", body = problem::Body, content_type = "application/problem+json"),
-        (status = 416, description = "No byte of the range is in the file", body = problem::Body, content_type = "application/problem+json"),
+        (status = 200, description = "All of it", body = Binary, content_type = "video/mp4", headers(("ETag" = String, description = "Tells versions apart"))),
+        (status = 206, description = "The bytes wanted", body = Binary, content_type = "video/mp4", headers(
+            ("ETag" = String, description = "Tells versions apart"),
+            ("Content-Range" = String, description = "Which bytes these are, and how long the file is"),
+        )),
+        NoFile, Faults,
     )
 )]
 pub async fn video_file(
@@ -238,10 +237,14 @@ pub async fn video_file(
 /// Gives the clip's captions; takes ranges.
 #[utoipa::path(
     get, path = "/v1/videos/{video}/clips/{clip}/captions.vtt", tag = "clips", operation_id = "clip_captions",
-    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid")),
+    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"), Wishes),
     responses(
-        (status = 200, description = "The captions", body = String, content_type = "text/vtt"),
-        (status = 404, description = "No such clip, or it has no captions", body = problem::Body, content_type = "application/problem+json"),
+        (status = 200, description = "All of the captions", body = String, content_type = "text/vtt", headers(("ETag" = String, description = "Tells versions apart"))),
+        (status = 206, description = "The bytes wanted", body = Binary, content_type = "text/vtt", headers(
+            ("ETag" = String, description = "Tells versions apart"),
+            ("Content-Range" = String, description = "Which bytes these are, and how long the file is"),
+        )),
+        NoFile, Faults,
     )
 )]
 pub async fn captions_file(
@@ -257,10 +260,14 @@ pub async fn captions_file(
 /// Gives a still picture of the clip; takes ranges.
 #[utoipa::path(
     get, path = "/v1/videos/{video}/clips/{clip}/poster.jpg", tag = "clips", operation_id = "clip_poster",
-    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid")),
+    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"), Wishes),
     responses(
-        (status = 200, description = "The picture", body = Binary, content_type = "image/jpeg"),
-        (status = 404, description = "No such clip, or it has no picture", body = problem::Body, content_type = "application/problem+json"),
+        (status = 200, description = "All of the picture", body = Binary, content_type = "image/jpeg", headers(("ETag" = String, description = "Tells versions apart"))),
+        (status = 206, description = "The bytes wanted", body = Binary, content_type = "image/jpeg", headers(
+            ("ETag" = String, description = "Tells versions apart"),
+            ("Content-Range" = String, description = "Which bytes these are, and how long the file is"),
+        )),
+        NoFile, Faults,
     )
 )]
 pub async fn poster_file(

@@ -10,9 +10,9 @@ use pipeline::blob::{self, Blobs};
 use pipeline::event::BlobRef;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
-use utoipa::{PartialSchema, ToSchema};
+use utoipa::{IntoParams, IntoResponses, PartialSchema, ToSchema};
 
-use crate::problem::{Kind, Problem};
+use crate::problem::{self, Kind, Problem};
 use crate::ranges::{self, Wanted};
 
 /// How much is read at once, in bytes.
@@ -32,6 +32,40 @@ impl PartialSchema for Binary {
 }
 
 impl ToSchema for Binary {}
+
+/// What a request for a file may say of the bytes it wants, for the description of the API.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only describes headers")]
+pub struct Wishes {
+    /// The bytes wanted.
+    #[param(rename = "Range")]
+    range: Option<String>,
+    /// The ETag the range is meant for.
+    #[param(rename = "If-Range")]
+    if_range: Option<String>,
+    /// The ETags that are there already.
+    #[param(rename = "If-None-Match")]
+    if_none_match: Option<String>,
+}
+
+/// What a request for a file may be answered beside the file, for the description of the API.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes answers")]
+pub enum NoFile {
+    /// It is there already
+    #[response(status = 304, headers(("ETag" = String, description = "Tells versions apart")))]
+    NotModified,
+    /// No such clip, or it has no such file
+    #[response(status = 404, content_type = "application/problem+json")]
+    NotFound(problem::Body),
+    /// No byte of the range is in the file
+    #[response(
+        status = 416, content_type = "application/problem+json",
+        headers(("Content-Range" = String, description = "How long the file is")),
+    )]
+    Unsatisfiable(problem::Body),
+}
 
 /// A file as it is offered.
 pub struct File {
@@ -124,7 +158,7 @@ fn multipart(blobs: &Blobs, file: &File, parts: Vec<Range<u64>>) -> (u64, Body) 
 }
 
 /// Reads `range` of an object, a piece whenever the last one was taken.
-fn read(blobs: Blobs, key: String, range: Range<u64>) -> impl Stream<Item = Result<Bytes, blob::Error>> + Send {
+pub fn read(blobs: Blobs, key: String, range: Range<u64>) -> impl Stream<Item = Result<Bytes, blob::Error>> + Send {
     stream::try_unfold((blobs, key, range), |(blobs, key, rest)| async move {
         if rest.is_empty() {
             return Ok(None);

@@ -11,6 +11,8 @@ mod router;
 mod serve;
 
 mod accept;
+mod incoming;
+mod members;
 mod name;
 mod options;
 mod source_url;
@@ -22,6 +24,7 @@ mod clips;
 mod events;
 mod file;
 mod forecast;
+mod happened;
 mod ranges;
 mod status;
 

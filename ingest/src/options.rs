@@ -4,7 +4,7 @@ use pipeline::event::{Aspect, Captions, Options};
 use serde_json::Value as Json;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::problem::{Kind, Problem, shorten};
+use crate::problem::{Kind, Problem, repeated, shorten};
 use crate::source_url;
 
 /// How the clips are to be made. Every option may be given in the query, as a form field or as a JSON member.
@@ -131,8 +131,7 @@ impl OptionFields {
 fn put<T>(place: &mut Option<T>, name: &str, value: Result<T, &'static str>) -> Result<(), Problem> {
     let value = value.map_err(|expected| invalid(name, expected))?;
     if place.replace(value).is_some() {
-        let detail = format!("The option {name} is given twice; give it once, in the query, the form or the JSON.");
-        return Err(Problem::of_option(Kind::DuplicateOption, name, detail));
+        return Err(repeated(name));
     }
     Ok(())
 }

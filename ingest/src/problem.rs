@@ -1,12 +1,16 @@
 //! Errors as callers see them: `application/problem+json` (RFC 9457) with a stable `code`, made in this one place.
 
+use std::io;
+
 use axum::Json;
 use axum::extract::multipart::MultipartError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pipeline::failure::Code;
 use pipeline::{blob, store};
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
+
+use crate::upload;
 
 /// What kind of thing went wrong; owns status, code and title.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -140,10 +144,31 @@ pub struct Body {
     option: Option<String>,
 }
 
+/// What any request may be answered when something behind the API is wrong, for its description.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes answers")]
+pub enum Faults {
+    /// A bug or damaged data
+    #[response(status = 500, content_type = "application/problem+json")]
+    Internal(Body),
+    /// The store or another dependency is away; try again
+    #[response(
+        status = 503, content_type = "application/problem+json",
+        headers(("Retry-After" = u32, description = "After how many seconds")),
+    )]
+    Unavailable(Body),
+}
+
 impl Problem {
-    /// Makes a problem with one sentence about this request.
+    /// Makes a problem with one sentence about this request. What passes says when to come back.
     pub fn new(kind: Kind, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), option: None, headers: Vec::new(), cause: None }
+        let problem = Self { kind, detail: detail.into(), option: None, headers: Vec::new(), cause: None };
+        match kind {
+            Kind::Unavailable | Kind::StorageFull => {
+                problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+            }
+            _ => problem,
+        }
     }
 
     /// Names the option or parameter that is wrong.
@@ -173,14 +198,14 @@ impl Problem {
     }
 
     fn caused(kind: Kind, detail: &str, cause: anyhow::Error) -> Self {
-        let problem = Self { cause: Some(cause), ..Self::new(kind, detail) };
-        match kind {
-            Kind::Unavailable | Kind::StorageFull => {
-                problem.with_header(header::RETRY_AFTER, HeaderValue::from_static("5"))
-            }
-            _ => problem,
-        }
+        Self { cause: Some(cause), ..Self::new(kind, detail) }
     }
+}
+
+/// Says that an option or parameter came more than once, in whatever way.
+pub(crate) fn repeated(name: &str) -> Problem {
+    let detail = format!("{} is given twice; give it once.", shorten(name));
+    Problem::of_option(Kind::DuplicateOption, name, detail)
 }
 
 /// Keeps what a caller sent short when it is sent back.
@@ -258,7 +283,11 @@ impl From<anyhow::Error> for Problem {
 
 impl From<MultipartError> for Problem {
     fn from(error: MultipartError) -> Self {
-        Self::new(Kind::MalformedRequest, format!("The form cannot be read: {}", shorten(&error.body_text())))
+        match upload::cause(&error) {
+            Some(io::ErrorKind::TimedOut) => upload::timed_out(),
+            Some(io::ErrorKind::ConnectionAborted) => upload::broken_off(&error, "within the form"),
+            _ => Self::new(Kind::MalformedRequest, format!("The form cannot be read: {}", shorten(&error.body_text()))),
+        }
     }
 }
 

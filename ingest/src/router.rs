@@ -25,11 +25,12 @@ use crate::{analysis, clips, events, status, submit};
 )]
 struct Description;
 
-/// Returns the routes of the API over `app`. Other routes (health, metrics) can be merged into it.
-pub fn router(app: App) -> Router {
+/// Returns the routes of the API over `app`, beside `others` (health, metrics), for which the same holds.
+pub fn router(app: App, others: Router) -> Router {
     let (routes, description) = described().split_for_parts();
     routes
         .route("/openapi.json", get(move || std::future::ready(Json(description))))
+        .merge(others.with_state(()))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
         // Bodies are bounded where they are read: an upload by the operator's limit, anything else by a few KiB.

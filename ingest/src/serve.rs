@@ -25,8 +25,7 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(30);
 /// How long accepting rests after an error: out of file descriptors is not over at once.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(500);
 
-/// Serves `router` (see [`crate::router`]; more routes may be merged into it) until `stop`, then lets what is under
-/// way end within the grace period.
+/// Serves `router` (see [`crate::router()`]) until `stop`, then lets what is under way end within the grace period.
 ///
 /// # Errors
 /// When the address cannot be listened on.

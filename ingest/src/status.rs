@@ -1,5 +1,7 @@
 //! `GET /v1/videos`, `GET /v1/videos/{id}` and `DELETE`: where videos are, and how they go.
 
+use std::collections::BTreeSet;
+
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -12,7 +14,7 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::extract::{Query, Tenant, VideoPath, unknown_parameter};
 use crate::forecast;
-use crate::problem::{self, Kind, Problem};
+use crate::problem::{self, Faults, Kind, Problem, repeated};
 
 /// A video and how far it is.
 #[derive(serde::Serialize, ToSchema)]
@@ -48,7 +50,7 @@ pub struct VideoBody {
     position: Option<u32>,
     /// Seconds until it ends, judged by how long recently finished videos took; null when none tells, or it ended.
     #[schema(required = true)]
-    estimated_seconds_left: Option<f64>,
+    estimated_left_s: Option<f64>,
     /// Why it did not end well.
     #[schema(required = true)]
     error: Option<ErrorBody>,
@@ -141,7 +143,7 @@ impl VideoBody {
             stages: state.stages.iter().map(StageBody::of).collect(),
             completeness: state.completeness,
             position: ahead.position,
-            estimated_seconds_left: ahead.seconds.map(|s| (s * 10.0).round() / 10.0),
+            estimated_left_s: ahead.seconds.map(|s| (s * 10.0).round() / 10.0),
             error,
             links: VideoLinks {
                 events: format!("{this}/events"),
@@ -173,8 +175,9 @@ impl StageBody {
     ),
     responses(
         (status = 200, description = "A page of videos", body = VideoList),
-        (status = 400, description = "An unknown parameter", body = problem::Body, content_type = "application/problem+json"),
+        (status = 400, description = "An unknown or repeated parameter", body = problem::Body, content_type = "application/problem+json"),
         (status = 422, description = "A wrong parameter", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn list(
@@ -184,7 +187,11 @@ pub async fn list(
 ) -> Result<Json<VideoList>, Problem> {
     let mut filter = VideoFilter::default();
     let mut page = Page { after: None, limit: 20 };
+    let mut seen = BTreeSet::new();
     for (name, value) in &query {
+        if !seen.insert(name) {
+            return Err(repeated(name));
+        }
         let wrong =
             |expected: &str| Problem::of_option(Kind::InvalidOption, name, format!("{name} must be {expected}."));
         match name.as_str() {
@@ -226,6 +233,7 @@ fn parse_cursor(text: &str) -> Option<(Timestamp, pipeline::id::VideoId)> {
     responses(
         (status = 200, description = "The video", body = VideoBody),
         (status = 404, description = "No such video", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn show(
@@ -238,13 +246,15 @@ pub async fn show(
 }
 
 /// Cancels a video that is not finished, and removes it with all that belongs to it.
+///
+/// After a 503 it may be cancelled but not removed yet: ask again.
 #[utoipa::path(
     delete, path = "/v1/videos/{video}", tag = "videos", operation_id = "delete_video",
     params(("video" = String, Path, format = "uuid")),
     responses(
         (status = 204, description = "Gone; its files follow within moments"),
         (status = 404, description = "No such video", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "Cancelled, but not removed yet; try again", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn delete(

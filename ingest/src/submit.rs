@@ -1,9 +1,9 @@
 //! `POST /v1/videos`: a raw body, a form, or JSON with a URL becomes a video.
 
-use axum::Json;
 use std::time::Instant;
 
-use axum::body::{Body, Bytes};
+use axum::Json;
+use axum::body::Bytes;
 use axum::extract::{FromRequest, Multipart, Request, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -20,10 +20,12 @@ use crate::app::{App, Limits};
 use crate::bounded::{Progress, bounded};
 use crate::extract::{Query, Tenant};
 use crate::file::Binary;
+use crate::incoming::Incoming;
+use crate::members::Members;
 use crate::metrics;
 use crate::name;
 use crate::options::{OptionFields, Value};
-use crate::problem::{self, Kind, Problem};
+use crate::problem::{self, Faults, Kind, Problem};
 use crate::source_url;
 use crate::status::VideoBody;
 use crate::upload::{self, Received, Target};
@@ -35,6 +37,9 @@ const MAX_JSON_BYTES: usize = 64 << 10;
 
 /// The largest form field that is no file, in bytes.
 const MAX_FIELD_BYTES: usize = 4 << 10;
+
+/// The most bytes of a form beside its file: every option at its largest is far less.
+const MAX_BESIDE_FILE_BYTES: u64 = 1 << 20;
 
 /// A video to be fetched from a URL, with any of the options.
 #[derive(ToSchema)]
@@ -80,13 +85,19 @@ pub struct FormSubmission {
         (status = 410, description = "The video of this key was deleted", body = problem::Body, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = problem::Body, content_type = "application/problem+json"),
         (status = 422, description = "Empty, a wrong option, a refused URL, or a key used for another request", body = problem::Body, content_type = "application/problem+json"),
-        (status = 503, description = "Store or blobs are away; try again", body = problem::Body, content_type = "application/problem+json"),
         (status = 507, description = "No space is left", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
     )
 )]
 pub async fn submit(State(app): State<App>, Tenant(tenant): Tenant, Query(query): Query, request: Request) -> Response {
     let begun_at = Instant::now();
-    let response = take(app, tenant, query, request).await.into_response();
+    let (parts, body) = request.into_parts();
+    let incoming = Incoming::new(&parts.headers, body);
+    let taken = take(app, tenant, query, Request::from_parts(parts, incoming.body())).await;
+    if taken.as_ref().is_err_and(|p| !matches!(p.kind(), Kind::UploadTimeout | Kind::UploadInterrupted)) {
+        incoming.linger().await;
+    }
+    let response = taken.into_response();
     metrics::submission(response.status(), begun_at.elapsed());
     response
 }
@@ -161,11 +172,10 @@ struct Intake<'a> {
 
 impl Intake<'_> {
     async fn raw(&self, request: Request, fields: &OptionFields) -> Result<Content, Problem> {
-        let length = content_length(request.headers());
-        let mut body = request.into_body().into_data_stream();
         // All options came in the query: a wrong one is told before the bytes are taken.
         fields.finish()?;
-        upload::check_length(&self.app.limits, length, &mut body).await?;
+        upload::check_length(&self.app.limits, content_length(request.headers()), 0)?;
+        let body = request.into_body().into_data_stream();
         let received = upload::receive(&self.app.limits, (self.target)(), self.hashed, body).await?;
         Ok(Content::uploaded(received, None))
     }
@@ -174,6 +184,7 @@ impl Intake<'_> {
         let unreadable = |e: axum::extract::multipart::MultipartRejection| {
             Problem::new(Kind::MalformedRequest, format!("The form cannot be read: {}", e.body_text()))
         };
+        upload::check_length(&self.app.limits, content_length(request.headers()), MAX_BESIDE_FILE_BYTES)?;
         let (parts, body) = request.into_parts();
         let (body, progress) = bounded(&self.app.limits, body);
         let request = Request::from_parts(parts, body);
@@ -233,22 +244,22 @@ impl Intake<'_> {
 }
 
 async fn from_json(limits: &Limits, request: Request, fields: &mut OptionFields) -> Result<Content, Problem> {
-    let read = axum::body::to_bytes(Body::new(request.into_body()), MAX_JSON_BYTES);
+    let read = axum::body::to_bytes(request.into_body(), MAX_JSON_BYTES);
     let read = tokio::time::timeout(limits.upload_idle, read).await;
     let text = read.map_err(|_| upload::timed_out())?.map_err(|_| {
         let detail = format!("The JSON body broke off or has more than {MAX_JSON_BYTES} bytes.");
         Problem::new(Kind::MalformedRequest, detail)
     })?;
-    let json: serde_json::Value = serde_json::from_slice(&text)
-        .map_err(|e| Problem::new(Kind::MalformedRequest, format!("The body is not JSON: {e}.")))?;
-    let serde_json::Value::Object(members) = json else {
-        return Err(Problem::new(Kind::MalformedRequest, "The JSON body must be an object with a url."));
-    };
+    let Members(members) = serde_json::from_slice(&text)
+        .map_err(|e| Problem::new(Kind::MalformedRequest, format!("The body is not JSON with a url: {e}.")))?;
     let mut url = None;
     for (name, value) in &members {
         if name != "url" {
             fields.set(name, Value::Json(value))?;
             continue;
+        }
+        if url.is_some() {
+            return Err(problem::repeated(name));
         }
         let text =
             value.as_str().ok_or_else(|| Problem::of_option(Kind::InvalidOption, "url", "url must be a text."))?;

@@ -1,5 +1,6 @@
 //! What is done behind the requests: creations that did not reach the broker are published, and blobs that nothing
-//! needs any more are removed. The blob store is walked, not the database: whatever is there must be wanted.
+//! needs any more are removed. The blob store is walked, not the database: whatever is there must be wanted. What was
+//! deleted or refused lately does not wait for the walk.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -10,7 +11,7 @@ use pipeline::blob::Kind;
 use pipeline::event::VideoSource;
 use pipeline::failure::Code;
 use pipeline::id::{TenantId, VideoId};
-use pipeline::store::{State, Video};
+use pipeline::store::{Page, State, Video, VideoFilter};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,12 @@ use crate::metrics;
 
 /// How many unpublished creations are read at once.
 const BATCH: usize = 200;
+/// How often is asked which videos were refused lately.
+const REFUSED_EVERY: Duration = Duration::from_secs(2);
+/// How many failed videos, the newest, are looked at then; the walk finds the others.
+const REFUSED: usize = 50;
+/// How long after a video's end what late workers still write of it is removed soon; the walk finds what comes later.
+const LATE_WRITES: Duration = Duration::from_secs(30);
 
 /// Videos deleted lately, to be removed at once. The walk finds what is forgotten here.
 #[derive(Default)]
@@ -61,6 +68,13 @@ pub async fn run(app: App, keep: Keep, stop: CancellationToken) {
             tell(remove_unwanted(&app, &keep).await.context("remove what is not wanted"));
         }
     };
+    let refusing = async {
+        let mut turns = ticks(REFUSED_EVERY);
+        loop {
+            turns.tick().await;
+            tell(remove_refused(&app).await.context("remove refused videos"));
+        }
+    };
     let removing = async {
         loop {
             app.removals.notify.notified().await;
@@ -71,6 +85,7 @@ pub async fn run(app: App, keep: Keep, stop: CancellationToken) {
         () = stop.cancelled() => {}
         () = publishing => {}
         () = walking => {}
+        () = refusing => {}
         () = removing => {}
     }
 }
@@ -115,6 +130,20 @@ async fn remove_asked(app: &App) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Removes what is left of videos whose input was found unfit lately.
+async fn remove_refused(app: &App) -> anyhow::Result<()> {
+    let now = Timestamp::now();
+    let failed = VideoFilter { state: Some(State::Failed), lane: None };
+    for tenant in app.blobs.tenants().await? {
+        let newest = app.store.videos(&tenant, &failed, &Page { after: None, limit: REFUSED }).await?;
+        let is_late = |video: &&Video| video.state.ended_at.is_some_and(|at| !is_past(now, at, LATE_WRITES));
+        for video in newest.items.iter().filter(|video| was_refused(video)).filter(is_late) {
+            app.blobs.remove_video(&tenant, video.new.job.video()).await?;
+        }
+    }
+    Ok(())
+}
+
 /// Walks the blob store once and removes what nothing needs any more.
 ///
 /// # Errors
@@ -136,8 +165,7 @@ pub async fn remove_unwanted(app: &App, keep: &Keep) -> anyhow::Result<()> {
 }
 
 async fn remove_from(app: &App, keep: &Keep, tenant: &TenantId, id: VideoId, now: Timestamp) -> anyhow::Result<()> {
-    let is_past =
-        |at: Timestamp, keep: Duration| SignedDuration::try_from(keep).is_ok_and(|keep| now.duration_since(at) > keep);
+    let is_past = |at: Timestamp, keep: Duration| is_past(now, at, keep);
     let Some(video) = app.store.video(tenant, id).await? else {
         // Deleted, or an upload that never became a video: which may be about to.
         let unwanted = app.store.is_unwanted(tenant, id).await?;
@@ -172,6 +200,10 @@ async fn remove_from(app: &App, keep: &Keep, tenant: &TenantId, id: VideoId, now
         }
     }
     Ok(())
+}
+
+fn is_past(now: Timestamp, at: Timestamp, keep: Duration) -> bool {
+    SignedDuration::try_from(keep).is_ok_and(|keep| now.duration_since(at) > keep)
 }
 
 /// Says whether the input itself was found unfit: nothing can be made of its bytes, and no replay needs them.

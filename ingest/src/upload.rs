@@ -1,6 +1,7 @@
 //! Takes a body of any length into the blob store with constant memory.
 
-use std::fmt::Display;
+use std::error::Error;
+use std::io;
 
 use axum::body::Bytes;
 use bytes::BytesMut;
@@ -9,7 +10,7 @@ use pipeline::blob::{self, Blobs};
 use pipeline::event::BlobRef;
 use pipeline::failure::Code;
 use sha2::{Digest, Sha256};
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use crate::app::Limits;
 use crate::metrics;
@@ -38,7 +39,7 @@ pub struct Received {
 pub async fn receive<S, E>(limits: &Limits, target: Target<'_>, hashed: bool, mut body: S) -> Result<Received, Problem>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: Display,
+    E: Error + 'static,
 {
     let mut writer = Writer::new(target);
     let mut hasher = hashed.then(Sha256::new);
@@ -47,9 +48,6 @@ where
         Ok(()) => Ok(Received { blob: writer.finish().await?, sha256: hasher.map(|h| h.finalize().into()) }),
         Err(problem) => {
             writer.abort().await;
-            if !matches!(problem.kind(), Kind::UploadTimeout | Kind::UploadInterrupted) {
-                linger(&mut body).await;
-            }
             Err(problem)
         }
     }
@@ -63,7 +61,7 @@ async fn read_all<S, E>(
 ) -> Result<(), Problem>
 where
     S: Stream<Item = Result<Bytes, E>> + Unpin,
-    E: Display,
+    E: Error + 'static,
 {
     let end = Instant::now() + limits.upload_total;
     let mut bytes = 0u64;
@@ -71,9 +69,9 @@ where
         let patience = end.min(Instant::now() + limits.upload_idle);
         let chunk = timeout_at(patience, body.next()).await.map_err(|_| timed_out())?;
         let Some(chunk) = chunk else { break };
-        let chunk = chunk.map_err(|e| {
-            let detail = format!("The upload broke off after {bytes} bytes: {}", shorten(&e.to_string()));
-            Problem::new(Kind::UploadInterrupted, detail)
+        let chunk = chunk.map_err(|e| match cause(&e) {
+            Some(io::ErrorKind::TimedOut) => timed_out(),
+            _ => broken_off(&e, &format!("after {bytes} bytes")),
         })?;
         bytes += chunk.len() as u64;
         metrics::upload_bytes(chunk.len());
@@ -91,20 +89,20 @@ where
     Ok(())
 }
 
-/// Refuses an upload whose stated length is over the limit before any of it is read.
+/// Refuses a body whose stated length is over the limit before any of it is read. `beside` is how many bytes it may
+/// have beside the upload.
 ///
 /// # Errors
 /// When it is.
-pub async fn check_length<S: Stream + Unpin>(
-    limits: &Limits,
-    content_length: Option<u64>,
-    body: &mut S,
-) -> Result<(), Problem> {
-    if content_length.is_some_and(|length| length > limits.max_upload_bytes) {
-        linger(body).await;
-        return Err(too_large(limits));
-    }
-    Ok(())
+pub fn check_length(limits: &Limits, content_length: Option<u64>, beside: u64) -> Result<(), Problem> {
+    let most = limits.max_upload_bytes.saturating_add(beside);
+    if content_length.is_some_and(|length| length > most) { Err(too_large(limits)) } else { Ok(()) }
+}
+
+/// Returns what kind of I/O error made a body end early, if that is what is beneath `error`.
+pub fn cause(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+    let mut causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
 
 /// Says that the bytes did not come in time.
@@ -112,17 +110,15 @@ pub fn timed_out() -> Problem {
     Problem::new(Kind::UploadTimeout, "No bytes came for too long, or the upload took too long; send it again.")
 }
 
+/// Says that the bytes broke off; `place` is where, such as `after 5 bytes`.
+pub fn broken_off(error: &dyn Error, place: &str) -> Problem {
+    let detail = format!("The upload broke off {place} ({}); send it again.", shorten(&error.to_string()));
+    Problem::new(Kind::UploadInterrupted, detail)
+}
+
 fn too_large(limits: &Limits) -> Problem {
     let detail = format!("{} The limit is {} bytes.", Code::TooLarge.message(), limits.max_upload_bytes);
     Problem::new(Kind::TooLarge, detail)
-}
-
-/// Reads on for a moment without keeping anything: an answer followed by a close with bytes unread resets the
-/// connection, and then the caller would never see why it was refused.
-async fn linger<S: Stream + Unpin>(body: &mut S) {
-    const PATIENCE: Duration = Duration::from_secs(2);
-    let end = Instant::now() + PATIENCE;
-    while let Ok(Some(_)) = timeout_at(end, body.next()).await {}
 }
 
 /// Gathers chunks into parts and stores them.

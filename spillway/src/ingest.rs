@@ -46,7 +46,7 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     checks.add_store(store);
     checks.add_blobs(blobs);
     checks.add("broker", move || std::future::ready(producer.serves()));
-    let router = ingest::router(app.clone()).merge(admin::router(checks));
+    let router = ingest::router(app.clone(), admin::router(checks));
 
     let mut tasks = JoinSet::new();
     let (serving, sweeping, trimming) = (stop.clone(), stop.clone(), stop.clone());

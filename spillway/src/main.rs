@@ -19,7 +19,7 @@ use pipeline::telemetry::{self, TelemetryArgs};
 /// Turns long videos into short vertical clips that follow the speaker, as a stream over Kafka.
 ///
 /// Start everything on this machine with `spillway dev`, then give it a video with `spillway submit --wait VIDEO`.
-/// Every flag can be set by the environment variable shown beside it.
+/// A flag with `[env: NAME]` beside it can also be set by the environment variable NAME; the flag wins.
 #[derive(Parser)]
 #[command(name = "spillway", version, max_term_width = 110, propagate_version = true)]
 struct Cli {
@@ -40,14 +40,22 @@ enum Command {
     /// Create and check the topics.
     Topics(topics::TopicsArgs),
     /// Submit videos, by file or URL, and fetch their clips.
+    ///
+    /// For example: `spillway submit --out clips --clips 5 talk.mp4`. Without --wait or --out it prints the video's id
+    /// as soon as the video is safe, for `spillway watch ID`.
     Submit(submit::SubmitArgs),
     /// Follow videos until they end.
     Watch(watch::WatchArgs),
     /// Measure the pipeline against the bare work.
     Bench(bench::BenchArgs),
     /// List and pull speech models.
+    ///
+    /// They give better words than the recogniser that comes with the distribution, and are kept in `spillway/models`
+    /// in the user's data folder (`$XDG_DATA_HOME`, else `~/.local/share`).
     Models(models::ModelsArgs),
-    /// Print a shell's completions.
+    /// Print a shell's completions, to be saved where the shell looks for them.
+    ///
+    /// For bash: `spillway completions bash > ~/.local/share/bash-completion/completions/spillway`
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,

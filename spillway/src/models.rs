@@ -17,9 +17,9 @@ pub struct ModelsArgs {
 
 #[derive(clap::Subcommand, Debug)]
 enum Command {
-    /// Lists the models, with size, language, licence, and whether they are there.
+    /// List the models, with size, language, licence, and whether they are there.
     List,
-    /// Fetches a model; one that broke off goes on where it was. Workers use the best one from their next start on.
+    /// Fetch a model; one that broke off goes on where it was. Workers use the best one from their next start on.
     Pull {
         /// Its name, see `spillway models list`.
         name: String,

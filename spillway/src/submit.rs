@@ -1,15 +1,17 @@
 //! `spillway submit`: sends videos, waits for their clips and saves them.
 
+mod options;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
+use self::options::OptionArgs;
 use crate::client::{
     Api, Board, ClipReply, EXIT_CODES, Error, Saved, ServerArgs, Times, Verdict, VideoReply, follow, save_clips,
 };
@@ -27,7 +29,7 @@ pub struct SubmitArgs {
     /// Where the server is.
     #[command(flatten)]
     server: ServerArgs,
-    /// Wait until the videos ended, then print their clips and the time of each stage.
+    /// Show progress until the videos ended, then print their clips and the time of each stage.
     #[arg(long)]
     wait: bool,
     /// Save the clips (mp4, vtt, jpg) in this folder; implies --wait.
@@ -39,56 +41,6 @@ pub struct SubmitArgs {
     /// How the clips are to be made.
     #[command(flatten)]
     options: OptionArgs,
-}
-
-/// How the clips are to be made; the server has defaults for all of it.
-#[derive(clap::Args, Clone, Debug)]
-struct OptionArgs {
-    /// Most clips a video (or, with --early, its ten-minute windows together), 1 to 20 [server's default: 3].
-    #[arg(long, value_name = "N")]
-    clips: Option<u32>,
-    /// Shortest clip, e.g. `10s` [server's default: 10s].
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    min_clip: Option<Duration>,
-    /// Longest clip, e.g. `30s` [server's default: 30s].
-    #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
-    max_clip: Option<Duration>,
-    /// Shape of the picture [server's default: 9:16].
-    #[arg(long, value_parser = ["9:16", "1:1", "4:5", "16:9"])]
-    aspect: Option<String>,
-    /// Height of the picture in pixels, even, 240 to 2160 [server's default: 1280].
-    #[arg(long, value_name = "PIXELS")]
-    height: Option<u32>,
-    /// What happens with the words: no captions, a WebVTT file, or drawn into the picture too [server's default: file].
-    #[arg(long, value_parser = ["none", "file", "burn"])]
-    captions: Option<String>,
-    /// Plan each ten minutes on their own, so that first clips come early.
-    #[arg(long)]
-    early: bool,
-    /// Spoken language, ISO 639-1, or `auto` [server's default: en].
-    #[arg(long, value_name = "CODE")]
-    language: Option<String>,
-    /// Ask for the priority lane.
-    #[arg(long)]
-    priority: bool,
-}
-
-impl OptionArgs {
-    fn pairs(&self) -> Vec<(&'static str, String)> {
-        let seconds = |d: &Duration| d.as_secs_f64().to_string();
-        let given = [
-            ("clips", self.clips.map(|n| n.to_string())),
-            ("min_clip_s", self.min_clip.as_ref().map(seconds)),
-            ("max_clip_s", self.max_clip.as_ref().map(seconds)),
-            ("aspect", self.aspect.clone()),
-            ("height", self.height.map(|n| n.to_string())),
-            ("captions", self.captions.clone()),
-            ("early", self.early.then(|| "true".to_owned())),
-            ("language", self.language.clone()),
-            ("priority", self.priority.then(|| "true".to_owned())),
-        ];
-        given.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
-    }
 }
 
 /// What all inputs share.
@@ -150,7 +102,9 @@ struct Ended {
     video: VideoReply,
     times: Times,
     clips: Vec<ClipReply>,
-    saved: anyhow::Result<Vec<Saved>>,
+    saved: Vec<Saved>,
+    /// Why not all was saved.
+    not_saved: Option<anyhow::Error>,
 }
 
 impl Session {
@@ -205,11 +159,11 @@ impl Session {
             "done" | "partial" => self.api.clips(id).await?,
             _ => Vec::new(),
         };
-        let saved = match &self.args.out {
+        let (saved, not_saved) = match &self.args.out {
             Some(folder) => save_clips(&self.api, &clips, folder, &self.name(input, id)).await,
-            None => Ok(Vec::new()),
+            None => (Vec::new(), None),
         };
-        Ok(Outcome::Ended(Box::new(Ended { video, times, clips, saved })))
+        Ok(Outcome::Ended(Box::new(Ended { video, times, clips, saved, not_saved })))
     }
 
     /// Returns what clips are called: the input's name, with the video's id where two inputs have the same.
@@ -227,21 +181,16 @@ impl Session {
             Outcome::Accepted => Verdict::Done,
             Outcome::Lost(error) => {
                 let (verdict, code) = (Verdict::of_error(&error), error.code().to_owned());
-                let text = format!("{:#}", anyhow::Error::from(error));
-                self.print(json!({"type": "failed", "input": input, "code": code, "message": text}));
-                self.print_error(&format!("{input}: {text}"));
+                self.tell_failure(input, &code, &error.into());
                 verdict
             }
             Outcome::Ended(ended) => {
-                let Ended { video, times, clips, saved } = *ended;
-                let mut verdict = Verdict::of_state(&video.state);
-                let saved = saved.unwrap_or_else(|error| {
-                    verdict = verdict.max(Verdict::Failed);
-                    self.print_error(&format!("{input}: {error:#}"));
-                    Vec::new()
-                });
+                let Ended { video, times, clips, saved, not_saved } = *ended;
+                let verdict = Verdict::of_state(&video.state);
                 self.tell_end(input, &video, &times, &clips, &saved);
-                verdict
+                let Some(error) = not_saved else { return verdict };
+                self.tell_failure(input, "not_saved", &error);
+                verdict.max(Verdict::Failed)
             }
         }
     }
@@ -279,15 +228,18 @@ impl Session {
         print!("{}", times.table());
     }
 
-    fn print(&self, line: Value) {
+    fn tell_failure(&self, input: &str, code: &str, error: &anyhow::Error) {
+        let text = format!("{error:#}");
         if self.args.json {
-            println!("{line}");
+            println!("{}", json!({"type": "failed", "input": input, "code": code, "message": text}));
+        } else {
+            eprintln!("{input}: {text}");
         }
     }
 
-    fn print_error(&self, line: &str) {
-        if !self.args.json {
-            eprintln!("{line}");
+    fn print(&self, line: Value) {
+        if self.args.json {
+            println!("{line}");
         }
     }
 }

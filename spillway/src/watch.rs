@@ -87,9 +87,10 @@ async fn one(api: &Api, board: &Board, json: bool, id: &str) -> Verdict {
 }
 
 fn tell_error(json: bool, what: &str, error: Error) {
+    let code = error.code().to_owned();
     let text = format!("{:#}", anyhow::Error::from(error));
     if json {
-        println!("{}", json!({"type": "failed", "video": what, "message": text}));
+        println!("{}", json!({"type": "failed", "video": what, "code": code, "message": text}));
     } else {
         eprintln!("{what}: {text}");
     }
@@ -97,15 +98,37 @@ fn tell_error(json: bool, what: &str, error: Error) {
 
 /// Returns what a person wants to read of an event; units are in the bars.
 fn line(event: &Value) -> Option<String> {
-    let text = |name: &str| event[name].as_str().unwrap_or_default().to_owned();
+    let text = |name: &str| event[name].as_str().unwrap_or_default();
+    let error = |name: &str| event["error"][name].as_str().unwrap_or_default();
     Some(match event["type"].as_str()? {
         "created" => format!("accepted {}", text("name")),
         "ready" => {
             format!("{} s long, {}x{}, lane {}", event["duration_s"], event["width"], event["height"], text("lane"))
         }
         "unit_retried" => format!("{} tries {} again", text("stage"), text("unit")),
-        "unit_failed" => format!("{} gave {} up: {}", event["error"]["stage"], text("unit"), event["error"]["message"]),
+        "unit_failed" => format!("{} gave {} up: {}", error("stage"), text("unit"), error("message")),
         "clip_ready" => format!("clip ready, {} to {} s", event["clip"]["start_s"], event["clip"]["end_s"]),
         _ => return None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(event: Value, expected: Option<&str>) {
+        assert_eq!(line(&event).as_deref(), expected);
+    }
+
+    #[test]
+    fn lines_are_for_people() {
+        let error = json!({"stage": "cut", "code": "stuck", "message": "It made no progress."});
+        let failed = json!({"type": "unit_failed", "unit": "clip/1", "error": error});
+        check(failed, Some("cut gave clip/1 up: It made no progress."));
+        check(json!({"type": "created", "name": "talk.mp4"}), Some("accepted talk.mp4"));
+        let clip = json!({"type": "clip_ready", "clip": {"start_s": 1.5, "end_s": 20.0}});
+        check(clip, Some("clip ready, 1.5 to 20.0 s"));
+        check(json!({"type": "unit_done"}), None);
+    }
 }

@@ -172,3 +172,32 @@ async fn windows_of_an_analysis_are_one() {
     });
     assert_eq!(joined, expected);
 }
+
+#[tokio::test]
+async fn an_analysis_of_any_length_is_passed_on_piece_by_piece() {
+    const LENGTH: u64 = 8 << 30; // more than a test could hold
+    let server = Server::start(&[]).await;
+    let video = server.submit("bytes").await;
+    let key = key(&TenantId::default_tenant(), video, Kind::Analysis, "0.json");
+    let blob = server.app.blobs.put(&key, Bytes::from_static(b"{\"shots\":")).await.expect("stored");
+    let file = std::fs::File::options().write(true).open(server.blobs_folder.join(&key)).expect("a file");
+    file.set_len(LENGTH).expect("a file with a hole");
+    let state = VideoState { state: State::Done, analyses: vec![key], ..VideoState::default() };
+    server.log(video, Happened::Analyzed(blob), &state).await;
+    let mut answer = server.get(&format!("/v1/videos/{video}/analysis")).await;
+    assert_eq!((answer.status().as_u16(), answer.content_length()), (200, Some(LENGTH)));
+    let first = answer.chunk().await.expect("a chunk").expect("bytes");
+    assert!(first.starts_with(b"{\"shots\":"));
+}
+
+#[tokio::test]
+async fn what_ended_without_an_analysis_promises_none() {
+    let server = Server::start(&[]).await;
+    let video = server.submit("bytes").await;
+    let path = format!("/v1/videos/{video}/analysis");
+    let detail = async || problem(404, "analysis_not_ready", server.get(&path).await).await["detail"].to_string();
+    assert!(detail().await.contains("follow its events"));
+    let failed = VideoState { state: State::Failed, ..VideoState::default() };
+    server.log(video, Happened::Ended(Default::default()), &failed).await;
+    assert!(detail().await.contains("ended before any part of it was analysed"));
+}

@@ -154,3 +154,15 @@ async fn many_followers_see_the_same() {
     let expected = [("stage_total".to_owned(), first), ("ended".to_owned(), last), ("closed".to_owned(), last)];
     assert!(seen.iter().all(|events| *events == expected), "{seen:?}");
 }
+
+#[tokio::test]
+async fn what_is_logged_just_after_the_end_is_told_too() {
+    let server = Server::start(&[]).await;
+    let video = server.submit("bytes").await;
+    let mut events = Events::open(&server, video, None).await;
+    let end = server.log(video, ended(), &state(State::Done)).await;
+    let (name, id, _) = events.next().await.expect("an event");
+    assert_eq!((name.as_str(), id), ("ended", end));
+    let late = server.log(video, total(3), &state(State::Done)).await;
+    assert_eq!(events.rest().await, [("stage_total".to_owned(), late), ("closed".to_owned(), late)]);
+}

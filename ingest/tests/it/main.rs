@@ -4,6 +4,7 @@ mod clips;
 mod description;
 mod events;
 mod problems;
+mod refusals;
 mod server;
 mod serving;
 mod status;

@@ -9,10 +9,12 @@ async fn unknown_paths_and_methods_are_problems() {
     let server = Server::start(&[]).await;
     problem(404, "not_found", server.get("/v1/nothing").await).await;
     problem(404, "not_found", server.get("/").await).await;
-    let patch = server.client.request(Method::PATCH, format!("{}/v1/videos", server.url)).send().await;
-    let patch = patch.expect("an answer");
-    assert!(patch.headers().contains_key("allow"));
-    problem(405, "method_not_allowed", patch).await;
+    for path in ["/v1/videos", "/openapi.json", "/livez", "/readyz", "/metrics"] {
+        let patch = server.client.request(Method::PATCH, format!("{}{path}", server.url)).send().await;
+        let patch = patch.expect("an answer");
+        assert!(patch.headers().contains_key("allow"), "{path}");
+        problem(405, "method_not_allowed", patch).await;
+    }
 }
 
 #[tokio::test]
@@ -42,6 +44,8 @@ async fn parameters_of_lists_are_checked() {
         ("limit=101", 422, "invalid_option"),
         ("cursor=x", 422, "invalid_option"),
         ("sort=name", 400, "unknown_option"),
+        ("limit=1&limit=2", 400, "duplicate_option"),
+        ("state=done&state=failed", 400, "duplicate_option"),
     ] {
         problem(status, code, server.get(&format!("/v1/videos?{query}")).await).await;
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::Parser;
 use ingest::{App, IngestArgs};
 use jiff::Timestamp;
+use pipeline::admin::{self, Checks};
 use pipeline::blob::{Blobs, Location};
 use pipeline::event::{Clip, Envelope, Event, Happened, VideoEvent};
 use pipeline::failure::Failure;
@@ -35,11 +36,16 @@ pub fn args(flags: &[&str]) -> IngestArgs {
 pub struct Broker {
     pub collected: Collected,
     pub away: AtomicBool,
+    /// Does not answer at all.
+    pub silent: AtomicBool,
 }
 
 #[async_trait::async_trait]
 impl Sink for Broker {
     async fn publish(&self, envelope: Envelope) -> Result<(), Failure> {
+        if self.silent.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
         if self.away.load(Ordering::SeqCst) {
             return Err(Failure::Unavailable(anyhow::anyhow!("away")));
         }
@@ -76,7 +82,8 @@ impl Server {
         let app = App::new(store, blobs, broker.clone(), args(flags).limits, stop.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        tokio::spawn(ingest::serve_on(listener, ingest::router(app.clone()), Duration::from_secs(5), stop.clone()));
+        let router = ingest::router(app.clone(), admin::router(Checks::default()));
+        tokio::spawn(ingest::serve_on(listener, router, Duration::from_secs(5), stop.clone()));
         Self {
             url,
             client: Client::new(),

@@ -1,5 +1,7 @@
 //! Where videos are, as told.
 
+use std::sync::atomic::Ordering;
+
 use jiff::Timestamp;
 use pipeline::event::{Happened, Job, Options, UnitDone, VideoEvent, VideoSource};
 use pipeline::failure::Code;
@@ -40,7 +42,7 @@ async fn a_video_shows_its_progress_and_its_end() {
     let body = server.json(&format!("/v1/videos/{video}")).await;
     assert_eq!(body["state"], "processing");
     assert_eq!((&body["lane"], &body["duration_s"]), (&json!("batch"), &json!(61.5)));
-    assert_eq!((&body["position"], &body["estimated_seconds_left"]), (&Value::Null, &Value::Null));
+    assert_eq!((&body["position"], &body["estimated_left_s"]), (&Value::Null, &Value::Null));
     assert_eq!(body["stages"][1], json!({"stage": "analyze", "done": 4, "failed": 0, "total": 10}));
     assert_eq!(body["stages"][2]["total"], 2, "what is done is known of");
     for (name, rest) in [("self", ""), ("events", "/events"), ("analysis", "/analysis"), ("clips", "/clips")] {
@@ -77,7 +79,7 @@ async fn the_wait_is_judged_by_finished_videos() {
     server.log(finished, Happened::Ended(Default::default()), &state).await;
     let first = server.submit("two").await;
     let body = server.json(&format!("/v1/videos/{first}")).await;
-    assert_eq!((&body["position"], &body["estimated_seconds_left"]), (&json!(1), &json!(20.0)));
+    assert_eq!((&body["position"], &body["estimated_left_s"]), (&json!(1), &json!(20.0)));
 }
 
 #[tokio::test]
@@ -127,14 +129,17 @@ async fn deleting_cancels_tells_and_hides() {
 
 #[tokio::test]
 async fn a_deletion_that_cannot_be_told_is_asked_for_again() {
-    let server = Server::start(&[]).await;
-    let video = server.submit("bytes").await;
-    let url = format!("{}/v1/videos/{video}", server.url);
-    server.broker.away.store(true, std::sync::atomic::Ordering::SeqCst);
-    let refused = server.client.delete(&url).send().await.expect("an answer");
-    assert_eq!(refused.headers()["retry-after"], "5");
-    problem(503, "unavailable", refused).await;
-    assert_eq!(server.json(&format!("/v1/videos/{video}")).await["state"], "cancelled");
-    server.broker.away.store(false, std::sync::atomic::Ordering::SeqCst);
-    assert_eq!(server.client.delete(&url).send().await.expect("an answer").status(), 204);
+    let server = Server::start(&["--publish-wait", "50ms"]).await;
+    let broker = &server.broker;
+    for fault in [&broker.away, &broker.silent] {
+        let video = server.submit("bytes").await;
+        let url = format!("{}/v1/videos/{video}", server.url);
+        fault.store(true, Ordering::SeqCst);
+        let refused = server.client.delete(&url).send().await.expect("an answer");
+        assert_eq!(refused.headers()["retry-after"], "5");
+        problem(503, "unavailable", refused).await;
+        assert_eq!(server.json(&format!("/v1/videos/{video}")).await["state"], "cancelled");
+        fault.store(false, Ordering::SeqCst);
+        assert_eq!(server.client.delete(&url).send().await.expect("an answer").status(), 204);
+    }
 }

@@ -94,6 +94,21 @@ async fn a_url_is_taken_as_it_is_or_refused_by_its_shape() {
     problem(400, "malformed_request", broken.expect("an answer")).await;
 }
 
+#[tokio::test]
+async fn a_json_member_given_twice_is_refused_like_any_option() {
+    let server = Server::start(&[]).await;
+    for (body, option) in [
+        (r#"{"url": "http://a/b", "clips": 1, "clips": 2}"#, "clips"),
+        (r#"{"url": "http://a/b", "url": "http://a/c"}"#, "url"),
+    ] {
+        let request =
+            server.client.post(format!("{}/v1/videos", server.url)).header("content-type", "application/json");
+        let response = request.body(body).send().await.expect("an answer");
+        assert_eq!(problem(400, "duplicate_option", response).await["option"], option);
+    }
+    assert!(server.broker.collected.take().is_empty());
+}
+
 async fn keyed(server: &Server, key: &str, path: &str, body: &'static str) -> reqwest::Response {
     let url = format!("{}{path}", server.url);
     server.client.post(url).header("idempotency-key", key).body(body).send().await.expect("an answer")

@@ -43,6 +43,15 @@ async fn with_everything(server: &Server) -> VideoId {
     video
 }
 
+async fn until_empty(server: &Server) {
+    let gone = async {
+        while !server.files().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("removes");
+}
+
 #[tokio::test]
 async fn each_kind_goes_when_its_time_is_over() {
     let server = Server::start(&[]).await;
@@ -86,16 +95,32 @@ async fn a_deleted_video_is_removed_soon_and_for_good() {
     let sweep = tokio::spawn(ingest::sweep::run(server.app.clone(), args(&[]).keep, server.stop.clone()));
     let url = format!("{}/v1/videos/{video}", server.url);
     assert_eq!(server.client.delete(url).send().await.expect("an answer").status(), 204);
-    let gone = async {
-        while !server.files().is_empty() {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(Duration::from_secs(10), gone).await.expect("removes");
+    until_empty(&server).await;
     // A worker that did not hear of it in time writes once more.
     put(&server, video, Kind::Clip, "late").await;
     ingest::sweep::remove_unwanted(&server.app, &args(&[]).keep).await.expect("sweeps");
     assert!(server.files().is_empty());
+    server.stop.cancel();
+    sweep.await.expect("ends");
+}
+
+#[tokio::test]
+async fn a_video_refused_after_it_was_fetched_does_not_wait_for_the_walk() {
+    let server = Server::start(&[]).await;
+    let video = with_everything(&server).await;
+    // The first walk is over when it removed this.
+    let orphan = VideoId::random();
+    put(&server, orphan, Kind::Source, "a").await;
+    let keep = args(&["--keep-unfinished", "0s"]).keep;
+    let sweep = tokio::spawn(ingest::sweep::run(server.app.clone(), keep, server.stop.clone()));
+    while !kinds(&server, orphan).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    end(&server, video, 0, Some(VideoError::new(Code::Damaged, StageName::Split))).await;
+    until_empty(&server).await;
+    // A worker that had some of it in hand writes once more.
+    put(&server, video, Kind::Result, "late").await;
+    until_empty(&server).await;
     server.stop.cancel();
     sweep.await.expect("ends");
 }

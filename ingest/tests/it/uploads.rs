@@ -109,3 +109,41 @@ async fn an_upload_has_its_time() {
     problem(408, "upload_timeout", server.post("/v1/videos", Body::wrap_stream(endless)).await).await;
     until_files(&server, 0).await;
 }
+
+/// The beginning of a form, up to within the text of a field.
+const FORM: &str = "POST /v1/videos HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\
+    Content-Type: multipart/form-data; boundary=b\r\n\r\n\
+    36\r\n--b\r\nContent-Disposition: form-data; name=\"clips\"\r\n\r\n5\r\n";
+
+#[tokio::test]
+async fn a_form_that_stalls_is_told_so_like_any_upload() {
+    let server = Server::start(&["--upload-idle", "100ms"]).await;
+    let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).await.expect("connects");
+    socket.write_all(FORM.as_bytes()).await.expect("writes");
+    let mut answer = [0; 1024];
+    let length = socket.read(&mut answer).await.expect("an answer");
+    let answer = String::from_utf8_lossy(&answer[..length]);
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("upload_timeout"), "{answer}");
+}
+
+#[tokio::test]
+async fn a_form_has_its_time_too() {
+    let server = Server::start(&["--upload-total", "200ms"]).await;
+    let part = reqwest::multipart::Part::stream(Body::wrap_stream(
+        stream::iter([Ok::<_, std::io::Error>(Bytes::from_static(b"x"))]).chain(stream::pending()),
+    ));
+    let form = reqwest::multipart::Form::new().part("file", part.file_name("a.mp4"));
+    let response = server.client.post(format!("{}/v1/videos", server.url)).multipart(form).send().await;
+    problem(408, "upload_timeout", response.expect("an answer")).await;
+    until_files(&server, 0).await;
+}
+
+#[tokio::test]
+async fn a_form_that_breaks_off_is_told_so_like_any_upload() {
+    let server = Server::start(&[]).await;
+    let mut socket = TcpStream::connect(server.url.trim_start_matches("http://")).await.expect("connects");
+    socket.write_all(format!("{FORM}not a length\r\n").as_bytes()).await.expect("writes");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).await.expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("upload_interrupted"), "{answer}");
+}

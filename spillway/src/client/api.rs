@@ -3,18 +3,30 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::{Context, anyhow};
 use futures::TryStreamExt;
+use humantime::format_duration;
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use reqwest::{Body, Method, RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::fs::File;
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::bytes::Bytes;
 use tokio_util::io::ReaderStream;
-use url::Url;
+use url::{Host, Url};
+
+use super::reply::{ClipReply, VideoReply};
 
 /// How much of a file is read at once, in bytes.
 const CHUNK_BYTES: usize = 256 << 10;
+/// How long a server may take to accept a connection.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+/// How long a server may take for an answer, and be silent within a file.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a server may take no bytes of an upload, and may take to make them all safe.
+const UPLOAD_PATIENCE: Duration = Duration::from_secs(120);
 
 /// Why a request did not succeed.
 #[derive(Debug, thiserror::Error)]
@@ -57,65 +69,6 @@ pub struct Refusal {
     pub detail: String,
 }
 
-/// What is used of a video.
-#[derive(Clone, Debug, Deserialize)]
-pub struct VideoReply {
-    /// Its id.
-    pub id: String,
-    /// Where it is on its way.
-    pub state: String,
-    /// Its lane.
-    pub lane: String,
-    /// Why it did not end well.
-    pub error: Option<VideoErrorReply>,
-}
-
-/// Why a video did not end well.
-#[derive(Clone, Debug, Deserialize)]
-pub struct VideoErrorReply {
-    /// The stable name of the reason.
-    pub code: String,
-    /// Where it happened.
-    pub stage: String,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-/// What is used of a clip.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ClipReply {
-    /// Its id.
-    pub id: String,
-    /// Where it begins in the source, in seconds.
-    pub start_s: f64,
-    /// Where it ends in the source, in seconds.
-    pub end_s: f64,
-    /// How good it is, 0 to 1.
-    pub score: f64,
-    /// Why it was chosen.
-    pub reasons: Vec<ReasonReply>,
-    /// Its files.
-    pub links: ClipLinksReply,
-}
-
-/// One reason for a choice.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ReasonReply {
-    /// One sentence.
-    pub text: String,
-}
-
-/// Paths of a clip's files.
-#[derive(Clone, Debug, Deserialize)]
-pub struct ClipLinksReply {
-    /// The video.
-    pub video: Option<String>,
-    /// The captions.
-    pub captions: Option<String>,
-    /// A still picture.
-    pub poster: Option<String>,
-}
-
 #[derive(Deserialize)]
 struct List<T> {
     items: Vec<T>,
@@ -127,6 +80,14 @@ struct List<T> {
 pub struct Api {
     client: reqwest::Client,
     server: Url,
+    patience: Patience,
+}
+
+/// How long a server may be silent.
+#[derive(Clone, Copy)]
+struct Patience {
+    answer: Duration,
+    upload: Duration,
 }
 
 impl Api {
@@ -135,8 +96,12 @@ impl Api {
     /// # Errors
     /// When the client cannot be set up on this machine.
     pub fn new(server: Url) -> anyhow::Result<Self> {
-        let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build();
-        Ok(Self { client: client.context("set up the HTTP client")?, server })
+        let mut client = reqwest::Client::builder().connect_timeout(CONNECT_PATIENCE);
+        if is_loopback(&server) {
+            client = client.no_proxy(); // a proxy would look for the server on its own host
+        }
+        let patience = Patience { answer: ANSWER_PATIENCE, upload: UPLOAD_PATIENCE };
+        Ok(Self { client: client.build().context("set up the HTTP client")?, server, patience })
     }
 
     /// Uploads a file, telling `sent` how many bytes went out.
@@ -159,10 +124,28 @@ impl Api {
         let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
         let mut url = self.url("/v1/videos");
         url.query_pairs_mut().extend_pairs(options).extend_pairs(name.map(|name| ("name", name)));
-        let bytes = ReaderStream::with_capacity(file, CHUNK_BYTES).inspect_ok(move |chunk| sent(chunk.len() as u64));
+        let (moved, mut moves) = watch::channel(());
+        let bytes = ReaderStream::with_capacity(file, CHUNK_BYTES).inspect_ok(move |chunk| {
+            sent(chunk.len() as u64);
+            moved.send_replace(());
+        });
         let request = self.client.request(Method::POST, url);
         let request = request.header(CONTENT_LENGTH, metadata.len()).header(CONTENT_TYPE, "application/octet-stream");
-        read(send(request.body(Body::wrap_stream(bytes))).await?).await
+        let patience = self.patience.upload;
+        let stalled = async {
+            loop {
+                match timeout(patience, moves.changed()).await {
+                    Ok(Ok(())) => {}
+                    Ok(Err(_)) => return tokio::time::sleep(patience).await, // all is sent; now for the answer
+                    Err(_) => return,
+                }
+            }
+        };
+        let answer = async { judge(request.body(Body::wrap_stream(bytes)).send().await).await };
+        tokio::select! {
+            answer = answer => self.read(answer?).await,
+            () = stalled => Err(Error::Broken(anyhow!("the server took nothing for {}", format_duration(patience)))),
+        }
     }
 
     /// Submits a URL to be fetched by the server.
@@ -174,7 +157,7 @@ impl Api {
         if !options.is_empty() {
             url.query_pairs_mut().extend_pairs(options);
         }
-        read(send(self.client.post(url).json(&serde_json::json!({ "url": video }))).await?).await
+        self.ask(self.client.post(url).json(&serde_json::json!({ "url": video }))).await
     }
 
     /// Returns a video.
@@ -186,7 +169,7 @@ impl Api {
         if let Ok(mut path) = url.path_segments_mut() {
             path.push(id);
         }
-        read(send(self.client.get(url)).await?).await
+        self.ask(self.client.get(url)).await
     }
 
     /// Returns the videos that have not ended.
@@ -200,7 +183,7 @@ impl Api {
             loop {
                 let mut url = self.url("/v1/videos");
                 url.query_pairs_mut().append_pair("state", state).append_pair("limit", "100").extend_pairs(cursor);
-                let page: List<VideoReply> = read(send(self.client.get(url)).await?).await?;
+                let page: List<VideoReply> = self.ask(self.client.get(url)).await?;
                 found.extend(page.items);
                 match page.next {
                     Some(next) => cursor = Some(("cursor", next)),
@@ -217,7 +200,7 @@ impl Api {
     /// See [`Error`].
     pub async fn clips(&self, id: &str) -> Result<Vec<ClipReply>, Error> {
         let path = format!("/v1/videos/{id}/clips");
-        let list: List<ClipReply> = read(send(self.client.get(self.url(&path))).await?).await?;
+        let list: List<ClipReply> = self.ask(self.client.get(self.url(&path))).await?;
         Ok(list.items)
     }
 
@@ -230,7 +213,7 @@ impl Api {
         if let Some(last) = last {
             request = request.header("Last-Event-ID", last);
         }
-        send(request).await
+        self.open(request).await
     }
 
     /// Opens a file that an answer linked to.
@@ -238,7 +221,36 @@ impl Api {
     /// # Errors
     /// See [`Error`].
     pub async fn file(&self, link: &str) -> Result<Response, Error> {
-        send(self.client.get(self.url(link))).await
+        self.open(self.client.get(self.url(link))).await
+    }
+
+    /// Waits for the next bytes of an open file; nothing at its end.
+    ///
+    /// # Errors
+    /// When the file broke off, or the server is silent.
+    pub async fn next_bytes(&self, file: &mut Response) -> Result<Option<Bytes>, Error> {
+        let next = timeout(self.patience.answer, file.chunk()).await.map_err(|_| self.silent())?;
+        next.map_err(|e| Error::Broken(e.into()))
+    }
+
+    /// Sends a request, and waits for the head of its answer.
+    async fn open(&self, request: RequestBuilder) -> Result<Response, Error> {
+        timeout(self.patience.answer, async { judge(request.send().await).await }).await.map_err(|_| self.silent())?
+    }
+
+    /// Sends a request, and reads its answer.
+    async fn ask<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Error> {
+        self.read(self.open(request).await?).await
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Error> {
+        let answer = timeout(self.patience.answer, response.json()).await.map_err(|_| self.silent())?;
+        answer.map_err(|e| Error::Broken(anyhow::Error::new(e).context("read the answer")))
+    }
+
+    /// Says that a connection was accepted and nothing came of it.
+    fn silent(&self) -> Error {
+        Error::Unreachable(anyhow!("no answer for {}", format_duration(self.patience.answer)))
     }
 
     fn url(&self, path: &str) -> Url {
@@ -249,8 +261,9 @@ impl Api {
     }
 }
 
-async fn send(request: RequestBuilder) -> Result<Response, Error> {
-    let response = match request.send().await {
+/// Tells a refusal, and a server that is not there, from an answer.
+async fn judge(answer: Result<Response, reqwest::Error>) -> Result<Response, Error> {
+    let response = match answer {
         Ok(response) => response,
         Err(error) if error.is_connect() => return Err(Error::Unreachable(error.into())),
         Err(error) => return Err(Error::Broken(error.into())),
@@ -267,6 +280,15 @@ async fn send(request: RequestBuilder) -> Result<Response, Error> {
     Err(Error::Refused(refusal))
 }
 
-async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Error> {
-    response.json().await.map_err(|e| Error::Broken(anyhow::Error::new(e).context("read the answer")))
+/// Says whether `server` is this machine.
+fn is_loopback(server: &Url) -> bool {
+    match server.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        None => false,
+    }
 }
+
+#[cfg(test)]
+mod tests;

@@ -55,6 +55,9 @@ impl Board {
     pub fn sent(&self, bytes: u64) {
         if let Face::Bars { upload, .. } = &self.face {
             upload.inc(bytes);
+            if upload.length().is_some_and(|all| upload.position() >= all) {
+                upload.finish(); // draws at once: the last bytes come within the time of one drawing
+            }
         }
     }
 
@@ -93,9 +96,12 @@ impl Board {
         }
     }
 
-    /// Takes the bars away, so that results stand alone.
+    /// Takes the bars away, so that results stand alone. A bar that is only cleared would be drawn again, below them,
+    /// when it is dropped.
     pub fn close(&self) {
-        if let Face::Bars { all, .. } = &self.face {
+        if let Face::Bars { all, upload } = &self.face {
+            let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            state.stages.values().chain([upload]).for_each(ProgressBar::finish_and_clear);
             drop(all.clear());
         }
     }

@@ -5,13 +5,15 @@ mod board;
 mod downloads;
 mod follow;
 mod progress;
+mod reply;
 mod sse;
 mod times;
 
-pub use api::{Api, ClipReply, Error, VideoReply};
+pub use api::{Api, Error};
 pub use board::Board;
 pub use downloads::{Saved, save_clips};
 pub use follow::follow;
+pub use reply::{ClipReply, VideoReply};
 pub use times::Times;
 
 use std::process::ExitCode;
@@ -28,11 +30,12 @@ pub struct ServerArgs {
 
 /// What the exit codes mean, for `--help`.
 pub const EXIT_CODES: &str = "Exit codes:
-  0  every video is done (or accepted, without --wait)
-  1  a video was refused, failed or was cancelled, or a clip could not be saved
-  2  wrong usage, or an input that cannot be read
-  3  the server cannot be reached
-  4  no video failed, but one is partial";
+    0  every video is done (submit without --wait: was accepted)
+    1  a video was refused, failed or was cancelled, or a clip could not be saved
+    2  wrong usage, or an input that cannot be read
+    3  the server cannot be reached
+    4  no video failed, but one is partial
+  130  ended by Ctrl-C; what was accepted goes on, see `spillway watch --all`";
 
 /// How a video ended for the caller; the worst of several counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
