@@ -19,7 +19,7 @@ pub struct TelemetryArgs {
     #[arg(long, env = "SPILLWAY_LOG", default_value = "info", value_name = "FILTER", global = true)]
     pub log: String,
     /// How to log; `auto` is text on a terminal, JSON elsewhere.
-    #[arg(long, env = "SPILLWAY_LOG_FORMAT", default_value = "auto", global = true)]
+    #[arg(long, env = "SPILLWAY_LOG_FORMAT", value_name = "FORMAT", default_value = "auto", global = true)]
     pub log_format: LogFormat,
     /// Address of an OTLP collector for spans, such as `http://127.0.0.1:4317` [default: spans are not sent].
     #[arg(long, env = "SPILLWAY_OTLP", value_name = "URL", global = true)]

@@ -25,16 +25,16 @@ use crate::services::Services;
 #[derive(clap::Args, Clone, Debug)]
 pub struct CutArgs {
     /// x264's preset: a faster one costs less CPU and more bytes.
-    #[arg(long, env = "SPILLWAY_X264_PRESET", default_value = "superfast", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
+    #[arg(long, env = "SPILLWAY_X264_PRESET", value_name = "PRESET", default_value = "superfast", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
     pub x264_preset: String,
     /// x264's constant rate factor, 1-51: lower is better and larger.
-    #[arg(long, env = "SPILLWAY_CRF", default_value_t = 26.0, value_parser = parse_crf)]
+    #[arg(long, env = "SPILLWAY_CRF", value_name = "FACTOR", default_value_t = 26.0, value_parser = parse_crf)]
     pub crf: f64,
     /// Threads of one encoder; a worker runs as many encoders as it has slots.
-    #[arg(long, env = "SPILLWAY_ENCODE_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, env = "SPILLWAY_ENCODE_THREADS", value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub encode_threads: u32,
     /// Threads of one decoder.
-    #[arg(long, env = "SPILLWAY_DECODE_THREADS", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, env = "SPILLWAY_DECODE_THREADS", value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=64))]
     pub decode_threads: u32,
     /// Family name of the font that captions are drawn with.
     #[arg(long, env = "SPILLWAY_CAPTION_FONT", default_value = "DejaVu Sans", value_name = "NAME")]

@@ -30,7 +30,7 @@ const GATHERINGS: usize = 100;
 #[derive(Clone, Debug, clap::Args)]
 pub struct DeliverArgs {
     /// How long a video waits while none of its clips answers, e.g. `24h`.
-    #[arg(long, env = "SPILLWAY_DELIVER_DEADLINE", default_value = "24h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_DELIVER_DEADLINE", default_value = "24h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub deliver_deadline: Duration,
 }
 

@@ -22,7 +22,7 @@ use crate::services::Services;
 #[derive(clap::Args, Clone, Debug)]
 pub struct FetchArgs {
     /// The longest video that is admitted, e.g. `12h`.
-    #[arg(long, env = "SPILLWAY_MAX_DURATION", default_value = "12h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_MAX_DURATION", default_value = "12h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub max_duration: Duration,
     /// The largest file that is admitted, in bytes.
     #[arg(long, env = "SPILLWAY_MAX_BYTES", default_value_t = 20 << 30, value_name = "BYTES")]
@@ -31,16 +31,16 @@ pub struct FetchArgs {
     #[arg(long, env = "SPILLWAY_MAX_FRAME_RATE", default_value_t = 120.0, value_name = "FPS")]
     pub max_frame_rate: f64,
     /// The longest time a look at a file may take, e.g. `20s`.
-    #[arg(long, env = "SPILLWAY_PROBE_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_PROBE_TIMEOUT", default_value = "20s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub probe_timeout: Duration,
     /// Fetches URLs from private, loopback and reserved addresses too; only for trying things out.
     #[arg(long, env = "SPILLWAY_ALLOW_PRIVATE_URLS", value_parser = clap::builder::FalseyValueParser::new())]
     pub allow_private_urls: bool,
     /// The longest time a URL may take in all, e.g. `1h`.
-    #[arg(long, env = "SPILLWAY_URL_TIMEOUT", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_URL_TIMEOUT", default_value = "1h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub url_timeout: Duration,
     /// The longest time a URL may give no bytes, e.g. `30s`.
-    #[arg(long, env = "SPILLWAY_URL_IDLE_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_URL_IDLE_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub url_idle_timeout: Duration,
 }
 

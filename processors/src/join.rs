@@ -29,7 +29,7 @@ const GATHERINGS: usize = 100;
 pub struct JoinArgs {
     /// How long a window waits while none of its segments answers, e.g. `6h`. Every segment is answered for,
     /// if only as a dead letter: this is for what was lost against all promises.
-    #[arg(long, env = "SPILLWAY_JOIN_DEADLINE", default_value = "6h", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_JOIN_DEADLINE", default_value = "6h", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub join_deadline: Duration,
 }
 

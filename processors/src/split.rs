@@ -26,7 +26,7 @@ mod windows;
 #[derive(clap::Args, Clone, Debug)]
 pub struct SplitArgs {
     /// Least length of a piece of picture; it ends at the first keyframe after that, e.g. `6s`.
-    #[arg(long, env = "SPILLWAY_SEGMENT_TARGET", default_value = "6s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_SEGMENT_TARGET", default_value = "6s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub segment_target: Duration,
     /// A piece of picture of this size ends at the next keyframe even if it is shorter, in bytes.
     #[arg(long, env = "SPILLWAY_SEGMENT_ENOUGH_BYTES", default_value_t = 3 << 20, value_name = "BYTES")]

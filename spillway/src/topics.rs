@@ -11,7 +11,7 @@ pub struct TopicsArgs {
     #[command(flatten)]
     brokers: BrokerArgs,
     /// Partitions of each topic that is created; 12 for one machine, 60 for a cluster, 400 for spikes.
-    #[arg(long, env = "SPILLWAY_PARTITIONS", default_value_t = 12)]
+    #[arg(long, env = "SPILLWAY_PARTITIONS", value_name = "COUNT", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     partitions: i32,
     /// Only check what is there; create nothing.
     #[arg(long)]

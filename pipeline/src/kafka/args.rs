@@ -31,11 +31,11 @@ pub struct BrokerArgs {
     #[arg(long, env = "SPILLWAY_GROUP_PROTOCOL", value_enum, default_value = "consumer")]
     pub group_protocol: GroupProtocol,
     /// How long a record may take to be acknowledged before the broker counts as unavailable.
-    #[arg(long, env = "SPILLWAY_PUBLISH_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_PUBLISH_TIMEOUT", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub publish_timeout: Duration,
     /// How long a consumer's question for records waits at a broker that has none. Longer costs brokers less while
     /// nothing happens; partitions that move to a busy member are read that much later at worst.
-    #[arg(long, env = "SPILLWAY_FETCH_WAIT", default_value = "1s", value_parser = humantime::parse_duration)]
+    #[arg(long, env = "SPILLWAY_FETCH_WAIT", default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub fetch_wait: Duration,
     /// Further librdkafka settings, such as `security.protocol=sasl_ssl`; may be given several times.
     #[arg(long, env = "SPILLWAY_KAFKA_SETTINGS", hide_env_values = true, value_name = "KEY=VALUE", value_delimiter = ';', value_parser = setting)]

@@ -37,7 +37,7 @@ use timeline::{Timeline, span};
 #[derive(Clone, Debug, clap::Args)]
 pub struct MomentsArgs {
     /// Segments' results read from the store at once; each may be as large as a record.
-    #[arg(long, env = "SPILLWAY_MOMENTS_PAGE", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    #[arg(long, env = "SPILLWAY_MOMENTS_PAGE", value_name = "COUNT", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub page_results: u32,
 }
 

@@ -36,7 +36,7 @@ pub struct DevArgs {
     #[arg(long, env = "SPILLWAY_BROKERS", value_name = "LIST")]
     pub brokers: Option<String>,
     /// Partitions of each topic, when topics are created.
-    #[arg(long, env = "SPILLWAY_PARTITIONS", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    #[arg(long, env = "SPILLWAY_PARTITIONS", value_name = "COUNT", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
     pub partitions: i32,
     /// Units of heavy work at once, for each of transcribe, analyze and cut [default: the number of cores].
     #[arg(long, env = "SPILLWAY_DEV_SLOTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024))]
