@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::Shop;
 use super::keep::{Ending, Watch};
@@ -127,6 +127,7 @@ impl<S: Stage> Shop<S> {
     /// Lets the stage work, waits for the acknowledgement of its outputs, and tells that the unit is done.
     async fn work(&self, unit: &Unit, lease: Option<&Lease>, attempt: u32) -> Worked {
         let begun = self.activity.begin(unit.job.video(), &unit.key, unit.lane);
+        debug!(attempt, "unit begun");
         let started_ms = Timestamp::now().as_millisecond();
         if attempt == 1 {
             let waited_ms = started_ms.saturating_sub(unit.first_published_ms).max(0) as u64;

@@ -5,14 +5,14 @@ mod foreign;
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use pipeline::failure::Failure;
 use pipeline::outbox::Pulse;
 
-use super::transcriber::{HeardWord, Pool, SAMPLE_RATE, Speech, Transcriber};
+use super::transcriber::{HeardWord, SAMPLE_RATE, Speech, Transcriber};
 use foreign::Decoder;
 
 /// Where Debian's package `pocketsphinx-en-us` puts the model.
@@ -27,7 +27,15 @@ const SEARCH: &[(&str, &str)] = &[("-fwdflat", "no"), ("-maxhmmpf", "3000"), ("-
 
 /// Recognises English with PocketSphinx.
 pub struct PocketSphinx {
-    decoders: Arc<Pool<Decoder>>,
+    decoders: Arc<Decoders>,
+}
+
+/// Makes decoders. Each hears one speech only: what it heard would tip the confidences of what it hears next in their
+/// last digits, and with them the plan. To open one takes 0.3 s.
+struct Decoders {
+    arguments: Vec<(String, String)>,
+    /// Opened to see that it can be.
+    first: Mutex<Option<Decoder>>,
 }
 
 /// The files of a model.
@@ -43,9 +51,9 @@ impl PocketSphinx {
     /// # Errors
     /// When the model is missing, with the package that has it, or cannot be read.
     pub fn open(folder: &Path) -> anyhow::Result<Self> {
-        let model = Model::find(folder)?;
-        let open = move || Decoder::open(&model.arguments()?);
-        Ok(Self { decoders: Arc::new(Pool::new(open)?) })
+        let arguments = Model::find(folder)?.arguments()?;
+        let first = Mutex::new(Some(Decoder::open(&arguments)?));
+        Ok(Self { decoders: Arc::new(Decoders { arguments, first }) })
     }
 }
 
@@ -64,14 +72,21 @@ impl Transcriber for PocketSphinx {
 
     fn hear(&self, speech: Speech, pulse: Pulse) -> BoxFuture<'_, Result<Vec<HeardWord>, Failure>> {
         let decoders = self.decoders.clone();
-        let work = move || decoders.with(|decoder| hear(decoder, &speech, &pulse));
+        let work = move || hear(decoders.next()?, &speech, &pulse);
         let done = tokio::task::spawn_blocking(work);
         async { done.await.map_err(|panic| Failure::Retry(panic.into()))? }.boxed()
     }
 }
 
+impl Decoders {
+    fn next(&self) -> Result<Decoder, Failure> {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        first.map_or_else(|| Decoder::open(&self.arguments).map_err(Failure::Retry), Ok)
+    }
+}
+
 /// Each span is one utterance, so that the recogniser's level and noise estimates depend on nothing before it.
-fn hear(decoder: &mut Decoder, speech: &Speech, pulse: &Pulse) -> Result<Vec<HeardWord>, Failure> {
+fn hear(mut decoder: Decoder, speech: &Speech, pulse: &Pulse) -> Result<Vec<HeardWord>, Failure> {
     let mut words = Vec::new();
     for span in &speech.spans {
         pulse.beat()?;

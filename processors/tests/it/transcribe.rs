@@ -133,6 +133,25 @@ async fn the_same_sound_gives_the_same_words_whatever_came_before() {
     assert_eq!((&second.unwrap(), &third.unwrap()), (&first, &first));
 }
 
+/// Scores are relative to the best of the sounds that are considered, and sounds of an earlier segment could be left
+/// among them.
+#[tokio::test]
+async fn confidence_does_not_depend_on_what_came_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let stage = pocketsphinx(&folder);
+    let words = "What would you do with ten more hours every week? That is the question we asked two hundred teams last \
+        year. Most of them gave the same answer. They would talk to the people who use what they build.";
+    let samples = speak("en-us", 150, words).samples;
+    let parts: Vec<_> = samples.windows(3 * 16_000).step_by(23_000).map(|part| segment(part, "en")).collect();
+    let mut first = Vec::new();
+    for part in &parts {
+        first.push(hear(&pocketsphinx(&folder), part.clone()).await.unwrap());
+    }
+    for (part, first) in parts.into_iter().zip(first) {
+        assert_eq!(hear(&stage, part).await.unwrap(), first);
+    }
+}
+
 #[tokio::test]
 async fn a_language_that_is_not_known_gives_no_words_but_speech() {
     let folder = tempfile::tempdir().unwrap();

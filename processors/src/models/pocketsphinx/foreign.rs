@@ -51,7 +51,9 @@ impl Decoder {
         Ok(Self { raw })
     }
 
-    /// Recognises `samples` as one utterance. What was recognised before has no influence.
+    /// Recognises `samples` as one utterance. What was recognised before has a slight influence: the sounds that an
+    /// utterance considered stay in the search, and scores are relative to the best of all sounds there. Only
+    /// `-compallsen yes` avoids that, for 44 % more CPU time.
     pub(super) fn recognise(&mut self, samples: &[i16]) -> anyhow::Result<Vec<Recognised>> {
         let raw = self.raw.as_ptr();
         // SAFETY: `raw` is a live decoder used by nobody else; `samples` outlives the call, which copies what it
