@@ -40,7 +40,7 @@ fn missing_runtime_files_are_named_with_what_brings_them() {
     let mut command = dev_on(&free_address().to_string());
     command.arg("--data").arg(folder.path().join("data")).arg("--runtime").arg(&runtime);
     command.env("HOME", folder.path()).env("XDG_DATA_HOME", folder.path());
-    check(command.output(), &["kafka is missing", &runtime.to_string_lossy(), "make setup"]);
+    check(command.output(), &["libonnxruntime.so is missing", &runtime.to_string_lossy(), "make setup"]);
 }
 
 fn dev_on(address: &str) -> Command {
