@@ -2,7 +2,7 @@
 //! It is the real broker, so there is one code path from a laptop to a cluster.
 
 use std::fs;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
@@ -12,9 +12,9 @@ use nix::sys::signal::Signal;
 use tokio::process::{Child, Command};
 use tracing::{error, info};
 
-use crate::child;
 use crate::runtime::{Runtime, RuntimeFile};
 use crate::topic::MAX_RECORD_BYTES;
+use crate::{child, loopback};
 
 /// The longest a start may take; a broker killed with much log recovers for as long as 90 s.
 const START_LIMIT: Duration = Duration::from_secs(120);
@@ -43,7 +43,7 @@ impl Broker {
         let jars = runtime.locate(RuntimeFile::Kafka)?;
         let data = folder.join("data");
         prepare(&jars, &data).with_context(|| format!("prepare the broker's folder {}", folder.display()))?;
-        let (port, controller_port) = free_ports()?;
+        let (port, controller_port) = free_ports().context("find free ports")?;
         let properties = folder.join("server.properties");
         fs::write(&properties, server_properties(&data, port, controller_port))?;
         fs::write(folder.join("log4j2.xml"), LOG_CONFIG)?;
@@ -150,10 +150,10 @@ fn prepare(jars: &Path, data: &Path) -> Result<()> {
 }
 
 /// Finds two free ports. Another process may take one before the broker does; the broker then says so and ends.
-fn free_ports() -> Result<(u16, u16)> {
-    let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    let second = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    Ok((first.local_addr()?.port(), second.local_addr()?.port()))
+fn free_ports() -> std::io::Result<(u16, u16)> {
+    let first = loopback::free_address()?;
+    let _held = TcpListener::bind(first)?;
+    Ok((first.port(), loopback::free_address()?.port()))
 }
 
 fn server_properties(data: &Path, port: u16, controller_port: u16) -> String {

@@ -26,6 +26,7 @@ pub mod store;
 pub mod admin;
 pub mod broker;
 pub mod child;
+pub mod loopback;
 pub mod metrics;
 pub mod runtime;
 pub mod service;

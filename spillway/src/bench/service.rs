@@ -1,13 +1,12 @@
 //! `spillway dev` as it is measured: a child process on a data folder of its own.
 
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::Signal;
-use pipeline::child;
+use pipeline::{child, loopback};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use url::Url;
@@ -43,7 +42,7 @@ impl Service {
         let begun = Instant::now();
         std::fs::create_dir_all(folder).context("make the service's folder")?;
         let log = folder.join("dev.log");
-        let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().context("find a free port")?;
+        let address = loopback::free_address().context("find a free port")?;
         let mut command = Command::new(std::env::current_exe().context("find this executable")?);
         command.arg("dev").arg("--data").arg(folder.join("data")).args(["--listen", &address.to_string()]);
         if let Some(runtime) = runtime {

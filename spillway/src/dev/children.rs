@@ -1,12 +1,13 @@
 //! Which processes `spillway dev` runs, with which flags, and when they are ready.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use pipeline::loopback;
 use tokio::process::Command;
 
 use super::DevArgs;
@@ -26,18 +27,42 @@ pub struct Role {
     pub name: String,
     executable: PathBuf,
     arguments: Vec<String>,
-    /// Where it tells whether it is ready.
-    admin: SocketAddr,
+    admin: Admin,
     starts: Arc<AtomicU32>,
 }
 
+/// Where a child tells whether it is ready.
+#[derive(Clone, Debug)]
+enum Admin {
+    /// At the API's address.
+    Api(SocketAddr),
+    /// At an address of its own, another one if that is taken when it starts.
+    Own(Arc<Mutex<SocketAddr>>),
+}
+
 impl Role {
-    /// Returns the command that starts it.
+    /// Returns the command that starts it, for the first time or again.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command.args(&self.arguments);
         self.starts.fetch_add(1, Ordering::Relaxed);
+        if let Admin::Own(address) = &self.admin {
+            let mut address = address.lock().unwrap_or_else(PoisonError::into_inner);
+            if !loopback::is_free(*address)
+                && let Ok(other) = loopback::free_address()
+            {
+                *address = other;
+            }
+            command.args(["--admin-listen", &address.to_string()]);
+        }
         command
+    }
+
+    fn admin(&self) -> SocketAddr {
+        match &self.admin {
+            Admin::Api(address) => *address,
+            Admin::Own(address) => *address.lock().unwrap_or_else(PoisonError::into_inner),
+        }
     }
 }
 
@@ -75,11 +100,10 @@ impl Plan {
         let grace = humantime::format_duration(args.grace).to_string();
         let mut roles = Vec::new();
         for (stage, slots) in stages {
-            let admin = free_address()?;
+            let admin = Admin::Own(Arc::new(Mutex::new(loopback::free_address().context("find a free port")?)));
             let mut arguments = vec!["process".to_owned(), stage.to_owned()];
             arguments.extend(common.iter().cloned());
-            arguments.extend(["--slots".to_owned(), slots.to_string(), "--admin-listen".to_owned(), admin.to_string()]);
-            arguments.extend(["--drain-grace".to_owned(), grace.clone()]);
+            arguments.extend(["--slots".to_owned(), slots.to_string(), "--drain-grace".to_owned(), grace.clone()]);
             if args.brokers.is_none() {
                 arguments.extend(["--fetch-wait".to_owned(), FETCH_WAIT.to_owned()]);
             }
@@ -92,7 +116,7 @@ impl Plan {
         let mut arguments = vec!["ingest".to_owned()];
         arguments.extend(common);
         arguments.extend(["--listen".to_owned(), args.listen.to_string(), "--ingest-grace".to_owned(), grace]);
-        let (name, admin) = ("ingest".to_owned(), args.listen);
+        let (name, admin) = ("ingest".to_owned(), Admin::Api(args.listen));
         roles.push(Role { name, executable, arguments, admin, starts: Arc::default() });
         Ok(Self { roles })
     }
@@ -113,7 +137,7 @@ impl Plan {
         while !waiting.is_empty() {
             let mut still = Vec::new();
             for role in waiting {
-                let answer = client.get(format!("http://{}/readyz", role.admin)).send().await;
+                let answer = client.get(format!("http://{}/readyz", role.admin())).send().await;
                 if !answer.is_ok_and(|a| a.status().is_success()) {
                     still.push(role);
                 }
@@ -132,8 +156,27 @@ impl Plan {
     }
 }
 
-/// Finds a free loopback address. Another process may take it first; the child then says so and is started again.
-fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).context("find a free port")?;
-    listener.local_addr().context("find a free port")
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+
+    use super::*;
+
+    #[test]
+    fn a_child_whose_address_was_taken_gets_another() {
+        let lost = loopback::free_address().unwrap();
+        let admin = Admin::Own(Arc::new(Mutex::new(lost)));
+        let role = Role {
+            name: "cut".to_owned(),
+            executable: "spillway".into(),
+            arguments: Vec::new(),
+            admin,
+            starts: Arc::default(),
+        };
+        role.command();
+        assert_eq!(role.admin(), lost);
+        let _taken = TcpListener::bind(lost).unwrap();
+        role.command();
+        assert_ne!(role.admin(), lost);
+    }
 }

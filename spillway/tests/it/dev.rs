@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use pipeline::loopback;
 use tempfile::TempDir;
 
 use crate::log::Log;
@@ -66,7 +67,7 @@ impl Dev {
     pub fn start(home: &Home, settings: &[(&str, &str)]) -> Self {
         let folder = home.folder.path();
         let said = folder.join("dev.out");
-        let address = free_address();
+        let address = loopback::free_address().expect("a free port");
         let log = home.log();
         let mut command = command();
         command.arg("dev").arg("--data").arg(home.data()).args(["--listen", &address.to_string()]);
@@ -216,12 +217,6 @@ pub fn command() -> Command {
         }
     }
     command
-}
-
-/// Finds a free loopback address.
-pub fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address")
 }
 
 fn guard(pid: u32, folder: &Path) -> Child {

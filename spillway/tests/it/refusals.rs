@@ -3,9 +3,10 @@
 use std::net::TcpListener;
 use std::process::{Command, Output};
 
+use pipeline::loopback;
 use tempfile::TempDir;
 
-use crate::dev::{command, free_address, shared};
+use crate::dev::{command, shared};
 
 #[test]
 fn an_address_that_is_taken_is_named() {
@@ -20,7 +21,7 @@ fn an_address_that_is_taken_is_named() {
 #[test]
 fn a_data_folder_in_use_is_named_with_its_holder() {
     let dev = shared();
-    let mut command = dev_on(&free_address().to_string());
+    let mut command = dev_somewhere();
     command.arg("--data").arg(dev.data());
     check(command.output(), &[&dev.data().to_string_lossy(), &format!("in use by process {}", dev.pid()), "--data"]);
 }
@@ -28,7 +29,7 @@ fn a_data_folder_in_use_is_named_with_its_holder() {
 #[test]
 fn a_missing_java_is_named() {
     let folder = TempDir::new().expect("a folder");
-    let mut command = dev_on(&free_address().to_string());
+    let mut command = dev_somewhere();
     command.arg("--data").arg(folder.path().join("data")).env("PATH", folder.path());
     check(command.output(), &["Java 17", "default-jre-headless"]);
 }
@@ -37,15 +38,15 @@ fn a_missing_java_is_named() {
 fn missing_runtime_files_are_named_with_what_brings_them() {
     let folder = TempDir::new().expect("a folder");
     let runtime = folder.path().join("runtime");
-    let mut command = dev_on(&free_address().to_string());
+    let mut command = dev_somewhere();
     command.arg("--data").arg(folder.path().join("data")).arg("--runtime").arg(&runtime);
     command.env("HOME", folder.path()).env("XDG_DATA_HOME", folder.path());
     check(command.output(), &["libonnxruntime.so is missing", &runtime.to_string_lossy(), "make setup"]);
 }
 
-fn dev_on(address: &str) -> Command {
+fn dev_somewhere() -> Command {
     let mut command = command();
-    command.args(["dev", "--listen", address]);
+    command.args(["dev", "--listen", &loopback::free_address().expect("a free port").to_string()]);
     command
 }
 
