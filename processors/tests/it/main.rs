@@ -4,6 +4,7 @@ mod analyze;
 mod chain;
 mod cut;
 mod fetch;
+mod made_talk;
 mod marked;
 mod material;
 mod moments;
