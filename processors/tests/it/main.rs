@@ -16,4 +16,7 @@ mod speech;
 mod speech_api;
 mod speech_models;
 mod split;
+mod talk;
 mod transcribe;
+mod watched;
+mod whole;
