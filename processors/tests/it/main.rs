@@ -20,3 +20,4 @@ mod talk;
 mod transcribe;
 mod watched;
 mod whole;
+mod words;
