@@ -18,6 +18,7 @@ mod speech_models;
 mod split;
 mod talk;
 mod transcribe;
+mod variety;
 mod watched;
 mod whole;
 mod words;
