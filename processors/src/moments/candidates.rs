@@ -14,6 +14,9 @@ const LEAD_OUT: MediaTime = MediaTime::from_us(350_000);
 /// An edge moves to a shot cut this near, if no word is between, so that no clip flashes up another shot.
 const SNAP: MediaTime = MediaTime::from_us(500_000);
 
+/// The shortest silence between two words that is surely one.
+const BREATH: MediaTime = MediaTime::from_us(50_000);
+
 /// A stretch without words as long as this has edges of its own.
 const WORDLESS: MediaTime = MediaTime::from_us(3_000_000);
 
@@ -84,11 +87,14 @@ pub fn candidates(
     if !found.is_empty() {
         return found;
     }
-    // One breathless sentence, or pieces too short for the shortest clip: any gap between words will do.
-    word_edges(timeline, &mut starts, &mut ends);
-    let found = spans(timeline, &mut starts, &mut ends, lengths);
-    if !found.is_empty() {
-        return found;
+    // One breathless sentence, or pieces too short for the shortest clip: a breath between words will do, else any
+    // joint of two. A transcriber that takes one word for another may put a joint inside a word, but no breath.
+    for least in [BREATH, MediaTime::ZERO] {
+        word_edges(timeline, least, &mut starts, &mut ends);
+        let found = spans(timeline, &mut starts, &mut ends, lengths);
+        if !found.is_empty() {
+            return found;
+        }
     }
     // The longest piece, up to the longest clip.
     let longest = timeline.covered.iter().max_by_key(|c| (c.length(), std::cmp::Reverse(c.start)));
@@ -158,11 +164,12 @@ fn sentence_edges(
     }
 }
 
-/// Adds an edge between any two words.
-fn word_edges(timeline: &Timeline, starts: &mut Vec<Edge>, ends: &mut Vec<Edge>) {
+/// Adds an edge between any two words that are at least `least` apart.
+fn word_edges(timeline: &Timeline, least: MediaTime, starts: &mut Vec<Edge>, ends: &mut Vec<Edge>) {
     for index in 0..=timeline.words.len() {
         let gap = gap_before(timeline, index);
-        if gap.start < gap.end || index > 0 && index < timeline.words.len() {
+        let between = index > 0 && index < timeline.words.len();
+        if between && gap.length() >= least || !between && gap.start < gap.end {
             let (before, after) = (heard_start(timeline, gap), heard_end(timeline, gap));
             starts.push(Edge { at: (after.end - LEAD_IN).max(after.start), place: Place::Words });
             ends.push(Edge { at: (before.start + LEAD_OUT).min(before.end), place: Place::Words });

@@ -1,7 +1,5 @@
 //! The stage `analyze`: faces are where they are, whatever the picture is packed in.
 
-use std::path::{Path, PathBuf};
-
 use pipeline::event::{Place, SegmentReportKind, VideoSegment};
 use pipeline::failure::{Code, Failure};
 use pipeline::stage::Stage;
@@ -9,6 +7,7 @@ use processors::analyze::{Analyze, AnalyzeArgs};
 use processors::moments::shots::shots;
 use processors::moments::tracks::{Track, tracks};
 
+use crate::made_talk::material;
 use crate::material::Workshop;
 use crate::seeing::{Seen, analyze, pieces, see, services};
 
@@ -109,14 +108,6 @@ async fn a_piece_travels_as_a_blob_too_and_a_lost_one_is_tried_again() {
     assert!(matches!(report.kind, Some(SegmentReportKind::Failed(failed)) if failed.index == piece.index));
 }
 
-/// Where material with faces lies: what `scripts/make-talk` keeps, if it ran on this machine.
-fn faces() -> Option<PathBuf> {
-    let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
-    let cache = cache.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache")))?;
-    let folder = std::env::var_os("SPILLWAY_TEST_FACES").map_or_else(|| cache.join("spillway/talk"), PathBuf::from);
-    folder.join("astronaut.png").exists().then_some(folder)
-}
-
 /// Checks that there is one face, within a part of its width from where it should be.
 #[track_caller]
 fn check_face(name: &str, seen: &Seen, expected: [f32; 4]) {
@@ -132,13 +123,9 @@ fn check_face(name: &str, seen: &Seen, expected: [f32; 4]) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_face_is_where_a_person_sees_it() {
-    let Some(folder) = faces() else {
-        println!("skipped: `make demo` fetches the material");
-        return;
-    };
     let shop = Workshop::new();
     let still = |filter: &str| {
-        format!("-loop 1 -framerate 25 -t 2 -i {} -vf {filter} -c:v libx264 -g 25 -pix_fmt yuv420p", astronaut(&folder))
+        format!("-loop 1 -framerate 25 -t 2 -i {} -vf {filter} -c:v libx264 -g 25 -pix_fmt yuv420p", astronaut())
     };
     // The astronaut's face in the picture of 512 by 512, as the detector sees it at full size.
     let [x, y, width, height] = [184.0, 63.0, 84.0, 112.0];
@@ -160,6 +147,6 @@ async fn a_face_is_where_a_person_sees_it() {
     check_face("corner", &see(&shop, &corner).await, placed);
 }
 
-fn astronaut(folder: &Path) -> String {
-    folder.join("astronaut.png").display().to_string()
+fn astronaut() -> String {
+    material().join("astronaut.png").display().to_string()
 }

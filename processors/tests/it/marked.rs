@@ -58,6 +58,8 @@ impl Marked<'_> {
         let size = format!("{}x{}", self.width, self.height);
         let rate = format!("{}/{}", self.rate.0, self.rate.1);
         let mut command = Command::new("ffmpeg");
+        // SVT-AV1 writes to the terminal whatever FFmpeg is told.
+        command.env("SVT_LOG", "1");
         command
             .args(["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-s", &size, "-r", &rate, "-i", "-"]);
         if self.sound {
@@ -277,4 +279,21 @@ pub fn samples_mono(file: &Path) -> Vec<f32> {
         &["-v", "error", "-i", file.to_str().unwrap(), "-map", "0:a:0", "-f", "f32le", "-ar", "48000", "-ac", "1", "-"],
     );
     raw.chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect()
+}
+
+/// Checks that every click lies within 20 ms of a frame that clicks, and that every such frame of `shown`, at `rate`
+/// frames a second, has one; returns how many.
+#[track_caller]
+pub fn check_clicks(file: &Path, rate: f64, shown: &[u32]) -> usize {
+    let length = shown.len() as f64 / rate;
+    // Clicks at the very ends are faded.
+    let inside = |t: &&f64| **t > 0.03 && **t < length - 0.06;
+    let heard = click_times(&samples(file));
+    let clicks =
+        |slot: &usize| shown[*slot].is_multiple_of(CLICK_EVERY) && (*slot == 0 || shown[*slot - 1] != shown[*slot]);
+    let due: Vec<f64> = (0..shown.len()).filter(clicks).map(|slot| slot as f64 / rate).collect();
+    let near = |all: &[f64], t: f64| all.iter().any(|other| (other - t).abs() < 0.02);
+    assert!(due.iter().filter(inside).all(|&t| near(&heard, t)), "heard {heard:?}, due {due:?}");
+    assert!(heard.iter().filter(inside).all(|&t| near(&due, t)), "heard {heard:?}, due {due:?}");
+    due.iter().filter(inside).count()
 }

@@ -134,6 +134,78 @@ async fn hard_cuts_are_found_and_nothing_else_is() {
     assert!(count.f1() >= 0.95, "{count:?}");
 }
 
+/// How one piece of the mixed material goes over into the next.
+#[derive(Clone, Copy, PartialEq)]
+enum Passage {
+    Cut,
+    /// Down to black and up again, in this many seconds each.
+    Fade(f64),
+    /// One over the other, for this many seconds.
+    Dissolve(f64),
+}
+
+/// Joins moving pieces of 2.4 s by `passages`, with flashes inside every other piece and a camera that pans in each
+/// third; returns the file and the times of the hard cuts.
+fn mixed(shop: &Workshop, name: &str, first: usize, passages: &[Passage]) -> (PathBuf, Vec<f64>) {
+    const PIECE_S: f64 = 2.4;
+    let (mut inputs, mut graph) = (String::new(), String::new());
+    for index in 0..=passages.len() {
+        // What dissolves must be there until the dissolve is over.
+        let spare_s = if matches!(passages.get(index), Some(Passage::Dissolve(_))) { 0.2 } else { 0.0 };
+        inputs += &format!("-f lavfi -t {} -i {} ", PIECE_S + spare_s, source(first + index * 3));
+        let flash = if index % 2 == 1 { ",eq=brightness=if(eq(n\\,30)\\,0.7\\,0):eval=frame" } else { "" };
+        let pan = if index % 3 == 2 { ",scale=480:270,crop=320:180:40*t:45" } else { "" };
+        let fade = |passage: Option<&Passage>, filter: String| match passage {
+            Some(Passage::Fade(_)) => filter,
+            _ => String::new(),
+        };
+        let length = |passage: Option<&Passage>| match passage {
+            Some(Passage::Fade(seconds)) => *seconds,
+            _ => 0.0,
+        };
+        let (before, after) = (index.checked_sub(1).and_then(|i| passages.get(i)), passages.get(index));
+        let up = fade(before, format!(",fade=in:st=0:d={}", length(before)));
+        let down = fade(after, format!(",fade=out:st={}:d={}", PIECE_S - length(after), length(after)));
+        graph += &format!("[{index}:v]{FORMAT}{pan}{flash}{up}{down},settb=1/25[p{index}];");
+    }
+    let (mut end_s, mut cuts, mut last) = (PIECE_S, Vec::new(), "p0".to_owned());
+    for (index, passage) in passages.iter().enumerate() {
+        let (next, joined) = (format!("p{}", index + 1), format!("j{index}"));
+        if let Passage::Dissolve(seconds) = passage {
+            let offset = end_s - seconds;
+            graph += &format!(
+                "[{last}][{next}]xfade=transition=fade:duration={seconds}:offset={offset:.2},settb=1/25[{joined}];"
+            );
+            end_s += PIECE_S - seconds;
+        } else {
+            graph += &format!("[{last}][{next}]concat=n=2:v=1,fps=25,settb=1/25[{joined}];");
+            cuts.extend((*passage == Passage::Cut).then_some(end_s));
+            end_s += PIECE_S;
+        }
+        last = joined;
+    }
+    let graph = graph.trim_end_matches(';');
+    (shop.make(&format!("{inputs} -filter_complex {graph} -map [{last}] {ENCODE}"), name), cuts)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn hard_cuts_are_told_from_all_that_is_between_them() {
+    use Passage::{Cut, Dissolve, Fade};
+    let shop = Workshop::new();
+    let mut count = Count::default();
+    let suites: [(&str, usize, Vec<Passage>); 3] = [
+        ("cut, fade", 0, vec![Cut, Fade(0.6), Cut, Fade(0.32), Cut, Cut, Fade(0.8), Cut]),
+        ("cut, dissolve", 1, vec![Dissolve(0.8), Cut, Cut, Dissolve(0.4), Cut, Dissolve(1.2), Cut, Cut]),
+        ("all", 5, vec![Cut, Dissolve(0.6), Cut, Fade(0.4), Cut, Dissolve(1.0), Fade(0.6), Cut, Cut]),
+    ];
+    for (name, first, passages) in suites {
+        let (file, cuts) = mixed(&shop, &format!("{}.mp4", name.replace(", ", "-")), first, &passages);
+        count.compare(name, &shots_of(&shop, &file).await, &cuts);
+    }
+    println!("hard cuts: {count:?}, F1 {:.3}", count.f1());
+    assert!(count.f1() >= 0.95, "{count:?}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dissolve_is_an_opening_of_its_own() {
     let shop = Workshop::new();

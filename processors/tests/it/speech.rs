@@ -115,3 +115,37 @@ pub async fn hear(stage: &Transcribe, segment: AudioSegment) -> Result<SegmentTr
     let Some(Place::Inline(bytes)) = done.result.place else { panic!("a small result is not inline") };
     Ok(SegmentTranscript::decode(bytes).unwrap())
 }
+
+/// Pairs the words that were spoken with those that were heard, and counts the errors. Case and punctuation are none.
+pub fn align(spoken: &Spoken, heard: &SegmentTranscript) -> (usize, Vec<(usize, usize)>) {
+    let bare = |text: &str| text.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+    let said: Vec<String> = spoken.words.iter().map(|word| bare(&word.text)).collect();
+    let got: Vec<String> = heard.words.iter().map(|word| bare(&word.text)).collect();
+    let mut cost = vec![vec![0; got.len() + 1]; said.len() + 1];
+    for i in 0..=said.len() {
+        for j in 0..=got.len() {
+            cost[i][j] = match (i, j) {
+                (0, n) | (n, 0) => n,
+                _ => {
+                    let same = usize::from(said[i - 1] != got[j - 1]);
+                    (cost[i - 1][j - 1] + same).min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1)
+                }
+            };
+        }
+    }
+    let (mut i, mut j, mut pairs) = (said.len(), got.len(), Vec::new());
+    while i > 0 && j > 0 {
+        let same = said[i - 1] == got[j - 1];
+        if same && cost[i][j] == cost[i - 1][j - 1] {
+            pairs.push((i - 1, j - 1));
+            (i, j) = (i - 1, j - 1);
+        } else if cost[i][j] == cost[i - 1][j - 1] + 1 {
+            (i, j) = (i - 1, j - 1);
+        } else if cost[i][j] == cost[i - 1][j] + 1 {
+            i -= 1;
+        } else {
+            j -= 1;
+        }
+    }
+    (cost[said.len()][got.len()], pairs)
+}

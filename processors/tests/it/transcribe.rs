@@ -10,7 +10,7 @@ use pipeline::stage::Stage;
 use processors::models::pocketsphinx::{MODEL_FOLDER, PocketSphinx};
 use processors::transcribe::{Output, Transcribe};
 
-use crate::speech::{START_US, Spoken, hear, lavfi, segment, speak, stage};
+use crate::speech::{START_US, align, hear, lavfi, segment, speak, stage};
 
 const TALK: &str = "So why do some companies grow so fast while others fail? \
     The simple answer is that they listen to their customers every single day. \
@@ -19,39 +19,6 @@ const TALK: &str = "So why do some companies grow so fast while others fail? \
 
 fn pocketsphinx(folder: &tempfile::TempDir) -> Transcribe {
     stage(folder, Arc::new(PocketSphinx::open(Path::new(MODEL_FOLDER)).unwrap()))
-}
-
-/// Pairs the words that were spoken with those that were heard, and counts the errors.
-fn align(spoken: &Spoken, heard: &SegmentTranscript) -> (usize, Vec<(usize, usize)>) {
-    let said: Vec<String> = spoken.words.iter().map(|word| word.text.to_lowercase()).collect();
-    let got: Vec<String> = heard.words.iter().map(|word| word.text.to_lowercase()).collect();
-    let mut cost = vec![vec![0; got.len() + 1]; said.len() + 1];
-    for i in 0..=said.len() {
-        for j in 0..=got.len() {
-            cost[i][j] = match (i, j) {
-                (0, n) | (n, 0) => n,
-                _ => {
-                    let same = usize::from(said[i - 1] != got[j - 1]);
-                    (cost[i - 1][j - 1] + same).min(cost[i - 1][j] + 1).min(cost[i][j - 1] + 1)
-                }
-            };
-        }
-    }
-    let (mut i, mut j, mut pairs) = (said.len(), got.len(), Vec::new());
-    while i > 0 && j > 0 {
-        let same = said[i - 1] == got[j - 1];
-        if same && cost[i][j] == cost[i - 1][j - 1] {
-            pairs.push((i - 1, j - 1));
-            (i, j) = (i - 1, j - 1);
-        } else if cost[i][j] == cost[i - 1][j - 1] + 1 {
-            (i, j) = (i - 1, j - 1);
-        } else if cost[i][j] == cost[i - 1][j] + 1 {
-            i -= 1;
-        } else {
-            j -= 1;
-        }
-    }
-    (cost[said.len()][got.len()], pairs)
 }
 
 fn assert_well_formed(heard: &SegmentTranscript) {

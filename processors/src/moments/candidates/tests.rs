@@ -52,6 +52,17 @@ fn edges_move_to_a_cut_in_the_same_silence() {
 }
 
 #[test]
+fn inside_a_sentence_a_breath_comes_before_a_joint_of_two_words() {
+    // Twelve seconds without a pause, but for a breath in the middle; clips of half of that are asked for.
+    let words: Vec<(i64, i64)> = (0..24).map(|i| (i * 500, i * 500 + if i == 11 { 420 } else { 500 })).collect();
+    let timeline = timeline(12, &words, &[]);
+    let lengths = Lengths { min: MediaTime::from_us(4_000_000), max: MediaTime::from_us(8_000_000) };
+    let all = candidates(&timeline, &sentences(&timeline.words), lengths, timeline.range.end);
+    let ranges: Vec<MediaRange> = all.iter().map(|c| c.range).collect();
+    assert_eq!(ranges, [span(0, 6_000_000), span(5_920_000, 12_000_000)]);
+}
+
+#[test]
 fn without_words_clips_lie_between_cuts_and_quiet_moments() {
     let mut timeline = timeline(60, &[], &[15_000]);
     timeline.loudness_dbfs = vec![-20.0; 600];
