@@ -4,6 +4,7 @@ mod analyze;
 mod chain;
 mod cut;
 mod fetch;
+mod large;
 mod made_talk;
 mod marked;
 mod material;

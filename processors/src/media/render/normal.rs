@@ -14,7 +14,7 @@ const MICRO: Rational = Rational(1, 1_000_000);
 const EARLY_US: i64 = 300_000;
 
 /// Tone mapping from HDR (PQ, HLG) to what every screen shows.
-const TONE_MAP: &str = "zscale=transfer=linear:npl=203,format=gbrpf32le,zscale=primaries=bt709,\
+const TONE_MAP: &str = "zscale=transfer=linear:primaries=bt709:npl=203,format=gbrpf32le,\
     tonemap=tonemap=hable:desat=0,zscale=transfer=bt709:matrix=bt709:range=limited,format=yuv420p";
 
 /// Turns decoded frames into ones the camera can shoot.
