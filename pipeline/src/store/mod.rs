@@ -9,7 +9,7 @@ mod sqlite;
 
 pub use claim::{Claim, Lease, Release};
 pub use gather::{Gatherer, OpenGather};
-pub use open::{StoreArgs, StoreLocation, open};
+pub use open::{StoreArgs, StoreLocation, open, open_file};
 pub use rows::{
     Created, LogEntry, NewVideo, Page, Paged, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
 };

@@ -1,7 +1,7 @@
 //! Where the store is, and opening it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -46,14 +46,22 @@ impl fmt::Display for StoreLocation {
     }
 }
 
+/// Opens the SQLite store in the file at `path`, and makes it if it is missing.
+///
+/// # Errors
+/// When it cannot be opened, or was made by a newer version.
+pub fn open_file(path: &Path) -> anyhow::Result<SharedStore> {
+    let store = Sqlite::open(path).with_context(|| format!("open the store sqlite:{}", path.display()))?;
+    Ok(Arc::new(store))
+}
+
 /// Opens the store and makes its tables if they are missing; any number of processes may do so at once.
 ///
 /// # Errors
 /// When it cannot be opened, or was made by a newer version.
-pub fn open(args: &StoreArgs) -> anyhow::Result<SharedStore> {
+pub async fn open(args: &StoreArgs) -> anyhow::Result<SharedStore> {
     let StoreLocation::Sqlite(path) = &args.store;
-    let store = Sqlite::open(path).with_context(|| format!("open the store {}", args.store))?;
-    Ok(Arc::new(store))
+    open_file(path)
 }
 
 #[cfg(test)]
