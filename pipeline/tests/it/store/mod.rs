@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on fails there")]
 
 mod claims;
+mod cql;
 mod gathers;
 mod log;
+mod proxy;
 mod sqlite;
 mod videos;
 
