@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::Signal;
 use pipeline::child;
+use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
 use super::folder;
@@ -23,8 +24,6 @@ const SERVERS: &str = "SPILLWAY_TEST_SERVERS";
 const FOLDER: &str = "cassandra-";
 /// The longest a start may take.
 const START_LIMIT: Duration = Duration::from_secs(180);
-/// What the node logs once it serves.
-const STARTED: &str = "Starting listening for CQL clients";
 
 /// Returns the address of the node that tests use, `host:port`.
 pub fn cassandra() -> String {
@@ -58,7 +57,7 @@ async fn run(started: &Sender<Result<String>>) -> Result<()> {
     let folder = folder::of_this_process(FOLDER)?;
     let (port, storage_port) = free_ports()?;
     let mut child = launch(&folder, port, storage_port)?;
-    wait_until_started(&mut child, &folder.join("server.log")).await?;
+    wait_until_started(&mut child, port, &folder.join("server.log")).await?;
     started.send(Ok(format!("127.0.0.1:{port}"))).context("the tests are gone")?;
     let status = child.wait().await?;
     bail!("Cassandra ended: {status}")
@@ -112,14 +111,15 @@ fn jars() -> Result<PathBuf> {
     Ok(jars)
 }
 
-async fn wait_until_started(child: &mut Child, log: &Path) -> Result<()> {
+async fn wait_until_started(child: &mut Child, port: u16, log: &Path) -> Result<()> {
     let begun = Instant::now();
     loop {
-        let text = fs::read_to_string(log).unwrap_or_default();
-        if text.contains(STARTED) {
+        // It listens once it serves; the line of its log that says so comes a moment before.
+        if TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await.is_ok() {
             return Ok(());
         }
         if let Some(status) = child.try_wait()? {
+            let text = fs::read_to_string(log).unwrap_or_default();
             let last = text.lines().rfind(|line| line.contains("ERROR") || line.contains("Exception"));
             let last = last.or_else(|| text.lines().next_back()).unwrap_or("it said nothing");
             bail!("Cassandra ended while starting ({status}): {last} (log: {})", log.display());
