@@ -5,6 +5,7 @@ SHELL := bash
 
 RELEASE := target/release
 TOOLS := target/tools
+SERVERS := target/servers
 export CARGO_TERM_COLOR ?= auto
 
 help: ## Show the targets
@@ -29,7 +30,8 @@ check: setup ## Formatting, lints, docs, dependencies' licences, unused dependen
 	$(TOOLS)/bin/typos
 
 test: check ## `make check`, then unit, property and integration tests
-	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" cargo test --workspace --locked
+	@scripts/setup-servers $(SERVERS)
+	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" SPILLWAY_TEST_SERVERS="$(CURDIR)/$(SERVERS)" cargo test --workspace --locked
 
 demo: build ## Make clips of a talk; `make demo VIDEO=path` takes yours
 	@scripts/demo "$(VIDEO)"

@@ -37,7 +37,7 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     let stop = service::stop_on_signal()?;
     topics::check(&args.brokers).await?;
     let producer = Producer::connect(&args.brokers).await?;
-    let store = store::open(&args.store)?;
+    let store = store::open(&args.store).await?;
     let blobs = Blobs::open(&args.blobs.blobs)?;
     let limits = args.ingest.limits.clone();
     let app = App::new(store.clone(), blobs.clone(), Arc::new(producer.clone()), limits, stop.clone());

@@ -167,7 +167,7 @@ impl Process {
     async fn connect(args: WorkerArgs) -> Result<Self> {
         let stop = service::stop_on_signal()?;
         topics::check(&args.brokers).await?;
-        let store = store::open(&args.store)?;
+        let store = store::open(&args.store).await?;
         let blobs = Blobs::open(&args.blobs.blobs)?;
         let carrier = Carrier::new(blobs, args.blobs.inline_max);
         let services = Services { store: store.clone(), carrier, runtime: Runtime::new(&args.runtime) };

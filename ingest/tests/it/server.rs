@@ -14,7 +14,7 @@ use pipeline::event::{Clip, Envelope, Event, Happened, VideoEvent};
 use pipeline::failure::Failure;
 use pipeline::id::{TenantId, VideoId};
 use pipeline::outbox::{Collected, Sink};
-use pipeline::store::{self, LogEntry, SharedStore, StoreArgs, StoreLocation, VideoState};
+use pipeline::store::{self, LogEntry, SharedStore, VideoState};
 use reqwest::{Client, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -75,8 +75,7 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let blobs_folder = folder.path().join("blobs");
         let blobs = Blobs::open(&Location::Folder(blobs_folder.clone())).expect("a blob store");
-        let store =
-            store::open(&StoreArgs { store: StoreLocation::Sqlite(folder.path().join("db")) }).expect("a store");
+        let store = store::open_file(&folder.path().join("db")).expect("a store");
         let broker = Arc::new(Broker::default());
         let stop = CancellationToken::new();
         let app = App::new(store, blobs, broker.clone(), args(flags).limits, stop.clone());

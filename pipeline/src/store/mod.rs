@@ -2,14 +2,16 @@
 //! a query by key (no join, no scan), so that SQLite and CQL fit beneath it alike.
 
 mod claim;
+mod cql;
 mod gather;
 mod open;
 mod rows;
 mod sqlite;
 
 pub use claim::{Claim, Lease, Release};
+pub use cql::{Consistency, CqlAddress};
 pub use gather::{Gatherer, OpenGather};
-pub use open::{StoreArgs, StoreLocation, open};
+pub use open::{Secret, StoreArgs, StoreLocation, open, open_file};
 pub use rows::{
     Created, LogEntry, NewVideo, Page, Paged, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
 };

@@ -1,28 +1,71 @@
 //! Where the store is, and opening it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Context;
 
 use super::SharedStore;
+use super::cql::{Consistency, Cql, CqlAddress, CqlOptions};
 use super::sqlite::Sqlite;
+
+/// Copies of a row in a keyspace that is made here.
+const REPLICATION: u8 = 3;
 
 /// Where the store is.
 #[derive(Clone, Debug, clap::Args)]
 pub struct StoreArgs {
-    /// The store, `sqlite:PATH`: one file, for the processes of one host.
-    #[arg(long, env = "SPILLWAY_STORE", value_name = "ADDRESS")]
+    /// The store: `sqlite:PATH`, one file for the processes of one host, or
+    /// `cql://[USER[:PASSWORD]@]HOST[:PORT][,HOST...]/KEYSPACE`, ScyllaDB or Apache Cassandra.
+    #[arg(long, env = "SPILLWAY_STORE", value_name = "ADDRESS", hide_env_values = true)]
     pub store: StoreLocation,
+    /// The password for CQL; better given by the variable, because others can read a command line.
+    #[arg(long, env = "SPILLWAY_STORE_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
+    pub store_password: Option<Secret>,
+    /// Copies of each row, 1 to 9, if the CQL keyspace is made now; one node needs 1.
+    #[arg(long, env = "SPILLWAY_STORE_REPLICATION", value_name = "COPIES", default_value_t = REPLICATION,
+        value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub store_replication: u8,
+    /// Copies that answer before a CQL read or write counts.
+    #[arg(long, env = "SPILLWAY_STORE_CONSISTENCY", value_enum, default_value_t)]
+    pub store_consistency: Consistency,
 }
 
-/// Where a store is kept.
+impl StoreArgs {
+    /// Says where the store is and leaves the rest as it is by default.
+    pub fn at(store: StoreLocation) -> Self {
+        let (store_password, store_consistency) = (None, Consistency::default());
+        Self { store, store_password, store_replication: REPLICATION, store_consistency }
+    }
+}
+
+/// A text that is not shown.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl FromStr for Secret {
+    type Err = std::convert::Infallible;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("(hidden)")
+    }
+}
+
+/// Where a store is kept. What is shown of it holds no password.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum StoreLocation {
     /// A file of this host.
     Sqlite(PathBuf),
+    /// A keyspace of a cluster.
+    Cql(CqlAddress),
 }
 
 impl FromStr for StoreLocation {
@@ -32,8 +75,9 @@ impl FromStr for StoreLocation {
         match text.split_once(':') {
             Some(("sqlite", "")) => Err("name the file: sqlite:PATH".to_owned()),
             Some(("sqlite", path)) => Ok(Self::Sqlite(path.into())),
-            Some((scheme, _)) => Err(format!("no store is called {scheme}; give sqlite:PATH")),
-            None => Err("give sqlite:PATH".to_owned()),
+            Some(("cql", rest)) => rest.parse().map(Self::Cql),
+            Some((scheme, _)) => Err(format!("no store is called {scheme}; give sqlite:PATH or cql://HOST/KEYSPACE")),
+            None => Err("give sqlite:PATH or cql://HOST/KEYSPACE".to_owned()),
         }
     }
 }
@@ -42,17 +86,37 @@ impl fmt::Display for StoreLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
+            Self::Cql(address) => address.fmt(f),
         }
     }
+}
+
+/// Opens the SQLite store in the file at `path`, and makes it if it is missing.
+///
+/// # Errors
+/// When it cannot be opened, or was made by a newer version.
+pub fn open_file(path: &Path) -> anyhow::Result<SharedStore> {
+    let store = Sqlite::open(path).with_context(|| format!("open the store sqlite:{}", path.display()))?;
+    Ok(Arc::new(store))
 }
 
 /// Opens the store and makes its tables if they are missing; any number of processes may do so at once.
 ///
 /// # Errors
 /// When it cannot be opened, or was made by a newer version.
-pub fn open(args: &StoreArgs) -> anyhow::Result<SharedStore> {
-    let StoreLocation::Sqlite(path) = &args.store;
-    let store = Sqlite::open(path).with_context(|| format!("open the store {}", args.store))?;
+pub async fn open(args: &StoreArgs) -> anyhow::Result<SharedStore> {
+    let address = match &args.store {
+        StoreLocation::Sqlite(path) => return open_file(path),
+        StoreLocation::Cql(address) => address,
+    };
+    let given = args.store_password.as_ref().map(|Secret(password)| password);
+    let options = CqlOptions {
+        address: address.clone(),
+        password: given.or(address.password.as_ref()).cloned(),
+        replication: args.store_replication,
+        consistency: args.store_consistency,
+    };
+    let store = Cql::open(&options).await.with_context(|| format!("open the store {address}"))?;
     Ok(Arc::new(store))
 }
 
@@ -63,9 +127,21 @@ mod tests {
     #[test]
     fn only_addresses_of_stores_there_are_parse() {
         assert_eq!("sqlite:/a/b.db".parse(), Ok(StoreLocation::Sqlite("/a/b.db".into())));
-        for bad in ["", "sqlite:", "/a/b.db", "cql://host"] {
+        assert!(matches!("cql://one,two:99/clips".parse(), Ok(StoreLocation::Cql(_))));
+        for bad in ["", "sqlite:", "/a/b.db", "mysql://host"] {
             let error = bad.parse::<StoreLocation>().expect_err(bad);
             assert!(error.contains("sqlite:PATH"), "{error}");
         }
+        let error = "cql://host".parse::<StoreLocation>().expect_err("no keyspace");
+        assert!(error.contains("KEYSPACE"), "{error}");
+    }
+
+    #[test]
+    fn password_is_not_shown() {
+        let args = StoreArgs {
+            store_password: "secret".parse().ok(),
+            ..StoreArgs::at("cql://me:secret@one/clips".parse().unwrap())
+        };
+        assert!(!format!("{args:?} {}", args.store).contains("secret"));
     }
 }

@@ -1,13 +1,14 @@
 //! The one broker of a test run: a private Kafka, started by the first test that needs it.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::sync::mpsc::{Sender, channel};
 
 use anyhow::{Context, Result};
 use pipeline::broker::Broker;
 use pipeline::runtime::{Runtime, RuntimeArgs};
+
+use super::folder;
 
 /// Names a broker that runs already; tests then start none.
 const GIVEN: &str = "SPILLWAY_TEST_BROKERS";
@@ -35,7 +36,7 @@ fn start() -> Result<String> {
 fn keep(started: &Sender<Result<String>>) {
     let outcome = tokio::runtime::Runtime::new().context("make a runtime").and_then(|runtime| {
         runtime.block_on(async {
-            let folder = folder(Path::new(env!("CARGO_TARGET_TMPDIR")))?;
+            let folder = folder::of_this_process(FOLDER)?;
             let args = RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(PathBuf::from) };
             let mut broker = Broker::start(&Runtime::new(&args), &folder).await?;
             started.send(Ok(broker.address())).context("the tests are gone")?;
@@ -46,22 +47,4 @@ fn keep(started: &Sender<Result<String>>) {
         // Nobody hears it if the broker failed later; the tests then fail by themselves.
         let _ = started.send(Err(error));
     }
-}
-
-/// Makes this process's folder, and removes those of processes that are gone: none can remove its own, because its
-/// broker ends after it.
-fn folder(all: &Path) -> Result<PathBuf> {
-    let this = std::process::id().to_string();
-    for entry in fs::read_dir(all).context("list the folder for tests' files")? {
-        let entry = entry?;
-        let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(FOLDER));
-        if process.is_some_and(|id| id == this || !Path::new("/proc").join(id).exists()) {
-            // Another process may be removing it too.
-            let _ = fs::remove_dir_all(entry.path());
-        }
-    }
-    let own = all.join(format!("{FOLDER}{this}"));
-    fs::create_dir_all(&own).context("make the broker's folder")?;
-    Ok(own)
 }

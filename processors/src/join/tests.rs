@@ -8,17 +8,16 @@ use pipeline::lane::Lane;
 use pipeline::outbox::Collected;
 use pipeline::payload::Carrier;
 use pipeline::runtime::{Runtime, RuntimeArgs};
-use pipeline::store::{NewVideo, StoreArgs, StoreLocation};
+use pipeline::store::NewVideo;
 use pipeline::topic::Topic;
 
 use super::*;
 
 /// Returns services with a store and blobs of their own below `folder`.
 pub(crate) fn services(folder: &Path) -> Services {
-    let store = StoreArgs { store: StoreLocation::Sqlite(folder.join("store.db")) };
     let blobs = Blobs::open(&Location::Folder(folder.join("blobs"))).expect("open the blobs");
     Services {
-        store: pipeline::store::open(&store).expect("open the store"),
+        store: pipeline::store::open_file(&folder.join("store.db")).expect("open the store"),
         carrier: Carrier::new(blobs, 4 << 20),
         runtime: Runtime::new(&RuntimeArgs { runtime: Some(folder.to_owned()) }),
     }

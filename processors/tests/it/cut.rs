@@ -15,7 +15,7 @@ use pipeline::outbox::{Collected, Outbox, Pulse, Source};
 use pipeline::payload::Carrier;
 use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::stage::Stage;
-use pipeline::store::{self, StoreArgs};
+use pipeline::store;
 use pipeline::topic::Topic;
 use processors::cut::{Cut, CutArgs};
 use processors::services::Services;
@@ -42,9 +42,8 @@ impl Bench {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let blobs = Blobs::open(&Location::Folder(folder.path().join("blobs"))).unwrap();
-        let address = format!("sqlite:{}", folder.path().join("store.db").display());
         let services = Services {
-            store: store::open(&StoreArgs { store: address.parse().unwrap() }).unwrap(),
+            store: store::open_file(&folder.path().join("store.db")).unwrap(),
             carrier: Carrier::new(blobs.clone(), 1 << 20),
             runtime: Runtime::new(&RuntimeArgs::default()),
         };

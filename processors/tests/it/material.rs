@@ -11,7 +11,7 @@ use pipeline::lane::Lane;
 use pipeline::outbox::Pulse;
 use pipeline::payload::Carrier;
 use pipeline::runtime::{Runtime, RuntimeArgs};
-use pipeline::store::{self, StoreArgs, StoreLocation};
+use pipeline::store;
 use processors::media::probe::{Limits, probe};
 use processors::services::Services;
 use tempfile::TempDir;
@@ -60,10 +60,9 @@ impl Workshop {
 
     /// Returns a store and blobs in this folder.
     pub fn services(&self) -> Services {
-        let location = StoreLocation::Sqlite(self.path("store.db"));
         let blobs = Blobs::open(&Location::Folder(self.path("blobs"))).expect("blobs");
         Services {
-            store: store::open(&StoreArgs { store: location }).expect("store"),
+            store: store::open_file(&self.path("store.db")).expect("store"),
             carrier: Carrier::new(blobs, 4 << 20),
             runtime: Runtime::new(&RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(PathBuf::from) }),
         }

@@ -16,7 +16,7 @@ use pipeline::outbox::Collected;
 use pipeline::payload::Carrier;
 use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::stage::{Stage, StageName};
-use pipeline::store::{Gatherer, StoreArgs, StoreLocation, open};
+use pipeline::store::{Gatherer, open_file};
 use pipeline::topic::Topic;
 use processors::moments::{Moments, MomentsArgs, Out};
 use processors::services::Services;
@@ -36,7 +36,7 @@ struct Rig {
 impl Rig {
     fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let store = open(&StoreArgs { store: StoreLocation::Sqlite(folder.path().join("store.db")) }).expect("a store");
+        let store = open_file(&folder.path().join("store.db")).expect("a store");
         let blobs = Blobs::open(&Location::Folder(folder.path().join("blobs"))).expect("blobs");
         let runtime = Runtime::new(&RuntimeArgs { runtime: Some(Path::new("none").into()) });
         let services = Services { store, carrier: Carrier::new(blobs, 4096), runtime };

@@ -15,7 +15,7 @@ use pipeline::outbox::Collected;
 use pipeline::payload::Carrier;
 use pipeline::runtime::Runtime;
 use pipeline::stage::Stage;
-use pipeline::store::{self, StoreArgs};
+use pipeline::store;
 use pipeline::topic::Topic;
 use processors::analyze::{Analyze, AnalyzeArgs};
 use processors::cut::{Cut, CutArgs};
@@ -39,8 +39,6 @@ const SELDOM: f64 = 0.001;
 /// The stages' own flags, from the environment: the same that the workers of `spillway dev` see.
 #[derive(Parser)]
 struct Settings {
-    #[command(flatten)]
-    store: StoreArgs,
     #[command(flatten)]
     blobs: BlobArgs,
     #[command(flatten)]
@@ -141,10 +139,9 @@ impl Bare {
     /// When a run-time file is missing, or a setting in the environment is not admitted.
     pub fn new(folder: &Path, runtime: Runtime) -> Result<Self> {
         std::fs::create_dir_all(folder).context("make a folder for the floor")?;
-        let (store, blobs) = (format!("sqlite:{}", folder.join("floor.db").display()), folder.join("blobs"));
-        let line = ["bench", "--store", &store, "--blobs", &blobs.display().to_string()];
+        let line = ["bench", "--blobs", &folder.join("blobs").display().to_string()];
         let set = Settings::try_parse_from(line).context("read the stages' settings")?;
-        let store = store::open(&set.store)?;
+        let store = store::open_file(&folder.join("floor.db"))?;
         let carrier = Carrier::new(Blobs::open(&set.blobs.blobs)?, set.blobs.inline_max);
         let services = Services { store, carrier, runtime };
 

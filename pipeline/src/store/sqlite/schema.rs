@@ -1,5 +1,4 @@
-//! The tables, and connections to them. Beside each table stands the key it has in CQL; an index here is a table
-//! of its own there, written along with the first.
+//! The tables, and connections to them. `cql/schema.rs` has the same rows under keys that have no index.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -19,7 +18,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const BUSY_STEP: Duration = Duration::from_millis(1);
 
 const TABLES: &str = "
--- CQL: PRIMARY KEY ((tenant, video)). `shown` is the state a caller sees.
+-- `shown` is the state a caller sees.
 CREATE TABLE videos (
     tenant TEXT NOT NULL,
     video TEXT NOT NULL,
@@ -35,14 +34,10 @@ CREATE TABLE videos (
     deleted_us INTEGER,
     PRIMARY KEY (tenant, video)
 ) STRICT;
--- CQL: PRIMARY KEY ((tenant), created_us, video).
 CREATE INDEX videos_by_time ON videos (tenant, created_us, video) WHERE deleted_us IS NULL;
--- CQL: PRIMARY KEY ((tenant, shown), created_us, video).
 CREATE INDEX videos_by_state ON videos (tenant, shown, created_us, video) WHERE deleted_us IS NULL;
--- CQL: PRIMARY KEY ((bucket), created_us, tenant, video); a row goes when its video is published.
 CREATE INDEX videos_unpublished ON videos (created_us) WHERE published = 0 AND deleted_us IS NULL;
 
--- CQL: PRIMARY KEY ((tenant, video), seq).
 CREATE TABLE log (
     tenant TEXT NOT NULL,
     video TEXT NOT NULL,
@@ -51,10 +46,8 @@ CREATE TABLE log (
     body BLOB NOT NULL,
     PRIMARY KEY (tenant, video, seq)
 ) STRICT;
--- CQL: PRIMARY KEY ((tenant, video), event).
 CREATE UNIQUE INDEX log_by_event ON log (tenant, video, event);
 
--- CQL: PRIMARY KEY ((tenant, video), clip).
 CREATE TABLE clips (
     tenant TEXT NOT NULL,
     video TEXT NOT NULL,
@@ -63,7 +56,6 @@ CREATE TABLE clips (
     PRIMARY KEY (tenant, video, clip)
 ) STRICT;
 
--- CQL: PRIMARY KEY ((unit)), changed by LWT, with a TTL in place of `born_day`.
 CREATE TABLE claims (
     unit TEXT NOT NULL PRIMARY KEY,
     state TEXT NOT NULL,
@@ -78,7 +70,7 @@ CREATE TABLE claims (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX claims_by_age ON claims (born_day);
 
--- CQL: PRIMARY KEY ((gatherer, tenant, video), window). `items` counts the rows of gather_items.
+-- `items` counts the rows of gather_items.
 CREATE TABLE gathers (
     gatherer TEXT NOT NULL,
     tenant TEXT NOT NULL,
@@ -90,10 +82,8 @@ CREATE TABLE gathers (
     closed INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (gatherer, tenant, video, window)
 ) STRICT, WITHOUT ROWID;
--- CQL: PRIMARY KEY ((gatherer, partition), deadline_us, tenant, video, window); a row goes when it is closed.
 CREATE INDEX gathers_open ON gathers (gatherer, partition, deadline_us) WHERE closed = 0;
 
--- CQL: PRIMARY KEY ((gatherer, tenant, video, window), item).
 CREATE TABLE gather_items (
     gatherer TEXT NOT NULL,
     tenant TEXT NOT NULL,

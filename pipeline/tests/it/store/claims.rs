@@ -34,13 +34,13 @@ async fn granted_to(owner: &str, store: &SharedStore, unit: UnitId, seconds: i64
 }
 
 pub async fn first_claim_is_granted(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let unit = unit();
     assert_eq!(granted(&store, unit, 0).await, (Lease { unit, attempt: 1 }, Past::default()));
 }
 
 pub async fn live_claim_is_held(fresh: &dyn Fresh) {
-    let (store, other) = (fresh.open(), fresh.open());
+    let (store, other) = (fresh.open().await, fresh.open().await);
     let unit = unit();
     let (lease, _) = granted(&store, unit, 0).await;
     let held = |until| Claim::Held { until };
@@ -51,7 +51,7 @@ pub async fn live_claim_is_held(fresh: &dyn Fresh) {
 }
 
 pub async fn finished_unit_stays_finished(fresh: &dyn Fresh) {
-    let (store, other) = (fresh.open(), fresh.open());
+    let (store, other) = (fresh.open().await, fresh.open().await);
     let unit = unit();
     let (lease, _) = granted(&store, unit, 0).await;
     assert!(store.finish(&lease).await.unwrap());
@@ -63,7 +63,7 @@ pub async fn finished_unit_stays_finished(fresh: &dyn Fresh) {
 }
 
 pub async fn handed_back_unit_is_not_suspect(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let unit = unit();
     for attempt in 1..=4 {
         // Claimed at once, though the lease would have run on.
@@ -74,7 +74,7 @@ pub async fn handed_back_unit_is_not_suspect(fresh: &dyn Fresh) {
 }
 
 pub async fn failed_attempts_are_counted(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let unit = unit();
     for failures in 0..5 {
         let (lease, past) = granted(&store, unit, 0).await;
@@ -87,7 +87,7 @@ pub async fn failed_attempts_are_counted(fresh: &dyn Fresh) {
 }
 
 pub async fn dead_owner_makes_the_unit_suspect(fresh: &dyn Fresh) {
-    let (dead, next) = (fresh.open(), fresh.open());
+    let (dead, next) = (fresh.open().await, fresh.open().await);
     let unit = unit();
     granted(&dead, unit, 0).await;
     drop(dead);
@@ -97,7 +97,7 @@ pub async fn dead_owner_makes_the_unit_suspect(fresh: &dyn Fresh) {
 }
 
 pub async fn owner_that_comes_back_did_not_die(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let unit = unit();
     let (lease, _) = granted_to("worker", &store, unit, 0).await;
     assert!(store.run_alone(&lease).await.unwrap());
@@ -106,7 +106,7 @@ pub async fn owner_that_comes_back_did_not_die(fresh: &dyn Fresh) {
 }
 
 pub async fn only_deaths_alone_are_counted(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let unit = unit();
     // In company twice, then alone twice.
     granted(&store, unit, 0).await;
@@ -123,7 +123,7 @@ pub async fn only_deaths_alone_are_counted(fresh: &dyn Fresh) {
 }
 
 pub async fn suspicion_lasts_until_the_unit_is_forgotten(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let unit = unit();
     granted(&store, unit, 0).await;
     let (lease, _) = granted(&store, unit, 100).await;
@@ -139,7 +139,7 @@ pub async fn suspicion_lasts_until_the_unit_is_forgotten(fresh: &dyn Fresh) {
 }
 
 pub async fn zombie_changes_nothing(fresh: &dyn Fresh) {
-    let (zombie, store) = (fresh.open(), fresh.open());
+    let (zombie, store) = (fresh.open().await, fresh.open().await);
     let unit = unit();
     let (old, _) = granted(&zombie, unit, 0).await;
     let (new, _) = granted(&store, unit, 100).await;
@@ -154,7 +154,7 @@ pub async fn zombie_changes_nothing(fresh: &dyn Fresh) {
 }
 
 pub async fn repeated_answers_are_the_same(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let (finished, released) = (unit(), unit());
     let (lease, _) = granted(&store, finished, 0).await;
     assert!(store.finish(&lease).await.unwrap());
@@ -166,7 +166,7 @@ pub async fn repeated_answers_are_the_same(fresh: &dyn Fresh) {
 }
 
 pub async fn ended_lease_that_nobody_took_is_renewed(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let unit = unit();
     let (lease, _) = granted(&store, unit, 0).await;
     assert!(store.renew(&lease, at(200)).await.unwrap());
@@ -175,7 +175,7 @@ pub async fn ended_lease_that_nobody_took_is_renewed(fresh: &dyn Fresh) {
 }
 
 pub async fn forgotten_unit_starts_afresh(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let unit = unit();
     let (lease, _) = granted(&store, unit, 0).await;
     assert!(store.release(&lease, Release::Failed).await.unwrap());
@@ -191,7 +191,7 @@ pub async fn forgotten_unit_starts_afresh(fresh: &dyn Fresh) {
 }
 
 pub async fn one_of_many_wins(fresh: &dyn Fresh) {
-    let handles = [fresh.open(), fresh.open(), fresh.open()];
+    let handles = [fresh.open().await, fresh.open().await, fresh.open().await];
     let unit = unit();
     let claims =
         at_once(
@@ -205,7 +205,7 @@ pub async fn one_of_many_wins(fresh: &dyn Fresh) {
 }
 
 pub async fn one_of_many_takes_over_from_the_dead(fresh: &dyn Fresh) {
-    let handles = [fresh.open(), fresh.open()];
+    let handles = [fresh.open().await, fresh.open().await];
     let unit = unit();
     let (old, _) = granted(&handles[0], unit, 0).await;
     assert!(handles[0].run_alone(&old).await.unwrap());
@@ -229,7 +229,7 @@ pub async fn one_of_many_takes_over_from_the_dead(fresh: &dyn Fresh) {
 }
 
 pub async fn units_do_not_touch_each_other(fresh: &dyn Fresh) {
-    let handles = [fresh.open(), fresh.open()];
+    let handles = [fresh.open().await, fresh.open().await];
     let finished = at_once(&handles, |_, store| async move {
         let unit = unit();
         let (lease, past) = granted(&store, unit, 0).await;
@@ -242,7 +242,7 @@ pub async fn units_do_not_touch_each_other(fresh: &dyn Fresh) {
 
 pub async fn claims_outlive_whoever_opens_the_store(fresh: &dyn Fresh) {
     let unit = unit();
-    let (lease, _) = granted(&fresh.open(), unit, 0).await;
-    assert!(fresh.open().finish(&lease).await.unwrap());
-    assert_eq!(fresh.open().claim(unit, "other", at(99), LEASE).await.unwrap(), Claim::Finished);
+    let (lease, _) = granted(&fresh.open().await, unit, 0).await;
+    assert!(fresh.open().await.finish(&lease).await.unwrap());
+    assert_eq!(fresh.open().await.claim(unit, "other", at(99), LEASE).await.unwrap(), Claim::Finished);
 }

@@ -55,7 +55,7 @@ fn pairs<const N: usize>(expected: [(&str, &str); N]) -> Vec<(String, String)> {
 }
 
 pub async fn items_are_replaced_and_counted_once(fresh: &dyn Fresh) {
-    let gathering = Gathering::new(&fresh.open());
+    let gathering = Gathering::new(&fresh.open().await);
     assert_eq!(gathering.count().await, 0);
     assert!(gathering.add("audio/0", b"failed").await);
     assert!(gathering.add("video/0", b"done").await);
@@ -65,7 +65,7 @@ pub async fn items_are_replaced_and_counted_once(fresh: &dyn Fresh) {
 }
 
 pub async fn items_come_in_order_and_in_parts(fresh: &dyn Fresh) {
-    let gathering = Gathering::new(&fresh.open());
+    let gathering = Gathering::new(&fresh.open().await);
     for item in ["d", "a", "c", "b"] {
         gathering.add(item, item.as_bytes()).await;
     }
@@ -76,7 +76,7 @@ pub async fn items_come_in_order_and_in_parts(fresh: &dyn Fresh) {
 }
 
 pub async fn one_item_is_found_by_name(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let gathering = Gathering::new(&store);
     gathering.add("total/0", b"5").await;
     let find = |item| {
@@ -88,7 +88,7 @@ pub async fn one_item_is_found_by_name(fresh: &dyn Fresh) {
 }
 
 pub async fn gatherings_do_not_touch_each_other(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let first = Gathering::new(&store);
     let others = [
         Gathering { gatherer: Gatherer::Deliver, ..first.clone() },
@@ -110,7 +110,7 @@ pub async fn gatherings_do_not_touch_each_other(fresh: &dyn Fresh) {
 }
 
 pub async fn open_ones_are_listed_by_deadline(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let [late, early, middle, elsewhere, delivered] = std::array::from_fn(|_| Gathering::new(&store));
     let delivered = Gathering { gatherer: Gatherer::Deliver, ..delivered };
     late.add_in(5, 300, "x", b"").await;
@@ -128,7 +128,7 @@ pub async fn open_ones_are_listed_by_deadline(fresh: &dyn Fresh) {
 }
 
 pub async fn closed_one_takes_nothing_more(fresh: &dyn Fresh) {
-    let gathering = Gathering::new(&fresh.open());
+    let gathering = Gathering::new(&fresh.open().await);
     gathering.close().await;
     assert!(gathering.add("before", b"kept").await, "closing what was never opened closes nothing");
     gathering.close().await;
@@ -140,7 +140,7 @@ pub async fn closed_one_takes_nothing_more(fresh: &dyn Fresh) {
 }
 
 pub async fn first_partition_stays_and_the_deadline_moves_on(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let gathering = Gathering::new(&store);
     let listed = |partition| {
         let store = store.clone();
@@ -156,7 +156,7 @@ pub async fn first_partition_stays_and_the_deadline_moves_on(fresh: &dyn Fresh) 
 }
 
 pub async fn large_items_are_kept(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let gathering = Gathering::new(&store);
     let body: Vec<u8> = (0..7 << 20).map(|n: u32| (n % 251) as u8).collect();
     gathering.add("video/0", &body).await;
@@ -165,7 +165,7 @@ pub async fn large_items_are_kept(fresh: &dyn Fresh) {
 }
 
 pub async fn many_tasks_gather_at_once(fresh: &dyn Fresh) {
-    let handles = [fresh.open(), fresh.open()];
+    let handles = [fresh.open().await, fresh.open().await];
     let first = Gathering::new(&handles[0]);
     let open = at_once(&handles, |index, store| {
         let gathering = Gathering { store, ..first.clone() };

@@ -29,7 +29,7 @@ async fn seqs(store: &SharedStore, video: &NewVideo, after: Option<i64>, limit: 
 }
 
 pub async fn entry_is_added_once_with_its_state(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let video = created(&store).await;
     let state = VideoState {
         state: State::Processing,
@@ -48,7 +48,7 @@ pub async fn entry_is_added_once_with_its_state(fresh: &dyn Fresh) {
 }
 
 pub async fn entries_come_in_order_and_in_parts(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let video = created(&store).await;
     let other = created(&store).await;
     for seq in [0, 3, 4, 9] {
@@ -62,7 +62,7 @@ pub async fn entries_come_in_order_and_in_parts(fresh: &dyn Fresh) {
 }
 
 pub async fn state_of_an_entry_added_twice_is_ignored(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let video = created(&store).await;
     let done = VideoState { state: State::Done, ..VideoState::default() };
     assert!(store.log(&entry(&video, 1, 1), &done, None).await.unwrap());
@@ -77,7 +77,7 @@ pub async fn state_of_an_entry_added_twice_is_ignored(fresh: &dyn Fresh) {
 }
 
 pub async fn clips_are_kept_and_replaced(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let (video, owner) = (created(&store).await, tenant("a"));
     let (early, late) = (clip(&video, 10, 0.1), clip(&video, 2_000_000, 0.9));
     let better = Clip { score: 0.7, ..early.clone() };
@@ -92,7 +92,7 @@ pub async fn clips_are_kept_and_replaced(fresh: &dyn Fresh) {
 }
 
 pub async fn many_tasks_log_at_once(fresh: &dyn Fresh) {
-    let handles = [fresh.open(), fresh.open()];
+    let handles = [fresh.open().await, fresh.open().await];
     let video = created(&handles[0]).await;
     // Two tasks say the same thing each.
     let added = at_once(&handles, |index, store| {

@@ -3,14 +3,17 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on fails there")]
 
 mod claims;
+mod cql;
 mod gathers;
 mod log;
+mod proxy;
 mod sqlite;
 mod videos;
 
 use std::future::Future;
 use std::sync::LazyLock;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use pipeline::event::{BlobRef, Job, Options, VideoSource};
 use pipeline::id::{TenantId, VideoId};
@@ -22,9 +25,10 @@ use tokio::task::JoinSet;
 const TASKS: usize = 64;
 
 /// One empty store, which any number of processes may open.
-pub trait Fresh {
+#[async_trait]
+pub trait Fresh: Sync {
     /// Opens it as one more process would.
-    fn open(&self) -> SharedStore;
+    async fn open(&self) -> SharedStore;
 }
 
 /// Runs every case over the store that `$fresh` makes.
@@ -34,7 +38,7 @@ macro_rules! conformance {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
                 async fn $case() {
-                    crate::store::$topic::$case(&$fresh()).await;
+                    crate::store::$topic::$case(&$fresh().await).await;
                 }
             )+
         }

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use pipeline::id::{UnitId, VideoId};
 use pipeline::lane::Lane;
-use pipeline::store::{Claim, SharedStore, StoreArgs, StoreLocation};
+use pipeline::store::{Claim, SharedStore, open_file};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
@@ -17,8 +18,9 @@ struct Sqlite {
     folder: TempDir,
 }
 
+#[async_trait]
 impl Fresh for Sqlite {
-    fn open(&self) -> SharedStore {
+    async fn open(&self) -> SharedStore {
         open(&self.path()).expect("open the store")
     }
 }
@@ -29,12 +31,12 @@ impl Sqlite {
     }
 }
 
-fn fresh() -> Sqlite {
+async fn fresh() -> Sqlite {
     Sqlite { folder: tempfile::tempdir().expect("make a temporary folder") }
 }
 
 fn open(path: &Path) -> anyhow::Result<SharedStore> {
-    pipeline::store::open(&StoreArgs { store: StoreLocation::Sqlite(path.to_owned()) })
+    open_file(path)
 }
 
 conformance!(crate::store::sqlite::fresh);
@@ -68,7 +70,7 @@ async fn finishes_units_until_it_is_killed() {
 
 #[tokio::test]
 async fn what_was_answered_survives_a_kill() {
-    let fresh = fresh();
+    let fresh = fresh().await;
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "store::sqlite::finishes_units_until_it_is_killed", "--ignored", "--nocapture"])
         .env(STORE, fresh.path())
@@ -82,16 +84,16 @@ async fn what_was_answered_survives_a_kill() {
     let more = lines.filter(finished).count();
     child.wait().unwrap();
 
-    let store = fresh.open();
+    let store = fresh.open().await;
     for index in 0..TASKS + more {
         let claim = store.claim(unit(index), "heir", at(1), Duration::from_secs(30)).await.unwrap();
         assert_eq!(claim, Claim::Finished, "unit {index} of {}", TASKS + more);
     }
 }
 
-#[test]
-fn many_processes_make_the_tables_once() {
-    let fresh = fresh();
+#[tokio::test]
+async fn many_processes_make_the_tables_once() {
+    let fresh = fresh().await;
     let path = fresh.path();
     std::thread::scope(|scope| {
         let opened: Vec<_> = (0..16).map(|_| scope.spawn(|| open(&path).map(drop))).collect();
@@ -103,8 +105,8 @@ fn many_processes_make_the_tables_once() {
 
 #[tokio::test]
 async fn writes_wait_for_another_process_and_survive_it() {
-    let fresh = fresh();
-    let store = fresh.open();
+    let fresh = fresh().await;
+    let store = fresh.open().await;
     let other = Connection::open(fresh.path()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let video = new_video(&tenant("a"), Lane::Express, at(0));
@@ -122,24 +124,24 @@ async fn writes_wait_for_another_process_and_survive_it() {
 
 #[tokio::test]
 async fn what_was_written_is_there_after_all_have_closed() {
-    let fresh = fresh();
+    let fresh = fresh().await;
     let video = new_video(&tenant("a"), Lane::Express, at(0));
-    fresh.open().create_video(&video).await.unwrap();
-    assert!(fresh.open().video(&tenant("a"), video.job.video()).await.unwrap().is_some());
+    fresh.open().await.create_video(&video).await.unwrap();
+    assert!(fresh.open().await.video(&tenant("a"), video.job.video()).await.unwrap().is_some());
 }
 
-#[test]
-fn file_of_a_newer_version_is_refused() {
-    let fresh = fresh();
-    drop(fresh.open());
+#[tokio::test]
+async fn file_of_a_newer_version_is_refused() {
+    let fresh = fresh().await;
+    drop(fresh.open().await);
     Connection::open(fresh.path()).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let error = format!("{:#}", open(&fresh.path()).err().expect("refused"));
     assert!(error.contains("version 99") && error.contains("store.db"), "{error}");
 }
 
-#[test]
-fn file_that_is_no_store_is_refused() {
-    let fresh = fresh();
+#[tokio::test]
+async fn file_that_is_no_store_is_refused() {
+    let fresh = fresh().await;
     std::fs::create_dir_all(fresh.path().parent().unwrap()).unwrap();
     std::fs::write(
         fresh.path(),

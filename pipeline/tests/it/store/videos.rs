@@ -21,7 +21,7 @@ async fn get(store: &SharedStore, video: &NewVideo) -> Option<Video> {
 }
 
 pub async fn is_created_once(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let video = NewVideo { request_hash: "one".to_owned(), ..new_video(&tenant("a"), Lane::Express, at(0)) };
     assert_eq!(store.create_video(&video).await.unwrap(), Created::New);
     let again = NewVideo { name: "other".to_owned(), created_at: at(9), ..video.clone() };
@@ -32,7 +32,7 @@ pub async fn is_created_once(fresh: &dyn Fresh) {
 }
 
 pub async fn is_read_back_as_it_was_written(fresh: &dyn Fresh) {
-    let (writer, reader) = (fresh.open(), fresh.open());
+    let (writer, reader) = (fresh.open().await, fresh.open().await);
     writer.ping().await.unwrap();
     let created_at = jiff::Timestamp::from_microsecond(1_700_000_000_123_456).unwrap();
     let video = new_video(&tenant("a"), Lane::Priority, created_at);
@@ -42,7 +42,7 @@ pub async fn is_read_back_as_it_was_written(fresh: &dyn Fresh) {
 }
 
 pub async fn is_unpublished_until_it_is_marked(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let videos = [0, 10, 20].map(|s| new_video(&tenant("a"), Lane::Express, at(s)));
     for video in &videos {
         store.create_video(video).await.unwrap();
@@ -55,7 +55,7 @@ pub async fn is_unpublished_until_it_is_marked(fresh: &dyn Fresh) {
 }
 
 pub async fn other_tenants_see_nothing(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let (owner, other) = (tenant("a"), tenant("b"));
     let video = new_video(&owner, Lane::Express, at(0));
     let id = video.job.video();
@@ -72,7 +72,7 @@ pub async fn other_tenants_see_nothing(fresh: &dyn Fresh) {
 }
 
 pub async fn lists_are_paged_newest_first(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     // Three at each time: a page may end between videos of the same time.
     let mut expected = Vec::new();
     for index in 0..12 {
@@ -100,7 +100,7 @@ pub async fn lists_are_paged_newest_first(fresh: &dyn Fresh) {
 }
 
 pub async fn lists_are_filtered(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let owner = tenant("a");
     let [queued, done, cancelled] = [0, 1, 2].map(|s| new_video(&owner, Lane::Express, at(s)));
     for video in [&queued, &done, &cancelled] {
@@ -127,7 +127,7 @@ pub async fn lists_are_filtered(fresh: &dyn Fresh) {
 }
 
 pub async fn cancelling_holds_unless_it_ended(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let owner = tenant("a");
     let [open, ended] = [0, 1].map(|s| new_video(&owner, Lane::Express, at(s)));
     store.create_video(&open).await.unwrap();
@@ -152,7 +152,7 @@ pub async fn cancelling_holds_unless_it_ended(fresh: &dyn Fresh) {
 }
 
 pub async fn deleting_hides_all_of_it(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let owner = tenant("a");
     let video = NewVideo { request_hash: "hash".to_owned(), ..new_video(&owner, Lane::Express, at(0)) };
     let (id, clip) = (video.job.video(), ClipId::derive(video.job.video(), 0, 1));
@@ -179,7 +179,7 @@ pub async fn deleting_hides_all_of_it(fresh: &dyn Fresh) {
 }
 
 pub async fn deleted_video_takes_nothing_more(fresh: &dyn Fresh) {
-    let store = fresh.open();
+    let store = fresh.open().await;
     let owner = tenant("a");
     let video = NewVideo { request_hash: "hash".to_owned(), ..new_video(&owner, Lane::Express, at(0)) };
     let id = video.job.video();
@@ -203,7 +203,7 @@ pub async fn deleted_video_takes_nothing_more(fresh: &dyn Fresh) {
 }
 
 pub async fn many_creations_of_one_video_make_one(fresh: &dyn Fresh) {
-    let handles = [fresh.open(), fresh.open()];
+    let handles = [fresh.open().await, fresh.open().await];
     let video = NewVideo { request_hash: "hash".to_owned(), ..new_video(&tenant("a"), Lane::Express, at(0)) };
     let created = at_once(&handles, |index, store| {
         let video = NewVideo { name: index.to_string(), ..video.clone() };
