@@ -11,6 +11,7 @@ mod material;
 mod moments;
 mod probe;
 mod render;
+mod savings;
 mod seeing;
 mod shots;
 mod speech;

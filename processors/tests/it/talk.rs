@@ -47,6 +47,12 @@ impl Faces {
         Self { talker: look("carphone_pristine.mp4", "fps=30", 704, 576, 4.0), astronaut: astronaut[0] }
     }
 
+    /// Returns the mean width of the talker's face, as a share of his picture's.
+    pub fn of_talker(&self) -> f64 {
+        let widths: Vec<f64> = self.talker.iter().flatten().map(|face| face.width).collect();
+        widths.iter().sum::<f64>() / widths.len() as f64 / TALKER_WIDTH
+    }
+
     /// Returns the face in a frame of the talk.
     pub fn at(&self, lies: &Lies<'_>) -> Option<Area> {
         match lies.shot.picture.as_str() {

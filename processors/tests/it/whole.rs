@@ -61,6 +61,8 @@ pub struct Planned {
     pub analyses: Vec<SegmentAnalysis>,
     pub transcripts: Vec<SegmentTranscript>,
     pub clips: Vec<ClipPlanned>,
+    /// What `analyze` took, in seconds of this process's CPU.
+    pub analyze_cpu_s: f64,
     windows: Vec<WindowGathered>,
 }
 
@@ -80,15 +82,6 @@ impl Whole {
     pub fn with(flags: &[&str]) -> Self {
         let shop = Workshop::new();
         let services = shop.services();
-        Self::on(services, shop, flags)
-    }
-
-    /// Opens the stages with these flags on the blobs that another one has.
-    pub fn with_blobs_of(other: &Self, flags: &[&str]) -> Self {
-        Self::on(other.services.clone(), Workshop::new(), flags)
-    }
-
-    fn on(services: Services, shop: Workshop, flags: &[&str]) -> Self {
         let line = ["whole", "--transcriber", "pocketsphinx"].into_iter().chain(flags.iter().copied());
         let set = Settings::try_parse_from(line).expect("flags of the stages");
         Self {
@@ -117,9 +110,11 @@ impl Whole {
             reports.extend(all(&said(&self.transcribe, piece).await));
         }
         let pieces: Vec<VideoSegment> = all(&pieces);
+        let before_s = cpu_s();
         for piece in pieces.clone() {
             reports.extend(all(&said(&self.analyze, piece).await));
         }
+        let analyze_cpu_s = cpu_s() - before_s;
         let (analyses, transcripts) = self.results(&reports).await;
         let mut windows: Vec<WindowGathered> = Vec::new();
         for report in reports {
@@ -127,14 +122,7 @@ impl Whole {
         }
         assert!(windows.iter().all(|w| w.job == job && w.completeness == 1.0), "every piece was worked on");
         let clips = self.choose(&windows).await;
-        Planned { media, pieces, analyses, transcripts, clips, windows }
-    }
-
-    /// Looks at the picture once more, for those who measure what that costs.
-    pub async fn look_again(&self, planned: &Planned) {
-        for piece in planned.pieces.clone() {
-            said(&self.analyze, piece).await;
-        }
+        Planned { media, pieces, analyses, transcripts, clips, analyze_cpu_s, windows }
     }
 
     /// Chooses other clips from what was seen and heard already.
@@ -195,6 +183,14 @@ impl Whole {
         }
         (analyses, transcripts)
     }
+}
+
+/// Returns the seconds of CPU that this process has used.
+pub fn cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux tells of processes");
+    let after_name = &stat[stat.rfind(')').expect("a name") + 2..];
+    let ticks = after_name.split(' ').skip(11).take(2).map(|ticks| ticks.parse::<f64>().expect("a number"));
+    ticks.sum::<f64>() / 100.0
 }
 
 /// Lets `stage` work on `input` and returns what it said.
