@@ -9,11 +9,12 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::Shop;
+use super::input::Unit;
 use super::keep::{Ending, Watch};
 use super::letters::{Verdict, bounded, bury};
 use super::report::Begun;
 use super::slots::Slot;
-use super::unit::{Next, Unit, UnitSink};
+use super::unit::{Next, UnitSink};
 use crate::event::{Envelope, Event, Happened, UnitDone, UnitRetried, VideoEvent};
 use crate::failure::{Code, Failure};
 use crate::metrics::{self, Outcome};
@@ -27,10 +28,10 @@ const LOOK_AGAIN: (Duration, Duration) = (Duration::from_millis(50), Duration::f
 const FINISH_AGAIN: Duration = Duration::from_millis(250);
 
 /// How the work of an attempt ended.
-struct Worked {
-    result: Option<Result<(), Failure>>,
-    ending: Option<Ending>,
-    begun: Begun,
+pub(super) struct Worked {
+    pub(super) result: Option<Result<(), Failure>>,
+    pub(super) ending: Option<Ending>,
+    pub(super) begun: Begun,
 }
 
 impl<S: Stage> Shop<S> {
@@ -68,32 +69,6 @@ impl<S: Stage> Shop<S> {
         }
     }
 
-    /// Tries a unit of a [`Kind::Gather`] stage; its failures are counted for as long as its partition is held.
-    pub(super) async fn attempt_unclaimed(&self, unit: &Unit, failures: &mut u32) -> Next {
-        let Worked { result, ending, begun } = self.work(unit, None, *failures + 1).await;
-        match result {
-            Some(Ok(())) => {
-                self.ended(unit, Outcome::Done, &begun);
-                begun.done(unit.media);
-                Next::Done
-            }
-            _ if ending == Some(Ending::Draining) => Next::Leave,
-            None => Next::Leave,
-            Some(Err(Failure::Retry(error))) if *failures + 1 < self.args.attempts => {
-                *failures += 1;
-                self.ended(unit, Outcome::Retried, &begun);
-                warn!(attempt = *failures, error = format!("{error:#}"), "attempt failed");
-                Next::Wait(self.args.backoff_after(*failures))
-            }
-            Some(Err(failure @ Failure::Unavailable(_))) => Next::after_trouble(failure, self.args.backoff_max),
-            Some(Err(failure)) => {
-                self.ended(unit, Outcome::Failed, &begun);
-                drop(begun);
-                self.give_up(unit, None, &verdict(failure, ending, *failures + 1)).await
-            }
-        }
-    }
-
     /// Works on a claimed suspect alone: takes every slot, so that a death of the process is its doing.
     async fn be_alone(&self, unit: &Unit, lease: &Lease, slot: &mut Option<Slot>) -> Result<(), Next> {
         *slot = None;
@@ -125,7 +100,7 @@ impl<S: Stage> Shop<S> {
     }
 
     /// Lets the stage work, waits for the acknowledgement of its outputs, and tells that the unit is done.
-    async fn work(&self, unit: &Unit, lease: Option<&Lease>, attempt: u32) -> Worked {
+    pub(super) async fn work(&self, unit: &Unit, lease: Option<&Lease>, attempt: u32) -> Worked {
         let begun = self.activity.begin(unit.job.video(), &unit.key, unit.lane);
         debug!(attempt, "unit begun");
         let started_ms = Timestamp::now().as_millisecond();
@@ -212,7 +187,7 @@ impl<S: Stage> Shop<S> {
     }
 
     /// Publishes the dead letter and all that follows from it.
-    async fn give_up(&self, unit: &Unit, lease: Option<&Lease>, verdict: &Verdict) -> Next {
+    pub(super) async fn give_up(&self, unit: &Unit, lease: Option<&Lease>, verdict: &Verdict) -> Next {
         let pulse = Pulse::new(CancellationToken::new());
         let burial = bury::<S>(&self.producer, unit, verdict);
         let (buried, ending) = self.watch(unit, lease, &pulse).over(burial, || ()).await;
@@ -271,17 +246,17 @@ impl<S: Stage> Shop<S> {
         Watch { args, store, unwanted, cutoff, lease, job: &unit.job, pulse }
     }
 
-    fn trouble(&self, error: crate::store::Error) -> Next {
+    pub(super) fn trouble(&self, error: crate::store::Error) -> Next {
         Next::after_trouble(error.into(), self.args.backoff_max)
     }
 
-    fn ended(&self, unit: &Unit, outcome: Outcome, begun: &Begun) {
+    pub(super) fn ended(&self, unit: &Unit, outcome: Outcome, begun: &Begun) {
         metrics::attempt_ended(S::NAME, unit.lane, outcome, begun.elapsed());
     }
 }
 
 /// Says why a unit is given up after its last failure.
-fn verdict(failure: Failure, ending: Option<Ending>, attempts: u32) -> Verdict {
+pub(super) fn verdict(failure: Failure, ending: Option<Ending>, attempts: u32) -> Verdict {
     let code = if ending == Some(Ending::Stuck) { Code::Stuck } else { failure.code() };
     let seen = match failure {
         Failure::Reject { source, .. } | Failure::Retry(source) | Failure::Unavailable(source) => source,

@@ -1,26 +1,38 @@
 //! Runs a gathering stage: a task for each partition held, which handles its records strictly one after another
 //! and ticks in between.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
+use futures::FutureExt;
+use jiff::Timestamp;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use super::unit::{UnitSink, handle};
+use super::attempt::{Worked, verdict};
+use super::input::Unit;
+use super::keep::Ending;
+use super::letters::Verdict;
+use super::unit::{Next, UnitSink, handle};
 use super::{Shop, crashed};
-use crate::failure::Failure;
+use crate::failure::{Code, Failure};
 use crate::kafka::{Consumer, Record, Tracker};
 use crate::lane::Lane;
+use crate::metrics::Outcome;
 use crate::outbox::{Outbox, Pulse, Source};
 use crate::stage::Stage;
+use crate::store::{Claim, Release};
 
 /// Between a stage's ticks.
 const TICK: Duration = Duration::from_secs(5);
+/// How long counting a failed attempt at a unit may take.
+const COUNTING_LEASE: Duration = Duration::from_secs(1);
 
 /// Takes work until told to stop; what is in hand then goes on in `tasks`.
 ///
@@ -101,6 +113,77 @@ async fn tick<S: Stage>(shop: &Shop<S>, tracker: &Tracker, held: Duration) {
         Err(failure) => {
             pass.reached();
             warn!(error = format!("{:#}", anyhow::Error::from(failure)), "tick failed");
+        }
+    }
+}
+
+impl<S: Stage> Shop<S> {
+    /// Tries a unit of a [`Kind::Gather`] stage. It is not claimed, because its partition has one owner; only its
+    /// failed attempts are counted in the store, so that one that ends its process each time does not do so for ever.
+    pub(super) async fn attempt_unclaimed(&self, unit: &Unit, attempt: u32) -> Next {
+        let worked = AssertUnwindSafe(self.work(unit, None, attempt)).catch_unwind().await;
+        let Worked { result, ending, begun } = match worked {
+            Ok(worked) => worked,
+            Err(panic) => return self.after_panic(unit, panic).await,
+        };
+        match result {
+            Some(Ok(())) => {
+                self.ended(unit, Outcome::Done, &begun);
+                begun.done(unit.media);
+                Next::Done
+            }
+            _ if ending == Some(Ending::Draining) => Next::Leave,
+            None => Next::Leave,
+            Some(Err(Failure::Retry(error))) => {
+                let failures = match self.count_failure(unit).await {
+                    Ok(failures) => failures,
+                    Err(error) => return self.trouble(error),
+                };
+                if failures >= self.args.attempts {
+                    self.ended(unit, Outcome::Failed, &begun);
+                    drop(begun);
+                    return self.give_up(unit, None, &verdict(Failure::Retry(error), ending, failures)).await;
+                }
+                self.ended(unit, Outcome::Retried, &begun);
+                warn!(attempt = failures, error = format!("{error:#}"), "attempt failed");
+                Next::Wait(self.args.backoff_after(failures))
+            }
+            Some(Err(failure @ Failure::Unavailable(_))) => Next::after_trouble(failure, self.args.backoff_max),
+            Some(Err(failure @ Failure::Reject { .. })) => {
+                self.ended(unit, Outcome::Failed, &begun);
+                drop(begun);
+                self.give_up(unit, None, &verdict(failure, ending, 1)).await
+            }
+        }
+    }
+
+    /// Counts a panic, a bug of ours that ends the process, unless it was the last that the unit may cause.
+    async fn after_panic(&self, unit: &Unit, panic: Box<dyn Any + Send>) -> Next {
+        match self.count_failure(unit).await {
+            Ok(failures) if failures >= self.args.attempts => {
+                let detail = format!("the work crashed {failures} times");
+                self.give_up(unit, None, &Verdict::new(Code::Crashed, detail, failures)).await
+            }
+            Ok(failures) => {
+                warn!(attempt = failures, "attempt crashed");
+                std::panic::resume_unwind(panic)
+            }
+            Err(error) => {
+                warn!(error = format!("{:#}", anyhow::Error::from(error)), "crash not counted");
+                std::panic::resume_unwind(panic)
+            }
+        }
+    }
+
+    /// Counts a failed attempt at a unit that is not claimed, and returns how many there were.
+    async fn count_failure(&self, unit: &Unit) -> crate::store::Result<u32> {
+        match self.store.claim(unit.id, &self.worker, Timestamp::now(), COUNTING_LEASE).await? {
+            Claim::Granted { lease, failures, .. } => {
+                self.store.release(&lease, Release::Failed).await?;
+                Ok(failures + 1)
+            }
+            // The partition's owner before this one counts at this moment.
+            Claim::Held { .. } | Claim::Finished => Ok(1),
         }
     }
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use tracing::error;
 
-use super::unit::Unit;
+use super::input::Unit;
 use crate::event::{Envelope, Event, Happened, Outgoing, UnitFailed, VideoEvent};
 use crate::failure::{Code, Failure};
 use crate::kafka::{Batch, Header, Headers, Post, Producer};

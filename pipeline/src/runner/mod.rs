@@ -2,13 +2,14 @@
 //! and tells what it does. Its rules are the invariants of `ARCHITECTURE.md`.
 //!
 //! In the order of a record's way: whose turn it is (`lanes`), room to work (`slots`), whether dependencies
-//! answer (`breaker`), what becomes of it (`unit`, `attempt`, `keep`), and how it is given up (`letters`).
+//! answer (`breaker`), what it is (`input`) and becomes (`unit`, `attempt`, `keep`), and how it is given up (`letters`).
 //! `gather` is the other way to take records, `report` says what goes on.
 
 mod args;
 mod attempt;
 mod breaker;
 mod gather;
+mod input;
 mod keep;
 mod lanes;
 mod letters;

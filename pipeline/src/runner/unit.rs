@@ -4,65 +4,24 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use super::Shop;
 use super::breaker::Pass;
+use super::input::Unit;
 use super::letters::bury_unreadable;
 use super::slots::Slot;
-use crate::event::{Envelope, Event, Job, ReadError};
+use crate::event::{Envelope, ReadError};
 use crate::failure::Failure;
-use crate::id::UnitId;
-use crate::kafka::{Batch, Headers, Producer, Record, Ticket};
+use crate::kafka::{Batch, Producer, Record};
 use crate::lane::Lane;
-use crate::media_time::MediaTime;
-use crate::outbox::{Sink, Source, Stopped};
+use crate::outbox::{Sink, Stopped};
 use crate::stage::{Kind, Stage};
 
 /// How long the work of a probe may go on before the dependencies count as reached: none takes longer to be found
 /// away, and a unit may work for hours while all others wait for its word.
 const PROBE_PATIENCE: Duration = Duration::from_secs(60);
-
-/// An input as it was read. The message itself is decoded anew for each attempt, so that waiting costs its bytes once.
-pub(super) struct Unit {
-    pub(super) id: UnitId,
-    pub(super) key: String,
-    pub(super) job: Job,
-    pub(super) lane: Lane,
-    pub(super) media: MediaTime,
-    pub(super) source: Source,
-    pub(super) first_published_ms: i64,
-    pub(super) headers: Headers,
-    pub(super) body: Vec<u8>,
-    pub(super) revoked: CancellationToken,
-}
-
-impl Unit {
-    /// Reads what `record` says.
-    fn read<S: Stage>(lane: Lane, record: Record) -> Result<(Self, Ticket), (Record, ReadError)> {
-        let input = match S::In::read(&record.body) {
-            Ok(input) => input,
-            Err(error) => return Err((record, error)),
-        };
-        let (job, key, media) = (input.job().clone(), input.unit_key(), input.media());
-        let ticket_of = record.ticket.tracker();
-        let unit = Self {
-            id: UnitId::derive(S::NAME.as_str(), &job.tenant(), job.video(), &key),
-            key,
-            lane,
-            media,
-            source: Source { partition: ticket_of.partition(), offset: record.ticket.offset() },
-            first_published_ms: record.first_published_ms(),
-            revoked: ticket_of.revoked().clone(),
-            headers: record.headers,
-            body: record.body,
-            job,
-        };
-        Ok((unit, record.ticket))
-    }
-}
 
 /// What is to be done with a unit after an attempt at it.
 pub(super) enum Next {
@@ -108,18 +67,19 @@ pub(super) async fn handle<S: Stage>(shop: &Shop<S>, lane: Lane, record: Record,
 /// Tries `unit` until it has its answer. False: it was left.
 async fn pursue<S: Stage>(shop: &Shop<S>, unit: &Unit, mut slot: Option<Slot>) -> bool {
     let mut wait = None;
-    let mut failures = 0;
+    let mut attempt = 0;
     loop {
         let Some(mut pass) = go_ahead(shop, unit, &mut slot, wait.take()).await else { return false };
-        let attempt = async {
+        attempt += 1;
+        let tried = async {
             match S::KIND {
                 Kind::Work => shop.attempt_claimed(unit, &mut slot).await,
-                Kind::Gather => shop.attempt_unclaimed(unit, &mut failures).await,
+                Kind::Gather => shop.attempt_unclaimed(unit, attempt).await,
             }
         };
         let next = tokio::select! {
             biased;
-            next = attempt => next,
+            next = tried => next,
             never = pass.reached_after(PROBE_PATIENCE) => match never {},
         };
         match next {

@@ -69,15 +69,56 @@ impl Stage for Gatherer {
     }
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_partition_is_handled_in_order_whatever_fails() {
-    let world = World::new(3).await;
-    let records = 60;
-    for index in 0..records {
+/// Crashes at the second record.
+#[derive(Clone)]
+struct Crashing;
+
+impl Stage for Crashing {
+    type In = SegmentReport;
+    type Out = Said;
+    const NAME: StageName = StageName::Join;
+    const KIND: Kind = Kind::Gather;
+
+    fn failed(_: &SegmentReport, _: Code, _: &str) -> Vec<Said> {
+        Vec::new()
+    }
+
+    async fn process(&self, _: SegmentReport, out: &Outbox<Said>) -> Result<(), Failure> {
+        assert_ne!(out.source().offset, 1, "a crash as it is meant to be");
+        Ok(())
+    }
+}
+
+async fn publish_reports(world: &World, count: u32) {
+    for index in 0..count {
         let job = Job::new(&TenantId::default_tenant(), VideoId::random(), Lane::Express, Options::default());
         let report = SegmentReport::failed(&job, 0, SegmentKind::Audio, index, (0, 1), Code::Damaged);
         world.producer.publish(Envelope::of(&report)).await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_crashes_its_worker_each_time_is_given_up() {
+    let world = World::new(1).await;
+    publish_reports(&world, 3).await;
+    let args = RunnerArgs { attempts: 3, ..quick() };
+    for _ in 1..3 {
+        let crashed = world.start(Crashing, args.clone()).ended().await;
+        assert!(crashed.is_err_and(|error| format!("{error:#}").contains("work crashed")));
+    }
+    let worker = world.start(Crashing, args);
+    world.all_acknowledged(StageName::Join, Topic::SegmentDone, Lane::Standard, 3).await;
+    worker.stop().await.unwrap();
+    let letters = world.read(Topic::DeadLetter(StageName::Join)).await;
+    assert_eq!(letters.len(), 1);
+    assert_eq!((letters[0].headers["code"].as_str(), letters[0].headers["attempts"].as_str()), ("crashed", "3"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_partition_is_handled_in_order_whatever_fails() {
+    let world = World::new(3).await;
+    let records = 60;
+    publish_reports(&world, records).await;
     let stage = Gatherer::default();
     let args = RunnerArgs { slots: 3, attempts: 3, ..quick() };
     let worker = world.start(stage.clone(), args);

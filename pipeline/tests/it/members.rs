@@ -99,5 +99,5 @@ async fn member() {
         Ok(_) => RunnerArgs { soft_limit: limit, hard_limit: 2 * limit, ..quick() },
         Err(_) => RunnerArgs { slots: 2, ..quick() },
     };
-    world.start(stage, args).stop_never().await;
+    world.start(stage, args).ended().await.unwrap();
 }

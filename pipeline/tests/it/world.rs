@@ -75,9 +75,9 @@ impl Running {
         self.task.await.expect("the runner does not panic")
     }
 
-    /// Waits for its end, which only its process's can bring.
-    pub async fn stop_never(self) {
-        self.task.await.expect("the runner does not panic").unwrap();
+    /// Waits until it ends by itself.
+    pub async fn ended(self) -> anyhow::Result<()> {
+        self.task.await.expect("the runner does not panic")
     }
 
     /// Tells it to stop.

@@ -1,0 +1,53 @@
+//! An input of a stage as its record tells of it.
+
+use tokio_util::sync::CancellationToken;
+
+use crate::event::{Event, Job, ReadError};
+use crate::id::UnitId;
+use crate::kafka::{Headers, Record, Ticket};
+use crate::lane::Lane;
+use crate::media_time::MediaTime;
+use crate::outbox::Source;
+use crate::stage::Stage;
+
+/// An input as it was read. The message itself is decoded anew for each attempt, so that waiting costs its bytes once.
+pub(super) struct Unit {
+    pub(super) id: UnitId,
+    pub(super) key: String,
+    pub(super) job: Job,
+    pub(super) lane: Lane,
+    pub(super) media: MediaTime,
+    pub(super) source: Source,
+    pub(super) first_published_ms: i64,
+    pub(super) headers: Headers,
+    pub(super) body: Vec<u8>,
+    pub(super) revoked: CancellationToken,
+}
+
+impl Unit {
+    /// Reads what `record` says.
+    ///
+    /// # Errors
+    /// The record itself, with what is wrong with its message.
+    pub(super) fn read<S: Stage>(lane: Lane, record: Record) -> Result<(Self, Ticket), (Record, ReadError)> {
+        let input = match S::In::read(&record.body) {
+            Ok(input) => input,
+            Err(error) => return Err((record, error)),
+        };
+        let (job, key, media) = (input.job().clone(), input.unit_key(), input.media());
+        let ticket_of = record.ticket.tracker();
+        let unit = Self {
+            id: UnitId::derive(S::NAME.as_str(), &job.tenant(), job.video(), &key),
+            key,
+            lane,
+            media,
+            source: Source { partition: ticket_of.partition(), offset: record.ticket.offset() },
+            first_published_ms: record.first_published_ms(),
+            revoked: ticket_of.revoked().clone(),
+            headers: record.headers,
+            body: record.body,
+            job,
+        };
+        Ok((unit, record.ticket))
+    }
+}
