@@ -15,6 +15,7 @@ pub mod event;
 pub mod failure;
 pub mod outbox;
 pub mod stage;
+mod stage_name;
 
 pub mod kafka;
 pub mod runner;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::lane::Lane;
-use crate::stage::StageName;
+use crate::stage_name::StageName;
 
 /// A family of topics: one topic, or one per lane.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]

@@ -4,7 +4,7 @@ use super::{BlobRef, Event, Job, MediaInfo, Word};
 use crate::failure::Code;
 use crate::id::ClipId;
 use crate::media_time::MediaTime;
-use crate::stage::StageName;
+use crate::stage_name::StageName;
 use crate::topic::Topic;
 
 /// A clip was chosen and its camera path solved.

@@ -2,7 +2,7 @@
 
 use super::{BlobRef, Clip, Event, Job, MediaInfo};
 use crate::id::EventId;
-use crate::stage::StageName;
+use crate::stage_name::StageName;
 use crate::topic::Topic;
 
 /// Something happened to a video.

@@ -1,7 +1,7 @@
 //! Heartbeats of workers: what the autoscaler and the dashboard see.
 
 use crate::lane::Lane;
-use crate::stage::StageName;
+use crate::stage_name::StageName;
 
 /// A worker's state, published to `worker.report` once a second under the worker's id as key.
 #[derive(Clone, PartialEq, prost::Message)]

@@ -22,7 +22,7 @@ use scylla::statement::prepared::PreparedStatement;
 use scylla::statement::{Consistency, SerialConsistency};
 use scylla::value::{CqlValue, Row};
 
-use super::{CqlOptions, claims, fault, gathers, lists, log, schema, videos};
+use super::{CqlOptions, fault};
 use crate::store::{Error, Result};
 
 /// The longest a statement may take, all its attempts together.
@@ -40,11 +40,12 @@ const PAGE_ROWS: i32 = 200;
 /// A statement; its text never changes, values are bound.
 pub(super) struct Query {
     pub(super) text: &'static str,
-    kind: Kind,
+    pub(super) kind: Kind,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// What a statement is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Kind {
     Read,
     /// Reads what conditional writes left, and settles those under way.
     SerialRead,
@@ -94,14 +95,15 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects, makes what is missing and prepares the statements.
+    /// Prepares `statements` on a session whose tables are there.
     ///
     /// # Errors
-    /// When no node can be reached, the keyspace cannot be made, or a newer version made its tables.
-    pub(super) async fn open(options: &CqlOptions) -> anyhow::Result<Self> {
-        let session = connect(options).await.context("connect")?;
-        schema::prepare(&session, options).await?;
-        let preparing: FuturesUnordered<_> = statements().map(|query| prepare(&session, query)).collect();
+    /// When the nodes do not take a statement.
+    pub(super) async fn prepare(
+        session: Session,
+        statements: impl Iterator<Item = &'static Query>,
+    ) -> anyhow::Result<Self> {
+        let preparing: FuturesUnordered<_> = statements.map(|query| prepare(&session, query)).collect();
         let prepared = preparing.try_collect().await.context("prepare the statements")?;
         Ok(Self { session, prepared })
     }
@@ -190,22 +192,11 @@ pub(super) fn swapped(result: std::result::Result<QueryResult, ExecutionError>) 
     }
 }
 
-/// Returns every statement there is.
-pub(super) fn statements() -> impl Iterator<Item = &'static Query> {
-    [
-        schema::STATEMENTS,
-        videos::STATEMENTS,
-        lists::STATEMENTS,
-        log::STATEMENTS,
-        claims::STATEMENTS,
-        gathers::STATEMENTS,
-    ]
-    .into_iter()
-    .flatten()
-    .copied()
-}
-
-async fn connect(options: &CqlOptions) -> anyhow::Result<Session> {
+/// Connects to the cluster.
+///
+/// # Errors
+/// When no node can be reached, or none takes the user.
+pub(super) async fn connect(options: &CqlOptions) -> anyhow::Result<Session> {
     let address = &options.address;
     let second_try = SimpleSpeculativeExecutionPolicy { max_retry_count: 1, retry_interval: SECOND_TRY_AFTER };
     let profile = ExecutionProfile::builder()
@@ -237,35 +228,4 @@ async fn prepare(
         prepared.set_consistency(Consistency::LocalSerial);
     }
     Ok((query.text, prepared))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn no_statement_scans() {
-        for query in statements() {
-            let text = query.text.to_ascii_uppercase();
-            assert!(!text.contains("ALLOW FILTERING"), "{text}");
-            assert!(text.starts_with("INSERT") || text.contains(" WHERE "), "no key: {text}");
-        }
-    }
-
-    #[test]
-    fn what_is_conditional_is_never_sent_twice() {
-        for query in statements() {
-            let conditional = query.text.contains(" IF ");
-            assert_eq!(conditional, query.kind == Kind::Swap, "{}", query.text);
-        }
-    }
-
-    #[test]
-    fn values_are_bound_and_texts_differ() {
-        let mut texts: Vec<&str> = statements().map(|query| query.text).collect();
-        let all = texts.len();
-        texts.sort_unstable();
-        texts.dedup();
-        assert_eq!(texts.len(), all);
-    }
 }

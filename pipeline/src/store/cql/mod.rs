@@ -10,10 +10,12 @@ mod gathers;
 mod lists;
 mod log;
 mod schema;
+mod statements;
 mod videos;
 
 use std::time::Duration;
 
+use anyhow::Context;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
@@ -71,7 +73,9 @@ impl Cql {
     /// # Errors
     /// When that is impossible, or a newer version made the tables.
     pub(super) async fn open(options: &CqlOptions) -> anyhow::Result<Self> {
-        Ok(Self { connection: Connection::open(options).await? })
+        let session = connection::connect(options).await.context("connect")?;
+        schema::prepare(&session, options).await?;
+        Ok(Self { connection: Connection::prepare(session, statements::all()).await? })
     }
 }
 
@@ -107,7 +111,10 @@ impl Store for Cql {
     }
 
     async fn delete_video(&self, tenant: &TenantId, video: VideoId, at: Timestamp) -> Result<()> {
-        videos::delete(&self.connection, &VideoKey::new(tenant, video), at).await
+        let key = VideoKey::new(tenant, video);
+        videos::delete(&self.connection, &key, at).await?;
+        log::delete(&self.connection, &key).await?;
+        gathers::delete(&self.connection, &key).await
     }
 
     async fn is_unwanted(&self, tenant: &TenantId, video: VideoId) -> Result<bool> {

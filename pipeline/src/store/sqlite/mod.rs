@@ -81,7 +81,8 @@ impl Store for Sqlite {
 
     async fn delete_video(&self, tenant: &TenantId, video: VideoId, at: Timestamp) -> Result<()> {
         let key = VideoKey::new(tenant, video);
-        self.writer.run(move |c| videos::delete(c, &key, at)).await
+        let delete = move |c: &_| videos::delete(c, &key, at).and_then(|()| gathers::delete(c, &key));
+        self.writer.run(delete).await
     }
 
     async fn is_unwanted(&self, tenant: &TenantId, video: VideoId) -> Result<bool> {

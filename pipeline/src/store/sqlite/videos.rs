@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, Row, named_params, params};
 
 use super::fault::corrupt;
-use super::{VideoKey, gathers, limit_of, micros, timestamp};
+use super::{VideoKey, limit_of, micros, timestamp};
 use crate::event::{Event, VideoSubmitted};
 use crate::store::{Created, Error, NewVideo, Page, Paged, Result, Video, VideoFilter, VideoState};
 
@@ -113,7 +113,7 @@ pub(super) fn cancel(connection: &Connection, key: &VideoKey, at: Timestamp) -> 
     Ok(changed == 1)
 }
 
-/// Blanks the row, which stays as the tombstone, and removes what hangs on it.
+/// Blanks the row, which stays as the tombstone, and removes its log and its clips.
 pub(super) fn delete(connection: &Connection, key: &VideoKey, at: Timestamp) -> Result<()> {
     connection
         .prepare_cached(
@@ -126,7 +126,7 @@ pub(super) fn delete(connection: &Connection, key: &VideoKey, at: Timestamp) -> 
             .prepare_cached(&format!("DELETE FROM {table} WHERE tenant = ? AND video = ?"))?
             .execute(params![key.tenant, key.video])?;
     }
-    gathers::delete(connection, key)
+    Ok(())
 }
 
 pub(super) fn is_unwanted(connection: &Connection, key: &VideoKey) -> Result<bool> {
