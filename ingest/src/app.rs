@@ -12,7 +12,7 @@ use pipeline::store::SharedStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::forecast::Forecasts;
-use crate::sweep::Removals;
+use crate::removals::Removals;
 
 /// How the HTTP API runs.
 #[derive(clap::Args, Clone, Debug)]

@@ -28,6 +28,7 @@ mod happened;
 mod ranges;
 mod status;
 
+mod removals;
 pub mod sweep;
 
 pub use app::{App, IngestArgs, Keep, Limits};

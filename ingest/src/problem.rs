@@ -1,16 +1,11 @@
 //! Errors as callers see them: `application/problem+json` (RFC 9457) with a stable `code`, made in this one place.
 
-use std::io;
-
 use axum::Json;
-use axum::extract::multipart::MultipartError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pipeline::failure::Code;
 use pipeline::{blob, store};
 use utoipa::{IntoResponses, ToSchema};
-
-use crate::upload;
 
 /// What kind of thing went wrong; owns status, code and title.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -278,16 +273,6 @@ impl From<pipeline::failure::Failure> for Problem {
 impl From<anyhow::Error> for Problem {
     fn from(error: anyhow::Error) -> Self {
         Self::caused(Kind::Internal, "Something is wrong on our side; see the server's log.", error)
-    }
-}
-
-impl From<MultipartError> for Problem {
-    fn from(error: MultipartError) -> Self {
-        match upload::cause(&error) {
-            Some(io::ErrorKind::TimedOut) => upload::timed_out(),
-            Some(io::ErrorKind::ConnectionAborted) => upload::broken_off(&error, "within the form"),
-            _ => Self::new(Kind::MalformedRequest, format!("The form cannot be read: {}", shorten(&error.body_text()))),
-        }
     }
 }
 

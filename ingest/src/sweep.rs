@@ -2,7 +2,6 @@
 //! needs any more are removed. The blob store is walked, not the database: whatever is there must be wanted. What was
 //! deleted or refused lately does not wait for the walk.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -12,7 +11,6 @@ use pipeline::event::VideoSource;
 use pipeline::failure::Code;
 use pipeline::id::{TenantId, VideoId};
 use pipeline::store::{Page, State, Video, VideoFilter};
-use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::accept;
@@ -27,29 +25,6 @@ const REFUSED_EVERY: Duration = Duration::from_secs(2);
 const REFUSED: usize = 50;
 /// How long after a video's end what late workers still write of it is removed soon; the walk finds what comes later.
 const LATE_WRITES: Duration = Duration::from_secs(30);
-
-/// Videos deleted lately, to be removed at once. The walk finds what is forgotten here.
-#[derive(Default)]
-pub struct Removals {
-    asked: Mutex<Vec<(TenantId, VideoId)>>,
-    notify: Notify,
-}
-
-impl Removals {
-    /// Asks for the blobs of a deleted video to be removed soon.
-    pub fn ask(&self, tenant: TenantId, video: VideoId) {
-        const MOST: usize = 10_000;
-        let mut asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
-        if asked.len() < MOST {
-            asked.push((tenant, video));
-        }
-        self.notify.notify_one();
-    }
-
-    fn take(&self) -> Vec<(TenantId, VideoId)> {
-        std::mem::take(&mut *self.asked.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
 
 /// Sweeps until `stop`. An error is told and tried again the next time round.
 pub async fn run(app: App, keep: Keep, stop: CancellationToken) {
@@ -77,7 +52,7 @@ pub async fn run(app: App, keep: Keep, stop: CancellationToken) {
     };
     let removing = async {
         loop {
-            app.removals.notify.notified().await;
+            app.removals.asked().await;
             tell(remove_asked(&app).await.context("remove deleted videos"));
         }
     };

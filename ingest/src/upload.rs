@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io;
 
 use axum::body::Bytes;
+use axum::extract::multipart::MultipartError;
 use bytes::BytesMut;
 use futures::{Stream, StreamExt};
 use pipeline::blob::{self, Blobs};
@@ -100,7 +101,7 @@ pub fn check_length(limits: &Limits, content_length: Option<u64>, beside: u64) -
 }
 
 /// Returns what kind of I/O error made a body end early, if that is what is beneath `error`.
-pub fn cause(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
+fn cause(error: &(dyn Error + 'static)) -> Option<io::ErrorKind> {
     let mut causes = std::iter::successors(Some(error), |&error| error.source());
     causes.find_map(|error| error.downcast_ref::<io::Error>()).map(io::Error::kind)
 }
@@ -111,7 +112,7 @@ pub fn timed_out() -> Problem {
 }
 
 /// Says that the bytes broke off; `place` is where, such as `after 5 bytes`.
-pub fn broken_off(error: &dyn Error, place: &str) -> Problem {
+fn broken_off(error: &dyn Error, place: &str) -> Problem {
     let detail = format!("The upload broke off {place} ({}); send it again.", shorten(&error.to_string()));
     Problem::new(Kind::UploadInterrupted, detail)
 }
@@ -119,6 +120,16 @@ pub fn broken_off(error: &dyn Error, place: &str) -> Problem {
 fn too_large(limits: &Limits) -> Problem {
     let detail = format!("{} The limit is {} bytes.", Code::TooLarge.message(), limits.max_upload_bytes);
     Problem::new(Kind::TooLarge, detail)
+}
+
+impl From<MultipartError> for Problem {
+    fn from(error: MultipartError) -> Self {
+        match cause(&error) {
+            Some(io::ErrorKind::TimedOut) => timed_out(),
+            Some(io::ErrorKind::ConnectionAborted) => broken_off(&error, "within the form"),
+            _ => Self::new(Kind::MalformedRequest, format!("The form cannot be read: {}", shorten(&error.body_text()))),
+        }
+    }
 }
 
 /// Gathers chunks into parts and stores them.
