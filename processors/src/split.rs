@@ -182,6 +182,10 @@ impl Sender<'_> {
                     .await?;
                 self.grow(StageName::Transcribe, placed.in_window, placed.window).await
             }
+            Piece::NoSound => {
+                self.windows.expect_no_sound();
+                Ok(())
+            }
         }
     }
 

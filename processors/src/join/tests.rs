@@ -224,7 +224,7 @@ fn share_weighs_sound_and_picture_alike() {
     assert_eq!(share((1, 1), (5, 10)), 0.75);
     assert_eq!(share((0, 0), (5, 10)), 0.5);
     assert_eq!(share((2, 2), (0, 0)), 1.0);
-    assert_eq!(share((0, 0), (0, 0)), 0.0);
+    assert_eq!(share((0, 0), (0, 0)), 1.0);
 }
 
 #[tokio::test]

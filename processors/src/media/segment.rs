@@ -55,6 +55,8 @@ pub enum Piece {
         /// 16 kHz, mono.
         samples: Vec<i16>,
     },
+    /// No piece of sound will come: nothing here decodes the stream there is.
+    NoSound,
 }
 
 /// Sound that goes on for longer than this after the last frame is dropped, in microseconds.
@@ -140,7 +142,11 @@ impl<E: FnMut(Piece) -> Result<(), Stopped>> Work<E> {
             next: None,
             pieces: 0,
         };
-        Ok(Self { picture, reorder: reorder.flatten(), sound, emit })
+        let mut work = Self { picture, reorder: reorder.flatten(), sound, emit };
+        if audio.is_some() && work.sound.is_none() {
+            (work.emit)(Piece::NoSound)?;
+        }
+        Ok(work)
     }
 
     fn take(&mut self, packet: &mut Packet) -> Result<(), Failure> {

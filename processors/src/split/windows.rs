@@ -88,6 +88,11 @@ impl Windows {
         Placed { closed: self.close_passed(), ..placed }
     }
 
+    /// Stops waiting for pieces of sound: the stream that there is cannot be decoded.
+    pub(super) fn expect_no_sound(&mut self) {
+        self.audio.at_window = None;
+    }
+
     /// Closes what is open, once the reading is at its end.
     pub(super) fn finish(&mut self) -> Vec<Closed> {
         self.close_until(self.count)
@@ -170,6 +175,10 @@ mod tests {
     #[test]
     fn a_video_without_sound_does_not_wait_for_it() {
         let mut windows = Windows::new(true, 20 * MINUTE, false);
+        windows.add_video(0, MINUTE);
+        assert_eq!(windows.add_video(10 * MINUTE, 11 * MINUTE).closed.len(), 1);
+        let mut windows = Windows::new(true, 20 * MINUTE, true);
+        windows.expect_no_sound();
         windows.add_video(0, MINUTE);
         assert_eq!(windows.add_video(10 * MINUTE, 11 * MINUTE).closed.len(), 1);
     }
