@@ -23,7 +23,6 @@ use pipeline::stage::{Stage, StageName};
 use prost::Message;
 use tracing::debug;
 
-use crate::models::catalog;
 use crate::models::transcriber::{SAMPLE_RATE, Speech, Transcriber};
 use crate::models::voice_activity::VoiceActivity;
 use crate::services::Services;
@@ -70,7 +69,7 @@ impl Transcribe {
     /// When one is missing or cannot be read, with the command or package that brings it.
     pub fn new(services: Services, args: &TranscribeArgs) -> anyhow::Result<Self> {
         let voice_activity = VoiceActivity::open(&services.runtime)?;
-        let transcriber = args.open(catalog::models_folder().as_deref())?;
+        let transcriber = args.open()?;
         Ok(Self::with(services.carrier, voice_activity, transcriber))
     }
 

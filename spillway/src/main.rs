@@ -50,8 +50,8 @@ enum Command {
     Bench(bench::BenchArgs),
     /// List and pull speech models.
     ///
-    /// They give better words than the recogniser that comes with the distribution, and are kept in `spillway/models`
-    /// in the user's data folder (`$XDG_DATA_HOME`, else `~/.local/share`).
+    /// They give better words than the recogniser that comes with the distribution. Unless --models says otherwise they
+    /// are kept in `spillway/models` in the user's data folder (`$XDG_DATA_HOME`, else `~/.local/share`).
     Models(models::ModelsArgs),
     /// Print a shell's completions, to be saved where the shell looks for them.
     ///

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
-use processors::models::catalog::{self, ORIGIN, SPEECH_MODELS, SpeechModel};
+use processors::models::catalog::{self, ModelFolder, ORIGIN, SPEECH_MODELS, SpeechModel};
 use url::Url;
 
 /// Speech models: better words than the recogniser of the distribution gives.
@@ -18,7 +18,7 @@ pub struct ModelsArgs {
 #[derive(clap::Subcommand, Debug)]
 enum Command {
     /// List the models, with size, language, licence, and whether they are there.
-    List,
+    List(ModelFolder),
     /// Fetch a model; one that broke off goes on where it was. Workers use the best one from their next start on.
     Pull {
         /// Its name, see `spillway models list`.
@@ -26,6 +26,8 @@ enum Command {
         /// Fetch from below this address instead, such as a mirror in your network; the sum is checked all the same.
         #[arg(long, value_name = "URL")]
         from: Option<Url>,
+        #[command(flatten)]
+        folder: ModelFolder,
     },
 }
 
@@ -34,16 +36,18 @@ enum Command {
 /// # Errors
 /// When there is no such model, or it cannot be fetched.
 pub async fn run(args: ModelsArgs) -> anyhow::Result<ExitCode> {
-    let folder =
-        catalog::models_folder().context("neither XDG_DATA_HOME nor HOME is set, so there is no folder for models")?;
     match args.command {
-        Command::List => list(&folder),
-        Command::Pull { name, from } => {
-            let path = pull(SpeechModel::find(&name)?, from, &folder).await?;
+        Command::List(folder) => list(&place_of(&folder)?),
+        Command::Pull { name, from, folder } => {
+            let path = pull(SpeechModel::find(&name)?, from, &place_of(&folder)?).await?;
             println!("{name} is at {}", path.display());
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn place_of(folder: &ModelFolder) -> anyhow::Result<PathBuf> {
+    folder.path().context("neither XDG_DATA_HOME nor HOME is set; say where models are kept with --models")
 }
 
 fn list(folder: &Path) {

@@ -145,9 +145,19 @@ impl SpeechModel {
     }
 }
 
-/// Returns the folder of pulled models, in the user's data folder.
-pub fn models_folder() -> Option<PathBuf> {
-    user_data_folder().map(|folder| folder.join("models"))
+/// Where pulled models are kept.
+#[derive(clap::Args, Clone, Debug, Default)]
+pub struct ModelFolder {
+    /// Folder of pulled speech models [default: `spillway/models` in the user's data folder].
+    #[arg(long, env = "SPILLWAY_MODELS", value_name = "DIR")]
+    pub models: Option<PathBuf>,
+}
+
+impl ModelFolder {
+    /// Returns the folder; `None` if none was given and the user has no data folder.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.models.clone().or_else(|| user_data_folder().map(|folder| folder.join("models")))
+    }
 }
 
 /// Returns the best model in `folder`, with its file.

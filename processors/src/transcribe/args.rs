@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context;
 use url::Url;
 
-use crate::models::catalog::{self, SpeechModel};
+use crate::models::catalog::{self, ModelFolder, SpeechModel};
 use crate::models::pocketsphinx::{self, PocketSphinx};
 use crate::models::speech_api::{Key, Service, SpeechApi};
 use crate::models::transcriber::Transcriber;
@@ -22,6 +22,9 @@ pub struct TranscribeArgs {
     /// Speech model: for `whisper` a name of `spillway models list` or a file [default: the best that was pulled], for `api` the service's name of it [default: whisper-1].
     #[arg(long, env = "SPILLWAY_SPEECH_MODEL", value_name = "MODEL")]
     pub speech_model: Option<String>,
+    /// Where pulled speech models are.
+    #[command(flatten)]
+    pub model_folder: ModelFolder,
     /// Threads that work on one piece of speech (whisper only).
     #[arg(long, env = "SPILLWAY_SPEECH_THREADS", default_value_t = 1, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=64))]
     pub speech_threads: u32,
@@ -58,11 +61,13 @@ pub enum Choice {
 }
 
 impl TranscribeArgs {
-    /// Opens the transcriber that was chosen; `models` is the folder of pulled models.
+    /// Opens the transcriber that was chosen.
     ///
     /// # Errors
     /// When it cannot be opened, with what to do.
-    pub(super) fn open(&self, models: Option<&Path>) -> anyhow::Result<Arc<dyn Transcriber>> {
+    pub(super) fn open(&self) -> anyhow::Result<Arc<dyn Transcriber>> {
+        let models = self.model_folder.path();
+        let models = models.as_deref();
         match self.transcriber {
             Choice::Auto => match (&self.speech_model, models.and_then(catalog::best_installed)) {
                 (Some(_), _) => self.open_chosen_whisper(models),
@@ -137,8 +142,9 @@ mod tests {
     /// Opens what `line` chooses, with no model pulled.
     fn open(line: &str) -> anyhow::Result<String> {
         let folder = tempfile::tempdir()?;
-        let args = Line::try_parse_from(["spillway"].into_iter().chain(line.split_whitespace()))?.transcribe;
-        Ok(args.open(Some(folder.path()))?.name().to_owned())
+        let mut args = Line::try_parse_from(["spillway"].into_iter().chain(line.split_whitespace()))?.transcribe;
+        args.model_folder.models = Some(folder.path().to_owned());
+        Ok(args.open()?.name().to_owned())
     }
 
     #[test]
