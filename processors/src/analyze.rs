@@ -26,9 +26,14 @@ pub struct AnalyzeArgs {
     /// How often faces are looked for, in looks a second of video.
     #[arg(long, env = "SPILLWAY_FACES_PER_SECOND", default_value_t = 5.0, value_parser = positive, value_name = "LOOKS")]
     pub faces_per_second: f64,
-    /// Longer side of the picture in which faces are looked for, in pixels; smaller is faster and misses small faces.
+    /// Longer side of the picture in which faces are looked for, in pixels; smaller is faster and misses small
+    /// faces.
     #[arg(long, env = "SPILLWAY_DETECTION_PX", default_value_t = 320, value_parser = clap::value_parser!(u32).range(64..=4096), value_name = "PIXELS")]
     pub detection_px: u32,
+    /// Longer side of the picture that is looked at too where the first shows no face, in pixels; with no more than
+    /// `--detection-px` none is.
+    #[arg(long, env = "SPILLWAY_SECOND_LOOK_PX", default_value_t = 640, value_parser = clap::value_parser!(u32).range(0..=4096), value_name = "PIXELS")]
+    pub second_look_px: u32,
     /// How sure the detector must be of a face, 0 to 1; faces it sees once only are dropped later.
     #[arg(long, env = "SPILLWAY_FACE_THRESHOLD", default_value_t = 0.5, value_parser = share, value_name = "SHARE")]
     pub face_threshold: f32,
@@ -36,7 +41,7 @@ pub struct AnalyzeArgs {
 
 impl Default for AnalyzeArgs {
     fn default() -> Self {
-        Self { faces_per_second: 5.0, detection_px: 320, face_threshold: 0.5 }
+        Self { faces_per_second: 5.0, detection_px: 320, second_look_px: 640, face_threshold: 0.5 }
     }
 }
 

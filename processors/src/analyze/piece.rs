@@ -21,6 +21,9 @@ const EDGE_FRAMES: usize = FLASH_FRAMES;
 /// How far apart the ends are in which a dissolve is looked for: half a second.
 const BLEND_SPAN_US: i64 = 500_000;
 
+/// How long no larger picture is looked at after one that showed nobody.
+const NOBODY_FOR_US: i64 = 1_000_000;
+
 /// How far a frame may lie outside its piece: containers round times to a millisecond.
 const ROUNDING_US: i64 = 2_000;
 
@@ -36,7 +39,7 @@ pub(super) fn analyze(
 ) -> Result<SegmentAnalysis, Failure> {
     let mut analysis =
         SegmentAnalysis { start_us: segment.start_us, end_us: segment.end_us, ..SegmentAnalysis::default() };
-    let (width, height) = detection_size(&segment.media, args.detection_px);
+    let mut eyes = Eyes::new(&segment.media, args, look);
     let looks = Looks { interval_us: ((1e6 / args.faces_per_second) as i64).max(1) };
     let mut recent = Recent::default();
     let mut seen: Vec<Seen> = Vec::new();
@@ -55,8 +58,7 @@ pub(super) fn analyze(
             analysis.head.thumbnails.push(thumbnail);
         }
         if looks.due(at_us, analysis.looked_us.last().copied()) {
-            let picture = frames.picture(width, height)?;
-            let found = look(&picture).map_err(Failure::Retry)?;
+            let (picture, found) = eyes.look(&mut frames, at_us)?;
             let now: Vec<Seen> = found.iter().map(|face| Seen::new(&picture, *face)).collect();
             for (face, here) in found.iter().zip(&now) {
                 analysis.faces.push(in_source(face, here.motion(&seen), at_us, &picture, &segment.media));
@@ -75,6 +77,43 @@ fn detection_size(media: &MediaInfo, longer_px: u32) -> (usize, usize) {
     let scale = (f64::from(longer_px) / width.max(height)).min(1.0);
     let size = |side: f64| ((side * scale).round() as usize).max(16);
     (size(width), size(height))
+}
+
+/// Finds the faces in frames: in a small picture, and where it shows none, in a larger one.
+struct Eyes<L> {
+    find: L,
+    small: (usize, usize),
+    large: (usize, usize),
+    /// The next time at which a larger picture is worth its cost: where nobody is near or far, few are looked at.
+    large_from_us: i64,
+}
+
+impl<L: Fn(&Rgb) -> anyhow::Result<Vec<Detection>>> Eyes<L> {
+    fn new(media: &MediaInfo, args: &AnalyzeArgs, find: L) -> Self {
+        let large_px = args.second_look_px.max(args.detection_px);
+        let (small, large) = (detection_size(media, args.detection_px), detection_size(media, large_px));
+        Self { find, small, large, large_from_us: i64::MIN }
+    }
+
+    /// Returns the faces in the current frame, which is that of `at_us`, and the picture they were found in.
+    fn look(&mut self, frames: &mut Frames, at_us: i64) -> Result<(Rgb, Vec<Detection>), Failure> {
+        let (small, found) = self.look_at(frames, self.small)?;
+        if !found.is_empty() || self.large == self.small || at_us < self.large_from_us {
+            return Ok((small, found));
+        }
+        let (large, found) = self.look_at(frames, self.large)?;
+        if found.is_empty() {
+            self.large_from_us = at_us + NOBODY_FOR_US;
+            return Ok((small, found));
+        }
+        Ok((large, found))
+    }
+
+    fn look_at(&self, frames: &mut Frames, size: (usize, usize)) -> Result<(Rgb, Vec<Detection>), Failure> {
+        let picture = frames.picture(size.0, size.1)?;
+        let found = (self.find)(&picture).map_err(Failure::Retry)?;
+        Ok((picture, found))
+    }
 }
 
 /// When faces are looked for: at the first frame of each interval of the source's clock, so that pieces agree.

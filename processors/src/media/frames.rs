@@ -2,6 +2,7 @@
 
 mod scale;
 
+use std::collections::HashMap;
 use std::io::{Read, Seek};
 
 use ffmpeg::codec::{self, discard::Discard, threading};
@@ -42,7 +43,8 @@ pub struct Frames {
     ended: bool,
     current: frame::Video,
     thumbnails: Scaler,
-    pictures: Scaler,
+    /// By the size they make, of which there are two at most.
+    pictures: HashMap<(usize, usize), Scaler>,
 }
 
 impl Frames {
@@ -75,7 +77,7 @@ impl Frames {
             ended: false,
             current: frame::Video::empty(),
             thumbnails: Scaler::default(),
-            pictures: Scaler::default(),
+            pictures: HashMap::new(),
         })
     }
 
@@ -145,7 +147,8 @@ impl Frames {
     pub fn picture(&mut self, width: usize, height: usize) -> Result<Rgb, Error> {
         let turned = !self.rotation_degrees.is_multiple_of(180);
         let (across, down) = if turned { (height, width) } else { (width, height) };
-        let picture = self.pictures.rgb(&self.current, across, down).map_err(Error::Undecodable)?;
+        let scaler = self.pictures.entry((across, down)).or_default();
+        let picture = scaler.rgb(&self.current, across, down).map_err(Error::Undecodable)?;
         Ok(picture.turn(self.rotation_degrees))
     }
 }

@@ -145,6 +145,12 @@ async fn a_face_is_where_a_person_sees_it() {
     let scale = 360.0 / 512.0;
     let placed = [800.0 + x * scale, 300.0 + y * scale, width * scale, height * scale];
     check_face("corner", &see(&shop, &corner).await, placed);
+
+    // 48 pixels wide, which the first look does not see.
+    let far = shop.make(&still("scale=292:292,pad=1280:720:700:200:gray"), "far.mp4");
+    let scale = 292.0 / 512.0;
+    let placed = [700.0 + x * scale, 200.0 + y * scale, width * scale, height * scale];
+    check_face("far", &see(&shop, &far).await, placed);
 }
 
 fn astronaut() -> String {
