@@ -26,7 +26,7 @@ pub enum Topic {
     ClipReady,
     /// Whatever happens to a video; `record` writes it to the store. Kept for ever: the backup.
     VideoEvent,
-    /// A heartbeat of each worker, once a second.
+    /// A heartbeat of each worker, once a second while it works.
     WorkerReport,
     /// Inputs of one stage that could not be processed.
     DeadLetter(StageName),

@@ -3,7 +3,7 @@
 use crate::lane::Lane;
 use crate::stage_name::StageName;
 
-/// A worker's state, published to `worker.report` once a second under the worker's id as key.
+/// A worker's state, published to `worker.report` under the worker's id as key: each second while it works.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct WorkerReport {
     /// Unique for the life of the process.

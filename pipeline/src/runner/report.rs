@@ -1,4 +1,4 @@
-//! What a worker tells about itself: a heartbeat to `worker.report` each second, gauges, and whether it is ready.
+//! What a worker tells about itself: heartbeats to `worker.report`, gauges, and whether it is ready.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -23,8 +23,11 @@ use crate::metrics;
 use crate::stage::StageName;
 use crate::topic::Topic;
 
-/// Between heartbeats.
+/// Between heartbeats of a worker that has work, or whose state changed.
 const EVERY: Duration = Duration::from_secs(1);
+/// Between heartbeats of one that has nothing new to say: those of many idle workers are most of what a broker does then
+/// (`docs/adr/0009-idle-workers-report-seldom.md`).
+const IDLE_EVERY: Duration = Duration::from_secs(5);
 
 /// What a worker does now and has done.
 #[derive(Default)]
@@ -161,7 +164,7 @@ pub(super) struct Reporter {
 }
 
 impl Reporter {
-    /// Reports each second, for ever.
+    /// Reports for ever.
     ///
     /// # Errors
     /// When the producer can never publish again: the process must start anew.
@@ -169,6 +172,7 @@ impl Reporter {
         let mut seconds = tokio::time::interval(EVERY);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let batch = Batch::default();
+        let mut said: Option<(WorkerReport, Instant)> = None;
         loop {
             seconds.tick().await;
             if let Some(why) = self.producer.broken() {
@@ -179,7 +183,12 @@ impl Reporter {
             if batch.outstanding() > 0 {
                 continue;
             }
-            let body = self.report().encode_to_vec();
+            let report = self.report();
+            if said.as_ref().is_some_and(|(said, at)| at.elapsed() < IDLE_EVERY && is_idle_as_before(&report, said)) {
+                continue;
+            }
+            let body = report.encode_to_vec();
+            said = Some((report, Instant::now()));
             let headers = Headers::default();
             let key = Some(self.worker.as_bytes());
             let (topic, lane) = (Topic::WorkerReport, Lane::Standard);
@@ -233,6 +242,12 @@ impl Reporter {
         }
         if self.breaker.closed().is_err() { WorkerState::Paused } else { WorkerState::Ready }
     }
+}
+
+/// Says whether a worker has nothing to do and had nothing to do when it said `before`.
+fn is_idle_as_before(now: &WorkerReport, before: &WorkerReport) -> bool {
+    let idle = |report: &WorkerReport| report.busy == 0 && report.queued == 0;
+    idle(now) && idle(before) && (now.state, now.done_total) == (before.state, before.done_total)
 }
 
 /// Returns which topic of a family is which lane.
