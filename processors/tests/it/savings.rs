@@ -134,7 +134,9 @@ fn ssim_to(file: &Path, reference: &Path) -> f64 {
 
 /// Encodes `raw` as `cut` does; returns how many CPU seconds that took.
 fn encode(raw: &Path, preset: &str, crf: &str, to: &Path) -> f64 {
-    let settings = ["-threads", "1", "-profile:v", "high", "-x264-params", "cabac=1:8x8dct=1", "-g", "120"];
+    let adapt = if preset == "superfast" { ":b-adapt=0" } else { "" };
+    let params = format!("cabac=1:8x8dct=1{adapt}");
+    let settings = ["-threads", "1", "-profile:v", "high", "-x264-params", &params, "-g", "120"];
     let done = Command::new("ffmpeg")
         .args(["-hide_banner", "-nostdin", "-benchmark", "-y", "-i"])
         .arg(raw)

@@ -214,7 +214,12 @@ fn open_video(plan: &Plan, rate: Rational, colours: &Colours) -> Result<encoder:
     options.set("crf", &plan.encoding.crf.to_string());
     options.set("profile", "high");
     // The fastest presets turn these off, which makes another profile and half again the bytes.
-    options.set("x264-params", "cabac=1:8x8dct=1");
+    let mut settings = "cabac=1:8x8dct=1".to_owned();
+    if plan.encoding.preset == "superfast" {
+        // Placing B-frames where they fit costs a fifth of this preset's time and gains nothing that can be measured.
+        settings.push_str(":b-adapt=0");
+    }
+    options.set("x264-params", &settings);
     video.open_with(options)
 }
 
