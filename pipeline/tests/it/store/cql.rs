@@ -18,7 +18,7 @@ use uuid::Uuid;
 
 use super::proxy::Proxy;
 use super::{Fresh, at, conformance, new_video, tenant};
-use crate::cassandra::cassandra;
+use testing::cassandra::cassandra;
 
 const LEASE: Duration = Duration::from_secs(30);
 

@@ -1,0 +1,102 @@
+//! How one node of Kafka is run: its storage, its settings, its command.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use tokio::process::Command;
+
+use crate::topic::MAX_RECORD_BYTES;
+
+/// What a node logs once it serves.
+pub const STARTED: &str = "Kafka Server started";
+
+/// Returns the command that runs a node with at most `heap_mib` MiB of heap. `log4j2.xml`, with [`LOG_CONFIG`], lies
+/// beside its `properties`.
+pub fn command(jars: &Path, properties: &Path, heap_mib: u32) -> Command {
+    let mut command = Command::new("java");
+    command.arg(format!("-Dlog4j2.configurationFile={}", properties.with_file_name("log4j2.xml").display()));
+    command.args(["-Xms64m", &format!("-Xmx{heap_mib}m"), "-XX:MaxDirectMemorySize=256m", "-XX:+UseSerialGC"]);
+    // The first compiler alone starts twice as fast, and this broker is never the bottleneck.
+    command.args(["-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Xshare:auto"]);
+    let archive = jars.join("server.jsa");
+    if archive.exists() {
+        command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
+    }
+    command.arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(properties);
+    command
+}
+
+/// Copies the formatted storage into a new data folder.
+///
+/// # Errors
+/// When it cannot be written, or `make setup` did not format one.
+pub fn prepare(jars: &Path, data: &Path) -> Result<()> {
+    if data.join("meta.properties").exists() {
+        return Ok(());
+    }
+    let template = jars.with_file_name("kafka-storage");
+    let metadata = "__cluster_metadata-0";
+    fs::create_dir_all(data.join(metadata))?;
+    let formatted = fs::read_dir(template.join(metadata));
+    for file in formatted.context("the formatted storage is missing; run `make setup` in the source folder")? {
+        let file = file?;
+        fs::copy(file.path(), data.join(metadata).join(file.file_name()))?;
+    }
+    // Last, because its presence says that the folder is complete.
+    fs::copy(template.join("meta.properties"), data.join("meta.properties"))?;
+    Ok(())
+}
+
+/// Returns the settings of a node that is alone, on loopback, with its storage in `data`.
+pub fn settings(data: &Path, port: u16, controller_port: u16) -> String {
+    let data = data.display();
+    format!(
+        "\
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller_port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+default.replication.factor=1
+min.insync.replicas=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=4
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+message.max.bytes={MAX_RECORD_BYTES}
+replica.fetch.max.bytes={MAX_RECORD_BYTES}
+group.initial.rebalance.delay.ms=0
+# A worker that died is noticed within seconds.
+group.consumer.session.timeout.ms=6000
+group.consumer.min.session.timeout.ms=1000
+group.consumer.heartbeat.interval.ms=2000
+group.consumer.min.heartbeat.interval.ms=500
+# A broker that comes back waits until its own old session ends.
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=1000
+# Nobody else follows this controller's log: what keeps followers fresh would only cost an idle machine.
+metadata.max.idle.interval.ms=0
+num.network.threads=2
+num.io.threads=4
+# Little log means a fast recovery after a kill.
+log.segment.bytes=67108864
+log.retention.check.interval.ms=60000
+log.cleaner.dedupe.buffer.size=16777216
+"
+    )
+}
+
+/// What a node logs: warnings, and [`STARTED`].
+pub const LOG_CONFIG: &str = r#"<Configuration status="warn"><Appenders><Console name="c"><PatternLayout pattern="%d{ISO8601} %p %m (%c)%n%throwable"/></Console></Appenders>
+<Loggers><Root level="warn"><AppenderRef ref="c"/></Root><Logger name="kafka.server.KafkaRaftServer" level="info"/></Loggers></Configuration>
+"#;
