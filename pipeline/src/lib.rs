@@ -3,7 +3,7 @@
 //! In the order of the flow: what is named ([`id`], [`media_time`], [`lane`], [`topic`]), what is said
 //! ([`event`]), what a step is ([`stage`], [`failure`], [`outbox`]), what moves and keeps it ([`kafka`],
 //! [`runner`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`], [`metrics`],
-//! [`admin`], [`service`], [`child`], [`broker`], [`runtime`]).
+//! [`admin`], [`service`], [`child`], [`broker`], [`runtime`], [`secret`]).
 
 pub mod id;
 pub mod lane;
@@ -30,5 +30,6 @@ pub mod child;
 pub mod loopback;
 pub mod metrics;
 pub mod runtime;
+pub mod secret;
 pub mod service;
 pub mod telemetry;

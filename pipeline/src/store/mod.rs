@@ -9,9 +9,9 @@ mod rows;
 mod sqlite;
 
 pub use claim::{Claim, Lease, Release};
-pub use cql::{Consistency, CqlAddress};
+pub use cql::{ClusterSurvey, Consistency, CqlAddress, StoreTls};
 pub use gather::{Gatherer, OpenGather};
-pub use open::{Secret, StoreArgs, StoreLocation, open, open_file};
+pub use open::{StoreArgs, StoreLocation, Survey, open, open_file, survey};
 pub use rows::{
     Created, LogEntry, NewVideo, Page, Paged, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
 };

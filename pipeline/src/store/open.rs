@@ -8,8 +8,9 @@ use std::sync::Arc;
 use anyhow::Context;
 
 use super::SharedStore;
-use super::cql::{Consistency, Cql, CqlAddress, CqlOptions};
+use super::cql::{ClusterSurvey, Consistency, Cql, CqlAddress, CqlOptions, StoreTls};
 use super::sqlite::Sqlite;
+use crate::secret::Secret;
 
 /// Copies of a row in a keyspace that is made here.
 const REPLICATION: u8 = 3;
@@ -24,6 +25,12 @@ pub struct StoreArgs {
     /// The password for CQL; better given by the variable, because others can read a command line.
     #[arg(long, env = "SPILLWAY_STORE_PASSWORD", value_name = "PASSWORD", hide_env_values = true)]
     pub store_password: Option<Secret>,
+    /// File with the password for CQL, used unless the password itself is given.
+    #[arg(long, env = "SPILLWAY_STORE_PASSWORD_FILE", value_name = "FILE")]
+    pub store_password_file: Option<PathBuf>,
+    /// TLS with the nodes.
+    #[command(flatten)]
+    pub tls: StoreTls,
     /// Copies of each row, 1 to 9, if the CQL keyspace is made now; one node needs 1.
     #[arg(long, env = "SPILLWAY_STORE_REPLICATION", value_name = "COPIES", default_value_t = REPLICATION,
         value_parser = clap::value_parser!(u8).range(1..=9))]
@@ -36,26 +43,14 @@ pub struct StoreArgs {
 impl StoreArgs {
     /// Says where the store is and leaves the rest as it is by default.
     pub fn at(store: StoreLocation) -> Self {
-        let (store_password, store_consistency) = (None, Consistency::default());
-        Self { store, store_password, store_replication: REPLICATION, store_consistency }
-    }
-}
-
-/// A text that is not shown.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl FromStr for Secret {
-    type Err = std::convert::Infallible;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Ok(Self(text.to_owned()))
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("(hidden)")
+        Self {
+            store,
+            store_password: None,
+            store_password_file: None,
+            tls: StoreTls::default(),
+            store_replication: REPLICATION,
+            store_consistency: Consistency::default(),
+        }
     }
 }
 
@@ -109,15 +104,52 @@ pub async fn open(args: &StoreArgs) -> anyhow::Result<SharedStore> {
         StoreLocation::Sqlite(path) => return open_file(path),
         StoreLocation::Cql(address) => address,
     };
-    let given = args.store_password.as_ref().map(|Secret(password)| password);
-    let options = CqlOptions {
+    let store = Cql::open(&cql_options(args, address)?).await.with_context(|| format!("open the store {address}"))?;
+    Ok(Arc::new(store))
+}
+
+/// What was found of a store.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Survey {
+    /// The version of its tables; none if they are still to be made.
+    pub version: Option<i64>,
+    /// The version this program makes and knows.
+    pub known_version: i64,
+    /// What was found of its cluster, if it is one.
+    pub cluster: Option<ClusterSurvey>,
+}
+
+/// Looks at the store and changes nothing.
+///
+/// # Errors
+/// When it cannot be reached or read.
+pub async fn survey(args: &StoreArgs) -> anyhow::Result<Survey> {
+    match &args.store {
+        StoreLocation::Sqlite(path) => {
+            let version = Sqlite::version(path).with_context(|| format!("read the store {}", args.store))?;
+            Ok(Survey { version, known_version: Sqlite::VERSION, cluster: None })
+        }
+        StoreLocation::Cql(address) => {
+            let looked = Cql::survey(&cql_options(args, address)?).await;
+            let (version, cluster) = looked.with_context(|| format!("reach the store {address}"))?;
+            Ok(Survey {
+                version: version.map(i64::from),
+                known_version: i64::from(Cql::VERSION),
+                cluster: Some(cluster),
+            })
+        }
+    }
+}
+
+fn cql_options(args: &StoreArgs, address: &CqlAddress) -> anyhow::Result<CqlOptions> {
+    let given = Secret::find(args.store_password.as_ref(), args.store_password_file.as_deref())?;
+    Ok(CqlOptions {
         address: address.clone(),
-        password: given.or(address.password.as_ref()).cloned(),
+        password: given.map(|secret| secret.reveal().to_owned()).or_else(|| address.password.clone()),
+        tls: args.tls.clone(),
         replication: args.store_replication,
         consistency: args.store_consistency,
-    };
-    let store = Cql::open(&options).await.with_context(|| format!("open the store {address}"))?;
-    Ok(Arc::new(store))
+    })
 }
 
 #[cfg(test)]

@@ -195,7 +195,7 @@ pub(super) fn swapped(result: std::result::Result<QueryResult, ExecutionError>) 
 /// Connects to the cluster.
 ///
 /// # Errors
-/// When no node can be reached, or none takes the user.
+/// One line: no node can be reached, none lets us in, or TLS fails.
 pub(super) async fn connect(options: &CqlOptions) -> anyhow::Result<Session> {
     let address = &options.address;
     let second_try = SimpleSpeculativeExecutionPolicy { max_retry_count: 1, retry_interval: SECOND_TRY_AFTER };
@@ -214,7 +214,10 @@ pub(super) async fn connect(options: &CqlOptions) -> anyhow::Result<Session> {
     if let Some(user) = &address.user {
         builder = builder.user(user, options.password.as_deref().unwrap_or_default());
     }
-    Ok(builder.build().await?)
+    if let Some(tls) = options.tls.client()? {
+        builder = builder.tls_context(Some(tls));
+    }
+    builder.build().await.map_err(|error| options.tls.explain(error))
 }
 
 async fn prepare(

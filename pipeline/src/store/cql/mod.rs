@@ -11,6 +11,8 @@ mod lists;
 mod log;
 mod schema;
 mod statements;
+mod survey;
+mod tls;
 mod videos;
 
 use std::time::Duration;
@@ -31,6 +33,8 @@ use crate::event::Clip;
 use crate::id::{ClipId, TenantId, UnitId, VideoId};
 
 pub use self::address::CqlAddress;
+pub use self::survey::ClusterSurvey;
+pub use self::tls::StoreTls;
 
 /// How many replicas answer before a read or a write counts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, clap::ValueEnum)]
@@ -58,6 +62,7 @@ impl From<Consistency> for scylla::statement::Consistency {
 pub(super) struct CqlOptions {
     pub(super) address: CqlAddress,
     pub(super) password: Option<String>,
+    pub(super) tls: StoreTls,
     pub(super) replication: u8,
     pub(super) consistency: Consistency,
 }
@@ -76,6 +81,17 @@ impl Cql {
         let session = connection::connect(options).await.context("connect")?;
         schema::prepare(&session, options).await?;
         Ok(Self { connection: Connection::prepare(session, statements::all()).await? })
+    }
+
+    /// The version of the tables.
+    pub(super) const VERSION: i32 = schema::VERSION;
+
+    /// Looks at the cluster, and at the version of the tables if they are there, and changes nothing.
+    ///
+    /// # Errors
+    /// When the cluster cannot be reached.
+    pub(super) async fn survey(options: &CqlOptions) -> anyhow::Result<(Option<i32>, ClusterSurvey)> {
+        survey::survey(options).await
     }
 }
 

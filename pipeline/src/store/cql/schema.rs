@@ -72,7 +72,7 @@ const MIGRATIONS: [&[&str]; 1] = [&[
 ]];
 
 /// The version of the tables.
-const VERSION: i32 = MIGRATIONS.len() as i32;
+pub(super) const VERSION: i32 = MIGRATIONS.len() as i32;
 
 const STATE_TABLE: &str =
     "CREATE TABLE IF NOT EXISTS schema_state (id text, version int, holder uuid, PRIMARY KEY ((id)))";
@@ -166,6 +166,11 @@ async fn lock(session: &Session, me: Uuid) -> Result<bool> {
         Swap::Refused => Ok(false),
         Swap::Unknown(_) => Ok(state(session, "lock").await?.is_some_and(|(_, holder)| holder == Some(me))),
     }
+}
+
+/// Returns the version of the tables in the keyspace that is used, if they are there.
+pub(super) async fn version(session: &Session) -> Result<Option<i32>> {
+    Ok(state(session, "version").await?.and_then(|(version, _)| version))
 }
 
 async fn state(session: &Session, id: &str) -> Result<Option<(Option<i32>, Option<Uuid>)>> {

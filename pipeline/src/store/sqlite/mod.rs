@@ -42,6 +42,17 @@ impl Sqlite {
         claims::remove_old(&connection, micros(Timestamp::now()))?;
         Ok(Self { writer: Writer::start(connection)?, readers: Readers::new(path.to_owned()) })
     }
+
+    /// The version of the tables.
+    pub(super) const VERSION: i64 = schema::VERSION;
+
+    /// Returns the version of the tables in the file at `path`, if it is there.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub(super) fn version(path: &Path) -> anyhow::Result<Option<i64>> {
+        schema::version(path)
+    }
 }
 
 #[async_trait]

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 use super::fault::is_unavailable;
 
 /// The version of [`TABLES`], kept in the file's `user_version`.
-const VERSION: i64 = 1;
+pub(super) const VERSION: i64 = 1;
 
 /// How long a write waits for another process's before it is [`crate::store::Error::Unavailable`].
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,6 +110,21 @@ pub(super) fn prepare(path: &Path) -> anyhow::Result<Connection> {
     Ok(connection)
 }
 
+/// Returns the version of the tables in the file at `path`, if it is there.
+///
+/// # Errors
+/// When it cannot be read.
+pub(super) fn version(path: &Path) -> anyhow::Result<Option<i64>> {
+    if !path.try_exists()? {
+        return Ok(None);
+    }
+    Ok(Some(user_version(&connect_reader(path)?)?))
+}
+
+fn user_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
 /// Opens the prepared file for reading alone.
 ///
 /// # Errors
@@ -155,18 +170,17 @@ fn switch_to_wal(connection: &Connection) -> anyhow::Result<()> {
 }
 
 fn create_tables(connection: &mut Connection) -> anyhow::Result<()> {
-    let version = |c: &Connection| c.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
     let check = |found: i64| match found {
         VERSION => Ok(true),
         0 => Ok(false),
         newer => bail!("its tables have version {newer}, this spillway knows {VERSION}; use the newer one"),
     };
-    if check(version(connection)?)? {
+    if check(user_version(connection)?)? {
         return Ok(());
     }
     // Asked again inside the transaction: of many processes that come at once, one makes the tables.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if !check(version(&transaction)?)? {
+    if !check(user_version(&transaction)?)? {
         transaction.execute_batch(TABLES)?;
         transaction.pragma_update(None, "user_version", VERSION)?;
     }
