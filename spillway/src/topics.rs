@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use pipeline::kafka::topics::Shape;
 use pipeline::kafka::{BrokerArgs, topics};
 
 /// What `spillway topics` needs to know.
@@ -10,9 +11,8 @@ use pipeline::kafka::{BrokerArgs, topics};
 pub struct TopicsArgs {
     #[command(flatten)]
     brokers: BrokerArgs,
-    /// Partitions of each topic that is created; 12 for one machine, 60 for a cluster, 400 for spikes.
-    #[arg(long, env = "SPILLWAY_PARTITIONS", value_name = "COUNT", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
-    partitions: i32,
+    #[command(flatten)]
+    shape: Shape,
     /// Only check what is there; create nothing.
     #[arg(long)]
     check: bool,
@@ -26,7 +26,7 @@ pub async fn run(args: TopicsArgs) -> Result<ExitCode> {
     if args.check {
         topics::check(&args.brokers).await?;
     } else {
-        topics::ensure(&args.brokers, args.partitions).await?;
+        topics::ensure(&args.brokers, args.shape).await?;
     }
     println!("topics are as they should be");
     Ok(ExitCode::SUCCESS)

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use anyhow::Result;
 use rdkafka::ClientConfig;
 use rdkafka::config::RDKafkaLogLevel;
 
+use super::security::Security;
 use crate::lane::Lane;
 use crate::stage::StageName;
 use crate::topic::{MAX_RECORD_BYTES, Topic};
@@ -37,7 +39,10 @@ pub struct BrokerArgs {
     /// nothing happens; partitions that move to a busy member are read that much later at worst.
     #[arg(long, env = "SPILLWAY_FETCH_WAIT", default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub fetch_wait: Duration,
-    /// Further librdkafka settings, such as `security.protocol=sasl_ssl`; may be given several times.
+    /// How brokers and clients know each other.
+    #[command(flatten)]
+    pub security: Security,
+    /// Further librdkafka settings, such as `ssl.endpoint.identification.algorithm=none`; may be given several times.
     #[arg(long, env = "SPILLWAY_KAFKA_SETTINGS", hide_env_values = true, value_name = "KEY=VALUE", value_delimiter = ';', value_parser = setting)]
     pub kafka_setting: Vec<(String, String)>,
 }
@@ -51,6 +56,7 @@ impl BrokerArgs {
             group_protocol: GroupProtocol::Consumer,
             publish_timeout: Duration::from_secs(30),
             fetch_wait: Duration::from_secs(1),
+            security: Security::default(),
             kafka_setting: Vec::new(),
         }
     }
@@ -71,7 +77,10 @@ impl BrokerArgs {
     }
 
     /// Returns what all clients share.
-    pub(super) fn client(&self) -> ClientConfig {
+    ///
+    /// # Errors
+    /// As [`Security::apply`].
+    pub(super) fn client(&self) -> Result<ClientConfig> {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
@@ -81,15 +90,19 @@ impl BrokerArgs {
             .set("reconnect.backoff.max.ms", "500")
             .set("log.connection.close", "false")
             .set_log_level(RDKafkaLogLevel::Warning);
+        self.security.apply(&mut config)?;
         for (key, value) in &self.kafka_setting {
             config.set(key, value);
         }
-        config
+        Ok(config)
     }
 
     /// Returns the settings of a producer that may have `buffer_kib` in flight.
-    pub(super) fn producer(&self, buffer_kib: u32) -> ClientConfig {
-        let mut config = self.client();
+    ///
+    /// # Errors
+    /// As [`BrokerArgs::client`].
+    pub(super) fn producer(&self, buffer_kib: u32) -> Result<ClientConfig> {
+        let mut config = self.client()?;
         config
             .set("acks", "all")
             .set("enable.idempotence", "true")
@@ -97,12 +110,15 @@ impl BrokerArgs {
             .set("delivery.timeout.ms", self.publish_timeout.as_millis().to_string())
             // Above what our own permits let in, or sending would meet a full queue.
             .set("queue.buffering.max.kbytes", (2 * buffer_kib).to_string());
-        config
+        Ok(config)
     }
 
     /// Returns the settings of a consumer in `group`.
-    pub(super) fn consumer(&self, group: &str) -> ClientConfig {
-        let mut config = self.client();
+    ///
+    /// # Errors
+    /// As [`BrokerArgs::client`].
+    pub(super) fn consumer(&self, group: &str) -> Result<ClientConfig> {
+        let mut config = self.client()?;
         config
             .set("group.id", group)
             .set("auto.offset.reset", "earliest")
@@ -126,7 +142,7 @@ impl BrokerArgs {
         for (key, value) in &self.kafka_setting {
             config.set(key, value);
         }
-        config
+        Ok(config)
     }
 }
 

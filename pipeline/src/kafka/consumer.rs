@@ -161,7 +161,7 @@ impl Consumer {
     /// # Errors
     /// When the settings are not accepted.
     pub fn join(brokers: &BrokerArgs, group: &str, feeds: Feeds) -> Result<Self> {
-        let mut config = brokers.consumer(group);
+        let mut config = brokers.consumer(group)?;
         config.set("statistics.interval.ms", "5000");
         if matches!(feeds, Feeds::Partitions(_)) {
             // A queue of its own for each partition: keep each of them small.

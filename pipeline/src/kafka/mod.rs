@@ -1,4 +1,4 @@
-//! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`]), the topics ([`topics`]),
+//! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`], [`Security`]), the topics ([`topics`]),
 //! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), and what is deleted
 //! ([`trim`]).
 
@@ -7,6 +7,8 @@ mod consumer;
 mod feed;
 mod headers;
 mod producer;
+mod reach;
+mod security;
 pub mod topics;
 mod tracker;
 pub mod trim;
@@ -16,4 +18,5 @@ pub use consumer::{Consumer, Feeds};
 pub use feed::Record;
 pub use headers::{Header, Headers};
 pub use producer::{Batch, Post, Producer};
+pub use security::{Mechanism, Protocol, Security};
 pub use tracker::{Ticket, Tracker};

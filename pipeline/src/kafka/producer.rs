@@ -15,9 +15,10 @@ use rdkafka::types::RDKafkaErrorCode;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tracing::debug;
 
+use super::BrokerArgs;
 use super::args::log;
 use super::headers::{Header, Headers};
-use super::{BrokerArgs, topics};
+use super::reach::known;
 use crate::event::Envelope;
 use crate::failure::Failure;
 use crate::id::VideoId;
@@ -66,7 +67,7 @@ impl Producer {
     /// # Errors
     /// When no broker answers.
     pub async fn connect(brokers: &BrokerArgs) -> Result<Self> {
-        let config = brokers.producer(IN_FLIGHT_KIB);
+        let config = brokers.producer(IN_FLIGHT_KIB)?;
         let client = BaseProducer::from_config_and_context(&config, Deliveries::default());
         let client = Arc::new(client.context("make a Kafka producer")?);
         serve(client.clone())?;
@@ -165,10 +166,10 @@ impl Producer {
     }
 
     async fn learn_topics(&self) -> Result<()> {
-        let counts = topics::partition_counts(&self.brokers).await?;
+        let topics = known(&self.brokers).await?.topics;
         let mut spreads = self.spreads.write().unwrap_or_else(PoisonError::into_inner);
-        for (topic, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
-            spreads.entry(topic).or_insert_with(|| Arc::new(Partitions::new(count)));
+        for (topic, partitions) in topics.into_iter().filter(|(_, partitions)| !partitions.is_empty()) {
+            spreads.entry(topic).or_insert_with(|| Arc::new(Partitions::new(partitions.len() as i32)));
         }
         Ok(())
     }

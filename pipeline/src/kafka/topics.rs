@@ -1,115 +1,215 @@
 //! Creates the topics that are missing and checks those that are there.
 
-use std::collections::HashMap;
+mod wanted;
+
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, ResourceSpecifier, TopicReplication};
+use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
 
+use self::wanted::{Found, Wanted, least_in_sync, text, wanted};
 use super::BrokerArgs;
+use super::reach::{ANSWER_TIMEOUT, Copies, Known, known};
 use crate::topic::{MAX_RECORD_BYTES, Topic};
 
-/// How long the broker may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+/// How topics are made that are missing.
+#[derive(clap::Args, Clone, Copy, Debug)]
+pub struct Shape {
+    /// Partitions of each topic that is created; 12 for one machine, 60 for a cluster, 400 for spikes.
+    #[arg(long, env = "SPILLWAY_PARTITIONS", value_name = "COUNT", default_value_t = 12,
+        value_parser = clap::value_parser!(i32).range(1..=10_000))]
+    pub partitions: i32,
+    /// Brokers that each topic that is created is copied to; -1 is what the brokers themselves do by default. With 3 or
+    /// more, most of them must have a record before it counts (min.insync.replicas).
+    #[arg(long, env = "SPILLWAY_REPLICATION", value_name = "COPIES", default_value_t = -1, allow_negative_numbers = true,
+        value_parser = parse_copies)]
+    pub replication: i32,
+}
 
-/// Creates every topic that is missing, with `partitions` partitions, and checks the others.
+impl Shape {
+    /// Says how many partitions and leaves the copies to the brokers.
+    pub fn with_partitions(partitions: i32) -> Self {
+        Self { partitions, replication: -1 }
+    }
+
+    fn copies(self) -> Option<usize> {
+        usize::try_from(self.replication).ok().filter(|copies| *copies > 0)
+    }
+}
+
+fn parse_copies(text: &str) -> Result<i32, String> {
+    let copies = text.parse().ok().filter(|copies| matches!(copies, -1 | 1..=9));
+    copies.ok_or_else(|| "give 1 to 9, or -1 for what the brokers do by default".to_owned())
+}
+
+/// What was found at the brokers.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// How many brokers there are.
+    pub brokers: usize,
+    /// The group protocols they know, if they tell: `classic`, `consumer`.
+    pub group_protocols: Option<Vec<String>>,
+    /// Every topic there should be.
+    pub topics: Vec<Finding>,
+}
+
+/// What was found of one topic.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// Its name.
+    pub topic: String,
+    /// How many partitions it has; none if it is missing.
+    pub partitions: usize,
+    /// On how many brokers it is.
+    pub copies: usize,
+    /// Partitions of which a copy is missing or behind.
+    pub behind: usize,
+    /// What does not fit, in one line.
+    pub wrong: Option<String>,
+}
+
+/// Creates every topic that is missing, as `shape` says, and checks the others.
 ///
 /// # Errors
 /// When the broker cannot be reached, or a topic that is there differs in what matters.
-pub async fn ensure(brokers: &BrokerArgs, partitions: i32) -> Result<()> {
-    let there = partition_counts(brokers).await?;
-    let wanted = wanted(brokers, partitions);
+pub async fn ensure(brokers: &BrokerArgs, shape: Shape) -> Result<()> {
+    let there = known(brokers).await?.topics;
+    let wanted = wanted(brokers, shape.partitions);
     let missing: Vec<&Wanted> = wanted.iter().filter(|topic| !there.contains_key(&topic.name)).collect();
     for topic in &wanted {
-        if let Some(&count) = there.get(&topic.name)
-            && count < topic.partitions
-        {
+        let Some(partitions) = there.get(&topic.name) else { continue };
+        let (count, copies) = (partitions.len(), least_copies(partitions));
+        if count < topic.partitions as usize {
             bail!(
                 "topic {} has {count} partitions, {} are wanted; see `spillway topics`",
                 topic.name,
                 topic.partitions
             );
         }
+        if let Some(wanted) = shape.copies()
+            && copies != wanted
+        {
+            bail!(
+                "topic {} is on {copies} brokers, {wanted} are wanted; Kafka's kafka-reassign-partitions.sh moves it",
+                topic.name
+            );
+        }
     }
     if !missing.is_empty() {
-        create(brokers, &missing).await?;
+        create(brokers, &missing, shape).await?;
         wait_until_known(brokers, &missing).await?;
     }
     check(brokers).await
 }
 
-/// Checks that every topic is there and takes records as large and keeps them as long as they need.
+/// Checks that every topic is there, takes records as large and keeps them as long as they need, and that no record
+/// counts before enough brokers have it.
 ///
 /// # Errors
-/// One line that names the first topic that does not fit, or that the broker cannot be reached.
+/// One line that names the first topic that does not fit, what was found and what is needed, or that the broker cannot
+/// be reached.
 pub async fn check(brokers: &BrokerArgs) -> Result<()> {
-    let there = partition_counts(brokers).await?;
+    let findings = findings(brokers, &known(brokers).await?).await?;
+    match findings.into_iter().find_map(|finding| finding.wrong) {
+        Some(wrong) => bail!(wrong),
+        None => Ok(()),
+    }
+}
+
+/// Looks at the brokers and every topic.
+///
+/// # Errors
+/// When the brokers cannot be reached, or do not tell of their topics.
+pub async fn survey(brokers: &BrokerArgs) -> Result<Survey> {
+    let known = known(brokers).await?;
+    let topics = findings(brokers, &known).await?;
+    let broker = known.brokers.first().copied().unwrap_or_default();
+    let asked = admin(brokers)?.describe_configs(&[ResourceSpecifier::Broker(broker)], &options()).await;
+    // Not every client may ask for this.
+    let settings = asked.ok().and_then(|answers| answers.into_iter().next()?.ok());
+    let protocols = settings.and_then(|settings| text(&settings, "group.coordinator.rebalance.protocols"));
+    let group_protocols = protocols.map(|list| list.split(',').map(|name| name.trim().to_lowercase()).collect());
+    Ok(Survey { brokers: known.brokers.len(), group_protocols, topics })
+}
+
+async fn findings(brokers: &BrokerArgs, known: &Known) -> Result<Vec<Finding>> {
     let wanted = wanted(brokers, 1);
-    if let Some(missing) = wanted.iter().find(|topic| !there.contains_key(&topic.name)) {
-        bail!("topic {} is missing; create the topics with `spillway topics`", missing.name);
+    let settings = settings(brokers, known, &wanted).await?;
+    let mut findings = Vec::with_capacity(wanted.len());
+    for topic in &wanted {
+        let partitions = known.topics.get(&topic.name).map(Vec::as_slice).unwrap_or_default();
+        let copies = least_copies(partitions);
+        let found = settings.get(topic.name.as_str()).map(|settings| Found::new(copies, settings));
+        let wrong = match found {
+            None => Some(format!("topic {} is missing; create the topics with `spillway topics`", topic.name)),
+            Some(found) => topic.misfit(&found),
+        };
+        let behind = partitions.iter().filter(|copies| copies.in_sync < copies.assigned).count();
+        findings.push(Finding { topic: topic.name.clone(), partitions: partitions.len(), copies, behind, wrong });
     }
+    tell_uneven_lanes(brokers, &mut findings);
+    Ok(findings)
+}
+
+/// A record stays with its partition's number as it goes from lane to lane.
+fn tell_uneven_lanes(brokers: &BrokerArgs, findings: &mut [Finding]) {
     for topic in Topic::all() {
-        let counts: Vec<i32> = brokers.topic_names(topic).iter().map(|name| there[name]).collect();
+        let names = brokers.topic_names(topic);
+        let of_lane = |finding: &&mut Finding| names.contains(&finding.topic) && finding.partitions > 0;
+        let lanes: Vec<&mut Finding> = findings.iter_mut().filter(of_lane).collect();
+        let counts: Vec<usize> = lanes.iter().map(|finding| finding.partitions).collect();
         if counts.iter().any(|count| *count != counts[0]) {
-            bail!("the lanes of topic {} have different numbers of partitions: {counts:?}", topic.base());
+            for finding in lanes {
+                let text =
+                    || format!("the lanes of topic {} have different numbers of partitions: {counts:?}", topic.base());
+                finding.wrong.get_or_insert_with(text);
+            }
         }
     }
-    let admin = admin(brokers)?;
-    let resources: Vec<ResourceSpecifier<'_>> =
-        wanted.iter().map(|topic| ResourceSpecifier::Topic(&topic.name)).collect();
-    let described = admin.describe_configs(&resources, &options()).await.context("ask for the topics' settings")?;
-    for (topic, described) in wanted.iter().zip(described) {
-        let described = described.map_err(|code| anyhow::anyhow!("topic {}: {code}", topic.name))?;
-        let number = |key: &str| described.get(key)?.value.as_deref()?.parse::<i64>().ok();
-        topic.fits(number("max.message.bytes"), number("retention.ms"))?;
+}
+
+/// Asks for the settings of those topics that are there.
+async fn settings<'a>(
+    brokers: &BrokerArgs,
+    known: &Known,
+    wanted: &'a [Wanted],
+) -> Result<BTreeMap<&'a str, ConfigResource>> {
+    let there: Vec<&str> = wanted.iter().map(|topic| topic.name.as_str()).collect();
+    let there: Vec<&str> = there.into_iter().filter(|name| known.topics.contains_key(*name)).collect();
+    if there.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    Ok(())
-}
-
-/// A topic as it should be.
-struct Wanted {
-    name: String,
-    partitions: i32,
-    retention_ms: i64,
-}
-
-impl Wanted {
-    fn fits(&self, max_bytes: Option<i64>, retention_ms: Option<i64>) -> Result<()> {
-        let max_bytes = max_bytes.unwrap_or(i64::MAX);
-        if max_bytes < MAX_RECORD_BYTES as i64 {
-            bail!("topic {} takes records of {max_bytes} bytes, {MAX_RECORD_BYTES} are needed", self.name);
-        }
-        let kept_ms = retention_ms.filter(|ms| *ms >= 0).unwrap_or(i64::MAX);
-        let needed_ms = if self.retention_ms < 0 { i64::MAX } else { self.retention_ms };
-        if kept_ms < needed_ms {
-            bail!("topic {} keeps records for {kept_ms} ms, retention.ms={} is needed", self.name, self.retention_ms);
-        }
-        Ok(())
+    let resources: Vec<ResourceSpecifier<'_>> = there.iter().map(|name| ResourceSpecifier::Topic(name)).collect();
+    let described = admin(brokers)?.describe_configs(&resources, &options()).await;
+    let mut settings = BTreeMap::new();
+    for (name, described) in there.iter().zip(described.context("ask for the topics' settings")?) {
+        settings.insert(*name, described.map_err(|code| anyhow::anyhow!("topic {name}: {code}"))?);
     }
+    Ok(settings)
 }
 
-fn wanted(brokers: &BrokerArgs, partitions: i32) -> Vec<Wanted> {
-    let of = |topic: Topic| {
-        // Reports and dead letters are few and read as a whole.
-        let partitions = if matches!(topic, Topic::WorkerReport | Topic::DeadLetter(_)) { 1 } else { partitions };
-        let retention_ms = topic.spec().retention.map_or(-1, |kept| kept.as_millis() as i64);
-        brokers.topic_names(topic).into_iter().map(move |name| Wanted { name, partitions, retention_ms })
-    };
-    Topic::all().flat_map(of).collect()
+fn least_copies(partitions: &[Copies]) -> usize {
+    partitions.iter().map(|copies| copies.assigned).min().unwrap_or(0)
 }
 
-async fn create(brokers: &BrokerArgs, missing: &[&Wanted]) -> Result<()> {
+async fn create(brokers: &BrokerArgs, missing: &[&Wanted], shape: Shape) -> Result<()> {
     let max_bytes = MAX_RECORD_BYTES.to_string();
     let retentions: Vec<String> = missing.iter().map(|topic| topic.retention_ms.to_string()).collect();
+    let in_sync = shape.copies().map(|copies| least_in_sync(copies).to_string());
     let topics: Vec<NewTopic<'_>> = missing
         .iter()
         .zip(&retentions)
         .map(|(topic, retention_ms)| {
-            NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(-1))
+            let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(shape.replication))
                 .set("max.message.bytes", &max_bytes)
-                .set("retention.ms", retention_ms)
+                .set("retention.ms", retention_ms);
+            match &in_sync {
+                Some(in_sync) => new.set("min.insync.replicas", in_sync),
+                None => new,
+            }
         })
         .collect();
     let created = admin(brokers)?.create_topics(&topics, &options()).await.context("create topics")?;
@@ -117,6 +217,9 @@ async fn create(brokers: &BrokerArgs, missing: &[&Wanted]) -> Result<()> {
         match result {
             // Somebody else was faster.
             Ok(_) | Err((_, RDKafkaErrorCode::TopicAlreadyExists)) => {}
+            Err((name, RDKafkaErrorCode::InvalidReplicationFactor)) => {
+                bail!("create topic {name} on {} brokers: there are not as many", shape.replication)
+            }
             Err((name, code)) => bail!("create topic {name}: {code}"),
         }
     }
@@ -127,8 +230,8 @@ async fn create(brokers: &BrokerArgs, missing: &[&Wanted]) -> Result<()> {
 async fn wait_until_known(brokers: &BrokerArgs, new: &[&Wanted]) -> Result<()> {
     let deadline = tokio::time::Instant::now() + ANSWER_TIMEOUT;
     loop {
-        let there = partition_counts(brokers).await?;
-        let unknown = new.iter().find(|topic| there.get(&topic.name) != Some(&topic.partitions));
+        let there = known(brokers).await?.topics;
+        let unknown = new.iter().find(|topic| there.get(&topic.name).map(Vec::len) != Some(topic.partitions as usize));
         let Some(unknown) = unknown else { return Ok(()) };
         if tokio::time::Instant::now() >= deadline {
             bail!("topic {} was created but is not known after {ANSWER_TIMEOUT:?}", unknown.name);
@@ -137,36 +240,11 @@ async fn wait_until_known(brokers: &BrokerArgs, new: &[&Wanted]) -> Result<()> {
     }
 }
 
-/// Returns how many partitions each topic has.
-pub(super) async fn partition_counts(brokers: &BrokerArgs) -> Result<HashMap<String, i32>> {
-    let admin = admin(brokers)?;
-    let address = brokers.brokers.clone();
-    let asked = tokio::task::spawn_blocking(move || admin.inner().fetch_metadata(None, ANSWER_TIMEOUT)).await?;
-    let metadata = asked.with_context(|| format!("reach Kafka at {address}"))?;
-    Ok(metadata.topics().iter().map(|topic| (topic.name().to_owned(), topic.partitions().len() as i32)).collect())
-}
-
 pub(super) fn admin(brokers: &BrokerArgs) -> Result<AdminClient<DefaultClientContext>> {
-    brokers.client().create().context("make a Kafka client")
+    brokers.client()?.create().context("make a Kafka client")
 }
 
 pub(super) fn options() -> AdminOptions {
     // The operation ends when the topic is known everywhere, so that it can be used at once.
     AdminOptions::new().request_timeout(Some(ANSWER_TIMEOUT)).operation_timeout(Some(ANSWER_TIMEOUT))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_topic_fits_when_it_takes_and_keeps_enough() {
-        let topic = |retention_ms| Wanted { name: "t".to_owned(), partitions: 1, retention_ms };
-        let enough = Some(MAX_RECORD_BYTES as i64);
-        assert!(topic(1000).fits(enough, Some(1000)).is_ok());
-        assert!(topic(1000).fits(enough, Some(-1)).is_ok());
-        assert!(topic(1000).fits(Some(1 << 20), Some(1000)).is_err());
-        assert!(topic(1000).fits(enough, Some(999)).is_err());
-        assert!(topic(-1).fits(enough, Some(999)).is_err());
-    }
 }

@@ -10,6 +10,7 @@ use rdkafka::topic_partition_list::Offset;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
+use super::reach::known;
 use super::{BrokerArgs, topics};
 use crate::topic::Topic;
 
@@ -34,17 +35,17 @@ pub async fn run(brokers: BrokerArgs, every: Duration, stop: CancellationToken) 
 /// # Errors
 /// When a broker does not answer.
 pub async fn trim(brokers: &BrokerArgs) -> Result<()> {
-    let counts = topics::partition_counts(brokers).await?;
+    let there = known(brokers).await?.topics;
     let mut done = TopicPartitionList::new();
     for topic in Topic::all() {
         let Some(stage) = topic.worked_on_by() else { continue };
         let mut asked = TopicPartitionList::new();
         for name in brokers.topic_names(topic) {
-            for partition in 0..counts.get(&name).copied().unwrap_or(0) {
+            for partition in 0..there.get(&name).map_or(0, |partitions| partitions.len() as i32) {
                 asked.add_partition(&name, partition);
             }
         }
-        let mut config = brokers.client();
+        let mut config = brokers.client()?;
         config.set("group.id", brokers.group(stage));
         let committed = tokio::task::spawn_blocking(move || {
             let member: BaseConsumer = config.create()?;

@@ -1,6 +1,7 @@
 //! Topics are made once and checked ever after; what is published can be followed back.
 
 use pipeline::event::{Event, VideoSubmitted};
+use pipeline::kafka::topics::Shape;
 use pipeline::kafka::{topics, trim};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
@@ -12,9 +13,9 @@ use crate::world::{Scripted, Seen, World, quick};
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_created_once_and_a_mismatch_is_one_line() {
     let world = World::new(2).await;
-    topics::ensure(&world.brokers, 2).await.unwrap();
+    topics::ensure(&world.brokers, Shape::with_partitions(2)).await.unwrap();
     topics::check(&world.brokers).await.unwrap();
-    let error = format!("{:#}", topics::ensure(&world.brokers, 3).await.unwrap_err());
+    let error = format!("{:#}", topics::ensure(&world.brokers, Shape::with_partitions(3)).await.unwrap_err());
     assert!(error.contains("has 2 partitions, 3 are wanted") && !error.contains('\n'), "{error}");
     let elsewhere = pipeline::kafka::BrokerArgs { topic_prefix: "nowhere.".to_owned(), ..world.brokers.clone() };
     let error = format!("{:#}", topics::check(&elsewhere).await.unwrap_err());

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use pipeline::event::{Envelope, Event, Job, Options, Outgoing, VideoEvent, VideoSource, VideoSubmitted};
 use pipeline::failure::{Code, Failure};
 use pipeline::id::{TenantId, UnitId, VideoId};
+use pipeline::kafka::topics::Shape;
 use pipeline::kafka::{BrokerArgs, Producer, topics};
 use pipeline::lane::Lane;
 use pipeline::outbox::{Outbox, Pulse, Sink};
@@ -23,8 +24,8 @@ use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::broker::broker;
 use crate::doubles::Claims;
+use testing::kafka::broker;
 
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -100,7 +101,12 @@ impl World {
 
     pub async fn with_prefix(partitions: i32, topic_prefix: String) -> Self {
         let brokers = BrokerArgs { topic_prefix, ..BrokerArgs::new(broker()) };
-        topics::ensure(&brokers, partitions).await.unwrap();
+        Self::at(brokers, Shape::with_partitions(partitions)).await
+    }
+
+    /// Makes topics at brokers of the test's own.
+    pub async fn at(brokers: BrokerArgs, shape: Shape) -> Self {
+        topics::ensure(&brokers, shape).await.unwrap();
         let producer = Producer::connect(&brokers).await.unwrap();
         Self { brokers, producer, store: Arc::default() }
     }

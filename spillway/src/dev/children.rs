@@ -1,5 +1,6 @@
 //! Which processes `spillway dev` runs, with which flags, and when they are ready.
 
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -27,6 +28,8 @@ pub struct Role {
     pub name: String,
     executable: PathBuf,
     arguments: Vec<String>,
+    /// Variables of this process that it must not see.
+    hidden: Vec<OsString>,
     admin: Admin,
     starts: Arc<AtomicU32>,
 }
@@ -45,6 +48,9 @@ impl Role {
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.executable);
         command.args(&self.arguments);
+        for name in &self.hidden {
+            command.env_remove(name);
+        }
         self.starts.fetch_add(1, Ordering::Relaxed);
         if let Admin::Own(address) = &self.admin {
             let mut address = address.lock().unwrap_or_else(PoisonError::into_inner);
@@ -97,6 +103,7 @@ impl Plan {
         ];
         let common: Vec<String> = common.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
 
+        let hidden = if args.brokers.is_none() { of_other_brokers() } else { Vec::new() };
         let grace = humantime::format_duration(args.grace).to_string();
         let mut roles = Vec::new();
         for (stage, slots) in stages {
@@ -110,14 +117,14 @@ impl Plan {
             if let Some(runtime) = &args.runtime.runtime {
                 arguments.extend(["--runtime".to_owned(), runtime.display().to_string()]);
             }
-            let (name, executable) = (stage.to_owned(), executable.clone());
-            roles.push(Role { name, executable, arguments, admin, starts: Arc::default() });
+            let (name, executable, hidden) = (stage.to_owned(), executable.clone(), hidden.clone());
+            roles.push(Role { name, executable, arguments, hidden, admin, starts: Arc::default() });
         }
         let mut arguments = vec!["ingest".to_owned()];
         arguments.extend(common);
         arguments.extend(["--listen".to_owned(), args.listen.to_string(), "--ingest-grace".to_owned(), grace]);
         let (name, admin) = ("ingest".to_owned(), Admin::Api(args.listen));
-        roles.push(Role { name, executable, arguments, admin, starts: Arc::default() });
+        roles.push(Role { name, executable, arguments, hidden, admin, starts: Arc::default() });
         Ok(Self { roles })
     }
 
@@ -156,6 +163,16 @@ impl Plan {
     }
 }
 
+/// Returns the variables that say how brokers are entered: not the private one, which lets everybody in.
+fn of_other_brokers() -> Vec<OsString> {
+    let names = std::env::vars_os().map(|(name, _)| name);
+    let enters = |name: &OsString| {
+        let name = name.to_string_lossy();
+        name.starts_with("SPILLWAY_KAFKA_") && name != "SPILLWAY_KAFKA_SETTINGS"
+    };
+    names.filter(enters).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
@@ -170,6 +187,7 @@ mod tests {
             name: "cut".to_owned(),
             executable: "spillway".into(),
             arguments: Vec::new(),
+            hidden: Vec::new(),
             admin,
             starts: Arc::default(),
         };

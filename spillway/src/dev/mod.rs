@@ -12,7 +12,8 @@ use anyhow::{Context, Result, anyhow};
 use clap::Parser;
 use pipeline::broker::Broker;
 use pipeline::child;
-use pipeline::kafka::{BrokerArgs, topics};
+use pipeline::kafka::topics::Shape;
+use pipeline::kafka::{BrokerArgs, Security, topics};
 use pipeline::runtime::{Runtime, RuntimeArgs, RuntimeFile, user_data_folder};
 use pipeline::service;
 use tokio::task::JoinSet;
@@ -32,12 +33,12 @@ pub struct DevArgs {
     #[arg(long, env = "SPILLWAY_LISTEN", default_value = "127.0.0.1:8080", value_name = "ADDR")]
     pub listen: SocketAddr,
     /// Kafka brokers to use instead of a private one, `host:port,..`; what else they need is taken from
-    /// SPILLWAY_TOPIC_PREFIX, SPILLWAY_GROUP_PROTOCOL and SPILLWAY_KAFKA_SETTINGS.
+    /// SPILLWAY_TOPIC_PREFIX, SPILLWAY_GROUP_PROTOCOL and the SPILLWAY_KAFKA_ variables, see `spillway topics --help`.
     #[arg(long, env = "SPILLWAY_BROKERS", value_name = "LIST")]
     pub brokers: Option<String>,
-    /// Partitions of each topic, when topics are created.
-    #[arg(long, env = "SPILLWAY_PARTITIONS", value_name = "COUNT", default_value_t = 12, value_parser = clap::value_parser!(i32).range(1..=10_000))]
-    pub partitions: i32,
+    /// How topics are created.
+    #[command(flatten)]
+    pub shape: Shape,
     /// Units of heavy work at once, for each of transcribe, analyze and cut [default: the number of cores].
     #[arg(long, env = "SPILLWAY_DEV_SLOTS", value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=1024))]
     pub slots: Option<u32>,
@@ -110,8 +111,15 @@ async fn serve(
     broker: &mut Option<Broker>,
     stop: CancellationToken,
 ) -> Result<()> {
-    let Shared { brokers: shared } = Shared::try_parse_from(["dev", "--brokers", brokers]).context("read settings")?;
-    topics::ensure(&shared, args.partitions).await?;
+    let Shared { brokers: mut shared } =
+        Shared::try_parse_from(["dev", "--brokers", brokers]).context("read settings")?;
+    let mut shape = args.shape;
+    if broker.is_some() {
+        // The private broker asks nobody for anything, and is alone.
+        shared.security = Security::default();
+        shape.replication = 1;
+    }
+    topics::ensure(&shared, shape).await?;
     let plan = Plan::new(args, folder, brokers)?;
     let mut tasks = JoinSet::new();
     for child in plan.children() {
