@@ -1,29 +1,30 @@
 //! The blob store: sources, segments, clips, in a local folder or S3, under `tenant/video/kind/id`.
 
+mod args;
+mod bucket;
+mod reader;
 mod walk;
 
+pub use args::{BlobArgs, Location};
+pub use bucket::Bucket;
+pub use reader::Reader;
 pub use walk::Object;
 
-use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::sync::Arc;
 
 use anyhow::Context;
 use bytes::Bytes;
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::prefix::PrefixStore;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use tracing::warn;
 
 use crate::event::BlobRef;
 use crate::failure::Failure;
 use crate::id::{TenantId, VideoId};
-use crate::topic::MAX_RECORD_BYTES;
 
 /// What kind of object a key names; each has its own life, see `docs/operations.md`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,72 +56,6 @@ impl Kind {
 /// Returns the key of the object `id` of `kind` that belongs to `video`.
 pub fn key(tenant: &TenantId, video: VideoId, kind: Kind, id: &str) -> String {
     format!("{tenant}/{video}/{}/{id}", kind.as_str())
-}
-
-/// Where blobs are kept, and which bytes travel in messages instead.
-#[derive(Clone, Debug, clap::Args)]
-pub struct BlobArgs {
-    /// The blob store: a folder of this host, or `s3://BUCKET/PREFIX` (with the usual `AWS_*` variables).
-    #[arg(long, env = "SPILLWAY_BLOBS", value_name = "PLACE")]
-    pub blobs: Location,
-    /// Most bytes of a segment that travel in a message, e.g. `4MiB`, at most 7MiB; larger ones go to the blob store.
-    #[arg(long, env = "SPILLWAY_INLINE_MAX", default_value = "4MiB", value_parser = parse_inline_max, value_name = "SIZE")]
-    pub inline_max: usize,
-}
-
-/// Reads a number of bytes such as `4MiB`, `512KiB` or `65536`; a record with it must stay below what topics admit.
-fn parse_inline_max(text: &str) -> Result<usize, String> {
-    let (number, unit) = match (text.strip_suffix("MiB"), text.strip_suffix("KiB")) {
-        (Some(number), _) => (number, 1 << 20),
-        (_, Some(number)) => (number, 1 << 10),
-        _ => (text, 1),
-    };
-    let number: usize = number.trim().parse().map_err(|_| "give bytes, KiB or MiB, such as 4MiB".to_owned())?;
-    // The rest of a record is a few kilobytes; a mebibyte is left for it.
-    let most = MAX_RECORD_BYTES - (1 << 20);
-    number.checked_mul(unit).filter(|bytes| *bytes <= most).ok_or_else(|| format!("at most {}MiB", most >> 20))
-}
-
-/// Where blobs are kept.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Location {
-    /// A folder; serves one host.
-    Folder(PathBuf),
-    /// A bucket, with the usual `AWS_*` variables.
-    S3 {
-        /// The bucket.
-        bucket: String,
-        /// What every key begins with; may be empty.
-        prefix: String,
-    },
-}
-
-impl FromStr for Location {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let expected = || "give the path of a folder, or s3://BUCKET/PREFIX".to_owned();
-        if let Some(address) = text.strip_prefix("s3://") {
-            let (bucket, prefix) = address.split_once('/').unwrap_or((address, ""));
-            if bucket.is_empty() {
-                return Err(expected());
-            }
-            return Ok(Self::S3 { bucket: bucket.to_owned(), prefix: prefix.trim_matches('/').to_owned() });
-        }
-        if text.is_empty() || text.contains("://") {
-            return Err(expected());
-        }
-        Ok(Self::Folder(text.into()))
-    }
-}
-
-impl fmt::Display for Location {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Folder(path) => path.display().fmt(f),
-            Self::S3 { bucket, prefix } => write!(f, "s3://{bucket}/{prefix}"),
-        }
-    }
 }
 
 /// Why the blob store did not do what was asked.
@@ -181,18 +116,51 @@ fn open_folder(path: &std::path::Path) -> anyhow::Result<Blobs> {
 }
 
 impl Blobs {
-    /// Opens the store at `location`, making a folder that is missing.
+    /// Opens the store at `location`, making a folder that is missing. Whether a bucket can be used shows later.
     ///
     /// # Errors
-    /// When the folder cannot be made or opened.
+    /// When the folder cannot be made or opened, or the `AWS_*` variables say nothing sensible.
     pub fn open(location: &Location) -> anyhow::Result<Self> {
         match location {
             Location::Folder(path) => open_folder(path).with_context(|| format!("open the blob folder {location}")),
+            Location::S3 { bucket, prefix } => Self::open_bucket(&Bucket::from_environment(bucket, prefix)),
+        }
+    }
+
+    /// Opens the store in a bucket.
+    ///
+    /// # Errors
+    /// When its variables say nothing sensible.
+    pub fn open_bucket(bucket: &Bucket) -> anyhow::Result<Self> {
+        let objects = bucket.open().with_context(|| format!("open the blob store {bucket}"))?;
+        Ok(Self { objects, folder: None })
+    }
+
+    /// Opens the store that `args` name and sees that it can be used.
+    ///
+    /// # Errors
+    /// One line: the folder cannot be made, the bucket is missing, the keys are refused, nobody answers.
+    pub async fn connect(args: &BlobArgs) -> anyhow::Result<Self> {
+        let location = &args.blobs;
+        let blobs = match location {
+            Location::Folder(_) => Self::open(location)?,
             Location::S3 { bucket, prefix } => {
-                let objects = AmazonS3Builder::from_env().with_bucket_name(bucket).build();
-                let objects = objects.with_context(|| format!("open the blob store {location}"))?;
-                Ok(Self { objects: Arc::new(PrefixStore::new(objects, prefix.as_str())), folder: None })
+                let patience = args.s3_patience;
+                Self::open_bucket(&Bucket { patience, ..Bucket::from_environment(bucket, prefix) })?
             }
+        };
+        blobs.check().await.with_context(|| format!("reach the blob store {location}"))?;
+        Ok(blobs)
+    }
+
+    /// Sees that the store is there and lets us in.
+    ///
+    /// # Errors
+    /// One line: the bucket is missing, the keys are refused, nobody answers.
+    pub async fn check(&self) -> anyhow::Result<()> {
+        match self.folder {
+            Some(_) => Ok(self.ping().await?),
+            None => bucket::check(&self.objects).await,
         }
     }
 
@@ -307,15 +275,7 @@ impl Blobs {
     /// # Panics
     /// When called outside a tokio runtime.
     pub fn reader(&self, blob: &BlobRef) -> Reader {
-        Reader {
-            objects: self.objects.clone(),
-            path: Path::from(blob.key.as_str()),
-            length: blob.bytes,
-            at: 0,
-            window: Bytes::new(),
-            window_start: 0,
-            runtime: tokio::runtime::Handle::current(),
-        }
+        Reader::new(self.objects.clone(), blob)
     }
 }
 
@@ -405,64 +365,6 @@ async fn give_up(
         remove_empty_above(&root, root.join(Path::from(key).as_ref())).await;
     }
     Ok(())
-}
-
-/// How much a [`Reader`] fetches at once, in bytes.
-const WINDOW: u64 = 1 << 20;
-
-/// Reads an object by range, a window at a time; blocks the calling thread.
-pub struct Reader {
-    objects: Arc<dyn ObjectStore>,
-    path: Path,
-    length: u64,
-    at: u64,
-    window: Bytes,
-    window_start: u64,
-    runtime: tokio::runtime::Handle,
-}
-
-impl io::Read for Reader {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.at >= self.length || buffer.is_empty() {
-            return Ok(0);
-        }
-        let inside = self.window_start..self.window_start + self.window.len() as u64;
-        if !inside.contains(&self.at) {
-            let range = self.at..(self.at + WINDOW).min(self.length);
-            let read = self.runtime.block_on(self.objects.get_range(&self.path, range));
-            self.window = read.map_err(|error| self.unreadable(error))?;
-            self.window_start = self.at;
-        }
-        let rest = &self.window[(self.at - self.window_start) as usize..];
-        let count = rest.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&rest[..count]);
-        self.at += count as u64;
-        Ok(count)
-    }
-}
-
-impl Reader {
-    /// Keeps what a caller tells apart: whether the object is gone, is shorter than it was, or cannot be reached.
-    fn unreadable(&self, error: object_store::Error) -> io::Error {
-        let is_shorter = || self.runtime.block_on(self.objects.head(&self.path)).is_ok_and(|m| m.size < self.length);
-        match error {
-            object_store::Error::NotFound { .. } => io::Error::new(io::ErrorKind::NotFound, error),
-            _ if is_shorter() => io::Error::new(io::ErrorKind::UnexpectedEof, error),
-            other => io::Error::other(other),
-        }
-    }
-}
-
-impl io::Seek for Reader {
-    fn seek(&mut self, to: io::SeekFrom) -> io::Result<u64> {
-        let target = match to {
-            io::SeekFrom::Start(n) => Some(n),
-            io::SeekFrom::End(n) => self.length.checked_add_signed(n),
-            io::SeekFrom::Current(n) => self.at.checked_add_signed(n),
-        };
-        self.at = target.ok_or(io::ErrorKind::InvalidInput)?;
-        Ok(self.at)
-    }
 }
 
 #[cfg(test)]

@@ -168,7 +168,7 @@ impl Process {
         let stop = service::stop_on_signal()?;
         topics::check(&args.brokers).await?;
         let store = store::open(&args.store).await?;
-        let blobs = Blobs::open(&args.blobs.blobs)?;
+        let blobs = Blobs::connect(&args.blobs).await?;
         let carrier = Carrier::new(blobs, args.blobs.inline_max);
         let services = Services { store: store.clone(), carrier, runtime: Runtime::new(&args.runtime) };
         let mut checks = Checks::default();

@@ -2,13 +2,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
-mod broker;
-mod cassandra;
+mod blob;
+mod cluster;
 mod compatibility;
 mod delivery;
 mod doubles;
 mod failing;
-mod folder;
 mod gathering;
 mod members;
 mod scheduling;
