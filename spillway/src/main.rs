@@ -1,6 +1,7 @@
 //! The one binary: a subcommand per role. It only wires: parse, connect, run, wait.
 
 mod bench;
+mod check;
 mod client;
 mod dev;
 mod ingest;
@@ -39,6 +40,12 @@ enum Command {
     Process(process::ProcessArgs),
     /// Create and check the topics.
     Topics(topics::TopicsArgs),
+    /// Look at everything that is configured: brokers, topics, store, blobs, run-time files.
+    ///
+    /// Takes the flags and variables that the roles take and prints what is right, what is wrong and what to do. It
+    /// makes nothing but a blob folder that is missing, and one small object in the blob store, which it removes. Exits
+    /// with 0 when all is right, with 1 when something is wrong.
+    Check(check::CheckArgs),
     /// Submit videos, by file or URL, and fetch their clips.
     ///
     /// For example: `spillway submit --out clips --clips 5 talk.mp4`. Without --wait or --out it prints the video's id
@@ -81,6 +88,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Process(args) => process::run(args).await,
         Command::Topics(args) => topics::run(args).await,
+        Command::Check(args) => check::run(args).await,
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Bench(args) => bench::run(args).await,
@@ -99,6 +107,7 @@ impl Command {
             Self::Ingest(_) => "ingest",
             Self::Process(args) => args.stage.name(),
             Self::Topics(_) => "topics",
+            Self::Check(_) => "check",
             Self::Submit(_) => "submit",
             Self::Watch(_) => "watch",
             Self::Bench(_) => "bench",

@@ -6,6 +6,7 @@ mod bad_files;
 mod bad_input;
 mod bad_urls;
 mod broker;
+mod check;
 mod clips;
 mod dev;
 mod killing;
