@@ -3,6 +3,7 @@
 mod bench;
 mod client;
 mod dev;
+mod health;
 mod ingest;
 mod models;
 mod process;
@@ -39,6 +40,10 @@ enum Command {
     Process(process::ProcessArgs),
     /// Create and check the topics.
     Topics(topics::TopicsArgs),
+    /// Ask a process whether it is well; exits with 0 if so.
+    ///
+    /// For example, as a container's health check: `spillway health http://127.0.0.1:8080/readyz`.
+    Health(health::HealthArgs),
     /// Submit videos, by file or URL, and fetch their clips.
     ///
     /// For example: `spillway submit --out clips --clips 5 talk.mp4`. Without --wait or --out it prints the video's id
@@ -81,6 +86,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Ingest(args) => ingest::run(args).await,
         Command::Process(args) => process::run(args).await,
         Command::Topics(args) => topics::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Bench(args) => bench::run(args).await,
@@ -99,6 +105,7 @@ impl Command {
             Self::Ingest(_) => "ingest",
             Self::Process(args) => args.stage.name(),
             Self::Topics(_) => "topics",
+            Self::Health(_) => "health",
             Self::Submit(_) => "submit",
             Self::Watch(_) => "watch",
             Self::Bench(_) => "bench",
