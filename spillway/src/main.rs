@@ -116,6 +116,8 @@ impl Command {
 }
 
 #[cfg(test)]
+mod deployed;
+#[cfg(test)]
 mod tests {
     use super::*;
 
