@@ -112,7 +112,7 @@ impl<S: Stage> Shop<S> {
         let sink = Arc::new(UnitSink::new(self.producer.clone()));
         let outbox = Outbox::new(sink.clone(), unit.source, pulse.clone());
         let work = async {
-            let input = S::In::read(&unit.body).map_err(|error| Failure::reject(Code::MessageUnreadable, error))?;
+            let input = S::In::take(unit.body.clone()).map_err(|error| Failure::reject(Code::MessageUnreadable, error))?;
             self.stage.process(input, &outbox).await?;
             sink.acknowledged().await?;
             if S::KIND == Kind::Gather || lease.is_none() {
@@ -201,7 +201,7 @@ impl<S: Stage> Shop<S> {
         match (buried, ending) {
             (_, Some(Ending::Lost)) => Next::Wait(LOOK_AGAIN.0),
             (Some(Ok(())), _) => {
-                if let Ok(input) = S::In::read(&unit.body) {
+                if let Ok(input) = S::In::take(unit.body.clone()) {
                     self.stage.given_up(&input, verdict.code).await;
                 }
                 self.finish(lease).await
