@@ -53,6 +53,9 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Measure the pipeline against the bare work.
     Bench(bench::BenchArgs),
+    /// Run a part of `bench` that needs a process of its own.
+    #[command(hide = true)]
+    BenchPart(bench::path::part::PartArgs),
     /// List and pull speech models.
     ///
     /// They give better words than the recogniser that comes with the distribution. Unless --models says otherwise they
@@ -90,6 +93,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::BenchPart(args) => bench::path::part::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "spillway", &mut std::io::stdout());
@@ -109,6 +113,7 @@ impl Command {
             Self::Submit(_) => "submit",
             Self::Watch(_) => "watch",
             Self::Bench(_) => "bench",
+            Self::BenchPart(_) => "bench-part",
             Self::Models(_) => "models",
             Self::Completions { .. } => "completions",
         }
