@@ -36,5 +36,5 @@ test: check ## `make check`, then unit, property and integration tests
 demo: build ## Make clips of a talk; `make demo VIDEO=path` takes yours
 	@scripts/demo "$(VIDEO)"
 
-bench: build ## Measure the pipeline against the bare work, on this machine
+bench: build ## Measure the pipeline against the bare work, and its paths against bare clients
 	@scripts/bench

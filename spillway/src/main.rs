@@ -4,6 +4,7 @@ mod bench;
 mod check;
 mod client;
 mod dev;
+mod health;
 mod ingest;
 mod models;
 mod process;
@@ -46,6 +47,10 @@ enum Command {
     /// makes nothing but a blob folder that is missing, and one small object in the blob store, which it removes. Exits
     /// with 0 when all is right, with 1 when something is wrong.
     Check(check::CheckArgs),
+    /// Ask a process whether it is well; exits with 0 if so.
+    ///
+    /// For example, as a container's health check: `spillway health http://127.0.0.1:8080/readyz`.
+    Health(health::HealthArgs),
     /// Submit videos, by file or URL, and fetch their clips.
     ///
     /// For example: `spillway submit --out clips --clips 5 talk.mp4`. Without --wait or --out it prints the video's id
@@ -55,6 +60,9 @@ enum Command {
     Watch(watch::WatchArgs),
     /// Measure the pipeline against the bare work.
     Bench(bench::BenchArgs),
+    /// Run a part of `bench` that needs a process of its own.
+    #[command(hide = true)]
+    BenchPart(bench::path::part::PartArgs),
     /// List and pull speech models.
     ///
     /// They give better words than the recogniser that comes with the distribution. Unless --models says otherwise they
@@ -89,9 +97,11 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Process(args) => process::run(args).await,
         Command::Topics(args) => topics::run(args).await,
         Command::Check(args) => check::run(args).await,
+        Command::Health(args) => health::run(args).await,
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::Bench(args) => bench::run(args).await,
+        Command::BenchPart(args) => bench::path::part::run(args).await,
         Command::Models(args) => models::run(args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "spillway", &mut std::io::stdout());
@@ -108,15 +118,19 @@ impl Command {
             Self::Process(args) => args.stage.name(),
             Self::Topics(_) => "topics",
             Self::Check(_) => "check",
+            Self::Health(_) => "health",
             Self::Submit(_) => "submit",
             Self::Watch(_) => "watch",
             Self::Bench(_) => "bench",
+            Self::BenchPart(_) => "bench-part",
             Self::Models(_) => "models",
             Self::Completions { .. } => "completions",
         }
     }
 }
 
+#[cfg(test)]
+mod deployed;
 #[cfg(test)]
 mod tests {
     use super::*;

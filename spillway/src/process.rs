@@ -28,7 +28,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 /// What a worker may take after its drain's grace: handing back, flushing, leaving the group.
-const LEAVE: Duration = Duration::from_secs(15);
+pub const LEAVE: Duration = Duration::from_secs(15);
 
 /// Says whether one part of a worker is ready.
 type Check = fn(&Readiness) -> Result<(), String>;

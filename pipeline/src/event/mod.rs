@@ -27,6 +27,8 @@ pub use segment::{
 pub use video::{VideoReady, VideoSource, VideoSubmitted};
 pub use worker::{UnitInHand, WorkerReport, WorkerState};
 
+use bytes::Bytes;
+
 use crate::id::VideoId;
 use crate::lane::Lane;
 use crate::media_time::MediaTime;
@@ -53,10 +55,21 @@ pub trait Event: prost::Message + Default + Clone + 'static {
     /// # Errors
     /// When the bytes are not this message, or its ids are not ids.
     fn read(bytes: &[u8]) -> Result<Self, ReadError> {
-        let event = Self::decode(bytes)?;
-        event.job().check()?;
-        Ok(event)
+        checked(Self::decode(bytes)?)
     }
+
+    /// Does the same without copying a payload: it shares the memory of `bytes`.
+    ///
+    /// # Errors
+    /// As [`Event::read`].
+    fn take(bytes: Bytes) -> Result<Self, ReadError> {
+        checked(Self::decode(bytes)?)
+    }
+}
+
+fn checked<E: Event>(event: E) -> Result<E, ReadError> {
+    event.job().check()?;
+    Ok(event)
 }
 
 /// Bytes that are not the message they should be.

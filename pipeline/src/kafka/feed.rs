@@ -6,6 +6,7 @@ use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use bytes::Bytes;
 use rdkafka::bindings::{
     rd_kafka_consume_queue, rd_kafka_header_get_all, rd_kafka_message_destroy, rd_kafka_message_headers,
     rd_kafka_message_t, rd_kafka_message_timestamp, rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy,
@@ -29,7 +30,7 @@ pub struct Record {
     /// What travels beside the body.
     pub headers: Headers,
     /// The encoded message.
-    pub body: Vec<u8>,
+    pub body: Bytes,
 }
 
 impl Record {
@@ -152,7 +153,7 @@ impl Message {
         // SAFETY: the message is live and the type is written to a place of ours.
         let published_ms = unsafe { rd_kafka_message_timestamp(self.0.as_ptr(), &mut kind) };
         // SAFETY: payload and length describe memory that lives as long as the message.
-        let body = unsafe { bytes(self.native().payload, self.native().len) }.to_vec();
+        let body = Bytes::copy_from_slice(unsafe { bytes(self.native().payload, self.native().len) });
         Record { ticket, published_ms, headers: self.headers(), body }
     }
 

@@ -1,8 +1,9 @@
 //! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`], [`Security`]), the topics ([`topics`]),
 //! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), and what is deleted
-//! ([`trim`]).
+//! ([`trim`]). [`bare`] is what all that is measured against.
 
 mod args;
+pub mod bare;
 mod consumer;
 mod feed;
 mod headers;

@@ -46,6 +46,10 @@ pub struct RunnerArgs {
     /// Memory that units which wait or back off may keep, in MiB; beyond it they keep their slot.
     #[arg(long, env = "SPILLWAY_PARKED_MIB", value_name = "MIB", default_value_t = 64)]
     pub parked_mib: u32,
+    /// Whether units are claimed and told as done. Nothing for operators: without claims a rebalance repeats work. It is
+    /// how their cost is measured.
+    #[arg(skip = true)]
+    pub claims: bool,
 }
 
 impl RunnerArgs {

@@ -19,7 +19,7 @@ use crate::event::{Envelope, Event, Happened, UnitDone, UnitRetried, VideoEvent}
 use crate::failure::{Code, Failure};
 use crate::metrics::{self, Outcome};
 use crate::outbox::{Outbox, Pulse, Sink};
-use crate::stage::{Kind, Stage};
+use crate::stage::Stage;
 use crate::store::{Claim, Lease, Release};
 
 /// The longest wait before a unit that somebody else has is looked at again, and the shortest.
@@ -35,7 +35,7 @@ pub(super) struct Worked {
 }
 
 impl<S: Stage> Shop<S> {
-    /// Tries a unit of a [`Kind::Work`] stage.
+    /// Tries a unit of a stage that claims its units.
     pub(super) async fn attempt_claimed(&self, unit: &Unit, slot: &mut Option<Slot>) -> Next {
         match self.unwanted.is(&unit.job).await {
             Ok(true) => return Next::Done,
@@ -112,10 +112,11 @@ impl<S: Stage> Shop<S> {
         let sink = Arc::new(UnitSink::new(self.producer.clone()));
         let outbox = Outbox::new(sink.clone(), unit.source, pulse.clone());
         let work = async {
-            let input = S::In::read(&unit.body).map_err(|error| Failure::reject(Code::MessageUnreadable, error))?;
+            let input =
+                S::In::take(unit.body.clone()).map_err(|error| Failure::reject(Code::MessageUnreadable, error))?;
             self.stage.process(input, &outbox).await?;
             sink.acknowledged().await?;
-            if S::KIND == Kind::Gather || lease.is_none() {
+            if lease.is_none() {
                 return Ok(());
             }
             let done = UnitDone {
@@ -201,7 +202,7 @@ impl<S: Stage> Shop<S> {
         match (buried, ending) {
             (_, Some(Ending::Lost)) => Next::Wait(LOOK_AGAIN.0),
             (Some(Ok(())), _) => {
-                if let Ok(input) = S::In::read(&unit.body) {
+                if let Ok(input) = S::In::take(unit.body.clone()) {
                     self.stage.given_up(&input, verdict.code).await;
                 }
                 self.finish(lease).await

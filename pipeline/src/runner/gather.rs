@@ -118,7 +118,7 @@ async fn tick<S: Stage>(shop: &Shop<S>, tracker: &Tracker, held: Duration) {
 }
 
 impl<S: Stage> Shop<S> {
-    /// Tries a unit of a [`Kind::Gather`] stage. It is not claimed, because its partition has one owner; only its
+    /// Tries a unit of a gathering stage. It is not claimed, because its partition has one owner; only its
     /// failed attempts are counted in the store, so that one that ends its process each time does not do so for ever.
     pub(super) async fn attempt_unclaimed(&self, unit: &Unit, attempt: u32) -> Next {
         let worked = AssertUnwindSafe(self.work(unit, None, attempt)).catch_unwind().await;

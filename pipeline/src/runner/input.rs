@@ -1,5 +1,6 @@
 //! An input of a stage as its record tells of it.
 
+use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Job, ReadError};
@@ -20,7 +21,7 @@ pub(super) struct Unit {
     pub(super) source: Source,
     pub(super) first_published_ms: i64,
     pub(super) headers: Headers,
-    pub(super) body: Vec<u8>,
+    pub(super) body: Bytes,
     pub(super) revoked: CancellationToken,
 }
 
@@ -30,7 +31,7 @@ impl Unit {
     /// # Errors
     /// The record itself, with what is wrong with its message.
     pub(super) fn read<S: Stage>(lane: Lane, record: Record) -> Result<(Self, Ticket), (Record, ReadError)> {
-        let input = match S::In::read(&record.body) {
+        let input = match S::In::take(record.body.clone()) {
             Ok(input) => input,
             Err(error) => return Err((record, error)),
         };

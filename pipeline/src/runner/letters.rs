@@ -49,7 +49,7 @@ pub(super) async fn bury<S: Stage>(producer: &Producer, unit: &Unit, verdict: &V
     headers.set(Header::Video, unit.job.video().to_string());
     headers.set(Header::Unit, &unit.key);
     write::<S>(producer, headers, verdict, S::In::TOPIC, unit.lane, &unit.body).await?;
-    let input = S::In::read(&unit.body).map_err(|error| Failure::Retry(error.into()))?;
+    let input = S::In::take(unit.body.clone()).map_err(|error| Failure::Retry(error.into()))?;
     for output in S::failed(&input, *code, detail) {
         producer.publish(output.envelope()).await?;
     }

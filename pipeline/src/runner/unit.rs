@@ -73,8 +73,8 @@ async fn pursue<S: Stage>(shop: &Shop<S>, unit: &Unit, mut slot: Option<Slot>) -
         attempt += 1;
         let tried = async {
             match S::KIND {
-                Kind::Work => shop.attempt_claimed(unit, &mut slot).await,
-                Kind::Gather => shop.attempt_unclaimed(unit, attempt).await,
+                Kind::Work if shop.args.claims => shop.attempt_claimed(unit, &mut slot).await,
+                Kind::Work | Kind::Gather => shop.attempt_unclaimed(unit, attempt).await,
             }
         };
         let next = tokio::select! {

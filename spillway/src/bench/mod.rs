@@ -2,6 +2,7 @@
 
 mod floor;
 mod machine;
+pub mod path;
 mod runs;
 mod service;
 mod spent;
@@ -20,6 +21,7 @@ use serde::Serialize;
 
 use floor::{Bare, Floor, Setup};
 use machine::Machine;
+use path::{Extent, Paths};
 use runs::{Many, One, Pairs};
 use service::Service;
 use told::Hop;
@@ -27,18 +29,20 @@ use told::Hop;
 /// Measures the pipeline against the bare work, on this machine.
 ///
 /// First the floor: decoding, face inference, speech and encoding of each video, called one after another in this
-/// process. Then `spillway dev` on a folder of its own: one video alone, and many at once. It ends with 0 when all was
-/// measured, whatever the numbers are.
+/// process. Then `spillway dev` on a folder of its own: one video alone, and many at once. Last the paths: records
+/// through a stage that does nothing beside a bare Kafka consumer and producer, rebalances, memory, uploads beside a bare
+/// server. It ends with 0 when all was measured, whatever the numbers are.
 #[derive(clap::Args, Clone, Debug)]
 pub struct BenchArgs {
-    /// Videos to measure with; many at once are these in turn, one alone is the first.
-    #[arg(long, required = true, num_args = 1.., value_name = "FILE")]
+    /// Videos to measure with; many at once are these in turn, one alone is the first. Without any only the paths are
+    /// measured.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
     video: Vec<PathBuf>,
     /// Videos of which only the bare work is measured: long ones.
-    #[arg(long, num_args = 1.., value_name = "FILE")]
+    #[arg(long, num_args = 1.., value_name = "FILE", requires = "video")]
     floor_video: Vec<PathBuf>,
     /// A video of a few seconds: sent in turn to the idle pipeline, it shows what a hop from stage to stage costs.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "video")]
     short: Option<PathBuf>,
     /// How often the short video is sent.
     #[arg(long, default_value_t = 5, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..=100))]
@@ -58,6 +62,12 @@ pub struct BenchArgs {
     /// Measure one video alone only.
     #[arg(long)]
     skip_many: bool,
+    /// Measure no paths.
+    #[arg(long, requires = "video")]
+    skip_paths: bool,
+    /// Measure a tenth of the paths: to see that it works, the numbers mean little.
+    #[arg(long)]
+    brief: bool,
     /// Write everything that was measured to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -72,6 +82,15 @@ pub struct BenchArgs {
 #[derive(Debug, Serialize)]
 struct Measured {
     machine: Machine,
+    /// Unless no video was given.
+    pipeline: Option<Pipeline>,
+    /// Unless they were skipped.
+    paths: Option<Paths>,
+}
+
+/// What was measured with videos.
+#[derive(Debug, Serialize)]
+struct Pipeline {
     setup: Setup,
     /// Of the videos in the order given, then of those that only have a floor.
     floors: Vec<Floor>,
@@ -118,7 +137,19 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode> {
 async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
     let runtime = Runtime::new(&args.runtime);
     let machine = Machine::look(&runtime);
-    let cores = machine.cores;
+    let mut pipeline = None;
+    if !args.video.is_empty() {
+        pipeline = Some(measure_pipeline(args, folder, runtime.clone(), machine.cores).await?);
+    }
+    let mut paths = None;
+    if !args.skip_paths {
+        let extent = if args.brief { Extent::Brief } else { Extent::Whole };
+        paths = Some(path::measure(&folder.join("paths"), &runtime, extent).await?);
+    }
+    Ok(Measured { machine, pipeline, paths })
+}
+
+async fn measure_pipeline(args: &BenchArgs, folder: &Path, runtime: Runtime, cores: usize) -> Result<Pipeline> {
     let (setup, floors) = measure_floors(args, folder, runtime).await?;
 
     eprintln!("bench: starting the pipeline");
@@ -145,7 +176,7 @@ async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
     let ready_s = service.ready_s;
     service.stop().await?;
     let videos = args.video.len();
-    Ok(Measured { machine, setup, floors, videos, ready_s, idle_cores, short_hops, one, many })
+    Ok(Pipeline { setup, floors, videos, ready_s, idle_cores, short_hops, one, many })
 }
 
 /// Measures the bare work on each video; its models are gone from memory before the pipeline starts.

@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::Measured;
 use super::floor::Floor;
 use super::table::{Table, Target, Unit};
 use super::told::percentile;
+use super::{Measured, Pipeline, path};
 
 /// The lengths for which the floor has a target: source and clips in seconds, and the most
 /// CPU-seconds.
@@ -21,17 +21,18 @@ const HOP_MS: Target = Target::Below(10.0);
 
 /// Says where and with what was measured.
 pub fn heading(measured: &Measured) -> String {
-    let (m, s) = (&measured.machine, &measured.setup);
+    let m = &measured.machine;
     let mut text = format!(
         "spillway {} ({} build), Kafka {}, FFmpeg {}, Linux {}\n{} cores, {}; load before: {:.2}\n",
         m.spillway, m.build, m.kafka, m.ffmpeg, m.kernel, m.cores, m.processor, m.load_before
     );
+    let Some(Pipeline { setup: s, floors, .. }) = &measured.pipeline else { return text };
     let _ = writeln!(
         text,
         "speech: {}; x264 {} crf {}; faces: {} looks a second in {} px",
         s.transcriber, s.x264_preset, s.crf, s.faces_per_second, s.detection_px
     );
-    for floor in &measured.floors {
+    for floor in floors {
         let (length, clips) = (floor.duration_s, floor.clips.len());
         let (name, clips_s) = (floor.video.display(), floor.clips_s());
         let (width, height) = (floor.width, floor.height);
@@ -43,13 +44,19 @@ pub fn heading(measured: &Measured) -> String {
 /// Puts all numbers in order.
 pub fn table(measured: &Measured) -> Table {
     let mut table = Table::default();
-    for floor in &measured.floors {
-        let of = if measured.floors.len() > 1 { format!(", {}", floor.video.display()) } else { String::new() };
-        add_floor(&mut table, &format!("(a) the floor: bare work, one call after another{of}"), floor);
+    if let Some(pipeline) = &measured.pipeline {
+        let floors = &pipeline.floors;
+        for floor in floors {
+            let of = if floors.len() > 1 { format!(", {}", floor.video.display()) } else { String::new() };
+            add_floor(&mut table, &format!("(a) the floor: bare work, one call after another{of}"), floor);
+        }
+        add_hops(&mut table, pipeline);
+        add_one(&mut table, pipeline);
+        add_many(&mut table, pipeline);
     }
-    add_hops(&mut table, measured);
-    add_one(&mut table, measured);
-    add_many(&mut table, measured);
+    if let Some(paths) = &measured.paths {
+        path::add(&mut table, paths);
+    }
     table
 }
 
@@ -80,7 +87,7 @@ fn far(floor: &Floor, source_s: f64) -> f64 {
     (floor.duration_s / source_s).ln().abs()
 }
 
-fn add_hops(table: &mut Table, measured: &Measured) {
+fn add_hops(table: &mut Table, measured: &Pipeline) {
     const GROUP: &str = "a hop: from published to begun, where the stage was idle";
     let judged = (&measured.short_hops, "short videos in turn");
     for (hops, which) in [judged, (&measured.one.idle_hops, "one video, cores busy")] {
@@ -97,7 +104,7 @@ fn add_hops(table: &mut Table, measured: &Measured) {
     }
 }
 
-fn add_one(table: &mut Table, measured: &Measured) {
+fn add_one(table: &mut Table, measured: &Pipeline) {
     const GROUP: &str = "(b) the pipeline: one video";
     let (one, floor) = (&measured.one, &measured.floors[0]);
     let total = floor.total();
@@ -118,7 +125,7 @@ fn add_one(table: &mut Table, measured: &Measured) {
     table.judge(GROUP, "clips the same as the floor's", same as f64 / all as f64, Unit::Share, Target::AtLeast(1.0));
 }
 
-fn add_many(table: &mut Table, measured: &Measured) {
+fn add_many(table: &mut Table, measured: &Pipeline) {
     const GROUP: &str = "(c) the pipeline: many videos at once";
     let Some(many) = &measured.many else { return };
     let floor_s: f64 =

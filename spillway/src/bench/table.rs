@@ -50,6 +50,15 @@ pub enum Unit {
     /// Things, or things an hour.
     #[serde(rename = "count")]
     Count,
+    /// Things a second.
+    #[serde(rename = "per_s")]
+    PerSecond,
+    /// Mebibytes.
+    #[serde(rename = "mib")]
+    Mebibytes,
+    /// Mebibytes a second.
+    #[serde(rename = "mib_per_s")]
+    MebibytesPerSecond,
 }
 
 impl Unit {
@@ -62,6 +71,9 @@ impl Unit {
             Self::Share => format!("{:.1} %", value * 100.0),
             Self::Cores => format!("{value:.3} cores"),
             Self::Count => format!("{value:.1}"),
+            Self::PerSecond => format!("{value:.1} /s"),
+            Self::Mebibytes => format!("{value:.1} MiB"),
+            Self::MebibytesPerSecond => format!("{value:.1} MiB/s"),
         }
     }
 }

@@ -24,7 +24,7 @@ const LEASE: Duration = Duration::from_secs(30);
 
 /// A keyspace that no other test uses meanwhile. To make one takes seconds, so that they are used again: of what cases
 /// write only lists are under keys that another case has too.
-struct Keyspace {
+pub(super) struct Keyspace {
     name: String,
 }
 
@@ -41,7 +41,7 @@ impl Keyspace {
         StoreArgs { store_replication: 1, ..args }
     }
 
-    async fn try_open(&self, node: &str) -> anyhow::Result<SharedStore> {
+    pub(super) async fn try_open(&self, node: &str) -> anyhow::Result<SharedStore> {
         open(&self.address(node)).await
     }
 
@@ -69,7 +69,7 @@ impl Fresh for Keyspace {
     }
 }
 
-async fn fresh() -> Keyspace {
+pub(super) async fn fresh() -> Keyspace {
     let idle = IDLE.lock().unwrap().pop();
     let Some(name) = idle else {
         let keyspace = Keyspace::new();

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on fails there")]
 
 mod claims;
+mod cost;
 mod cql;
 mod gathers;
 mod log;

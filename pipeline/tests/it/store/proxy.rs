@@ -1,7 +1,8 @@
-//! A proxy that loses an answer: the server did what it was told and the client never hears of it.
+//! A proxy that counts statements, and loses an answer when told to: the server did what it was told and the client never
+//! hears of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -20,6 +21,7 @@ pub struct Proxy {
     address: String,
     /// Statements to let pass before one whose answer is lost.
     until_loss: Arc<AtomicI64>,
+    passed: Arc<AtomicUsize>,
 }
 
 impl Proxy {
@@ -28,22 +30,28 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let until_loss = Arc::new(AtomicI64::new(NEVER));
-        let shared = until_loss.clone();
+        let passed = Arc::<AtomicUsize>::default();
+        let (shared, counted) = (until_loss.clone(), passed.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let server = TcpStream::connect(&node).await.unwrap();
                 let (lose, lost) = watch::channel(false);
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
-                tokio::spawn(requests(from_client, to_server, lose, shared.clone()));
+                tokio::spawn(requests(from_client, to_server, lose, shared.clone(), counted.clone()));
                 tokio::spawn(answers(from_server, to_client, lost));
             }
         });
-        Self { address, until_loss }
+        Self { address, until_loss, passed }
     }
 
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Returns how many statements came so far.
+    pub fn passed(&self) -> usize {
+        self.passed.load(Ordering::SeqCst)
     }
 
     /// Loses the answer to the next statement but `passing`, and the connection with it.
@@ -62,6 +70,7 @@ async fn requests(
     mut to: OwnedWriteHalf,
     lose: watch::Sender<bool>,
     until_loss: Arc<AtomicI64>,
+    passed: Arc<AtomicUsize>,
 ) {
     let mut header = [0; HEADER_BYTES];
     while from.read_exact(&mut header).await.is_ok() {
@@ -70,6 +79,7 @@ async fn requests(
         if from.read_exact(&mut body).await.is_err() {
             return;
         }
+        passed.fetch_add(usize::from(header[4] == EXECUTE), Ordering::SeqCst);
         if header[4] == EXECUTE
             && until_loss.load(Ordering::SeqCst) != NEVER
             && until_loss.fetch_sub(1, Ordering::SeqCst) == 0

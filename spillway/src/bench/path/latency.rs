@@ -1,0 +1,107 @@
+//! How long a record takes to and through a stage that does nothing, when there is little to do.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use pipeline::event::{AudioSegment, Event, Job};
+use pipeline::kafka::{Batch, bare};
+use pipeline::lane::Lane;
+use serde::Serialize;
+use tokio::time::MissedTickBehavior;
+
+use super::relay::{FROM, Records, Relay, Running, TO};
+use super::{Extent, Ground, PARTITIONS};
+use crate::bench::told::percentile;
+
+/// Between two records.
+const EVERY: Duration = Duration::from_millis(10);
+/// The size of a record.
+const BYTES: usize = 1 << 10;
+/// How many records count.
+const RECORDS: usize = 1500;
+/// How many come before them: groups are joined, connections open and caches fill.
+const WARM_UP: usize = 500;
+
+/// From published to read at the other side of the stage.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latencies {
+    /// Of the bare pair.
+    pub bare: Latency,
+    /// Of the runner, without claims.
+    pub runner: Latency,
+    /// Of the runner as it is.
+    pub claimed: Latency,
+}
+
+/// How one of them did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Latency {
+    /// Half are faster, in milliseconds.
+    pub p50_ms: f64,
+    /// 99 of 100 are faster, in milliseconds.
+    pub p99_ms: f64,
+}
+
+/// Measures the bare pair and the runner.
+///
+/// # Errors
+/// When the broker is away.
+pub async fn measure(ground: &Ground, extent: Extent) -> Result<Latencies> {
+    let count = WARM_UP + extent.of(RECORDS, 100);
+    let (from, to) = (ground.name(FROM, Lane::Standard), ground.name(TO, Lane::Standard));
+    let brokers = ground.brokers.clone();
+    let relay = tokio::task::spawn_blocking(move || bare::relay(&brokers, "bare", &from, &to, PARTITIONS, count));
+    let bare = trickle(ground, count).await?;
+    relay.await.context("run the bare pair")??;
+
+    let running = Running::start(ground, Relay::<false>::of(count).0, 4);
+    let runner = trickle(ground, count).await?;
+    running.stop().await?;
+
+    let running = Running::start(ground, Relay::<true>::of(count).0, 4);
+    let claimed = trickle(ground, count).await?;
+    running.stop().await?;
+    Ok(Latencies { bare, runner, claimed })
+}
+
+/// Publishes a record each hundredth of a second and reads them where they come out.
+async fn trickle(ground: &Ground, count: usize) -> Result<Latency> {
+    let (brokers, to) = (ground.brokers.clone(), ground.name(TO, Lane::Standard));
+    let tail = tokio::task::spawn_blocking(move || bare::Tail::start(&brokers, &[to], PARTITIONS));
+    let tail = tail.await.context("read what comes out")??;
+    let mut records = Records::new(Lane::Standard, BYTES);
+    let (origin, job) = (Instant::now(), records.job.clone());
+    let reading = tokio::task::spawn_blocking(move || read(&tail, &job, origin, count));
+
+    let mut ticks = tokio::time::interval(EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let batch = Batch::default();
+    for _ in 0..count {
+        ticks.tick().await;
+        ground.producer.send(&records.next(origin.elapsed().as_micros() as i64), &batch).await?;
+    }
+    batch.acknowledged().await?;
+    let all = reading.await.context("read what comes out")??;
+    let of = |share| percentile(&all, share).context("no record counts");
+    Ok(Latency { p50_ms: of(0.5)?, p99_ms: of(0.99)? })
+}
+
+/// Reads `count` records of `job` and returns how long each that counts took, in milliseconds. There may be others: each
+/// group also passes on what came for those measured before it.
+fn read(tail: &bare::Tail, job: &Job, origin: Instant, count: usize) -> Result<Vec<f64>> {
+    let mut all = Vec::with_capacity(count);
+    let mut left = count;
+    while left > 0 {
+        let (body, at) = tail.next()?;
+        let segment = AudioSegment::read(&body).context("read a record")?;
+        if segment.job != *job {
+            continue;
+        }
+        left -= 1;
+        if segment.index as usize > WARM_UP {
+            let took_us = at.duration_since(origin).as_micros() as f64 - segment.start_us as f64;
+            all.push(took_us / 1000.0);
+        }
+    }
+    Ok(all)
+}

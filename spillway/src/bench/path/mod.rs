@@ -1,0 +1,102 @@
+//! The path of a record through the machinery, and of bytes through ingest, each beside the least that can do the same:
+//! on one private broker, in one run.
+
+mod latency;
+mod memory;
+pub mod part;
+mod process;
+mod rates;
+mod rebalance;
+mod relay;
+mod rows;
+mod uploads;
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use pipeline::broker::Broker;
+use pipeline::kafka::{BrokerArgs, Producer, topics};
+use pipeline::lane::Lane;
+use pipeline::runtime::Runtime;
+use pipeline::store::{self, SharedStore};
+use pipeline::topic::Topic;
+use serde::Serialize;
+
+pub use rows::add;
+
+use latency::Latencies;
+use memory::Held;
+use rates::Rates;
+use rebalance::Rebalances;
+use uploads::Uploads;
+
+/// Partitions of every topic.
+const PARTITIONS: i32 = 24;
+
+/// Everything that was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Paths {
+    /// Records a second, by their size.
+    rates: Vec<Rates>,
+    latencies: Latencies,
+    held: Held,
+    rebalances: Rebalances,
+    uploads: Uploads,
+}
+
+/// How much of it is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// Enough for numbers that mean something.
+    Whole,
+    /// Just enough to see that all of it works.
+    Brief,
+}
+
+impl Extent {
+    /// Returns `whole`, or a tenth of it but at least `least`.
+    fn of(self, whole: usize, least: usize) -> usize {
+        if self == Self::Whole { whole } else { (whole / 10).max(least) }
+    }
+}
+
+/// What all measurements stand on.
+pub struct Ground {
+    brokers: BrokerArgs,
+    producer: Producer,
+    store: SharedStore,
+}
+
+impl Ground {
+    /// Returns the full name of a topic.
+    fn name(&self, topic: Topic, lane: Lane) -> String {
+        self.brokers.topic_name(topic, lane)
+    }
+}
+
+/// Measures all, with data below `folder`.
+///
+/// # Errors
+/// When something could not be measured; numbers that fall short are none.
+pub async fn measure(folder: &Path, runtime: &Runtime, extent: Extent) -> Result<Paths> {
+    std::fs::create_dir_all(folder).context("make a folder for the paths")?;
+    let broker = Broker::start(runtime, &folder.join("broker")).await?;
+    let brokers = BrokerArgs::new(broker.address());
+    topics::ensure(&brokers, PARTITIONS).await?;
+    let producer = Producer::connect(&brokers).await?;
+    let store = store::open_file(&folder.join("claims.db"))?;
+    let ground = Ground { brokers, producer, store };
+
+    let rates = rates::measure(&ground, extent).await?;
+    eprintln!("bench: the latency of a hop");
+    let latencies = latency::measure(&ground, extent).await?;
+    eprintln!("bench: the memory of a worker with records waiting");
+    let held = memory::measure(&ground, extent).await?;
+    eprintln!("bench: rebalances");
+    let rebalances = rebalance::measure(&ground).await?;
+    eprintln!("bench: uploads");
+    let uploads = uploads::measure(&ground, &folder.join("uploads"), extent).await?;
+    drop(ground);
+    broker.stop().await?;
+    Ok(Paths { rates, latencies, held, rebalances, uploads })
+}
