@@ -35,7 +35,7 @@ pub struct BrokerArgs {
     pub publish_timeout: Duration,
     /// How long a consumer's question for records waits at a broker that has none. Longer costs brokers less while
     /// nothing happens; partitions that move to a busy member are read that much later at worst.
-    #[arg(long, env = "SPILLWAY_FETCH_WAIT", default_value = "1s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    #[arg(long, env = "SPILLWAY_FETCH_WAIT", default_value = "250ms", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub fetch_wait: Duration,
     /// Further librdkafka settings, such as `security.protocol=sasl_ssl`; may be given several times.
     #[arg(long, env = "SPILLWAY_KAFKA_SETTINGS", hide_env_values = true, value_name = "KEY=VALUE", value_delimiter = ';', value_parser = setting)]
@@ -50,7 +50,7 @@ impl BrokerArgs {
             topic_prefix: String::new(),
             group_protocol: GroupProtocol::Consumer,
             publish_timeout: Duration::from_secs(30),
-            fetch_wait: Duration::from_secs(1),
+            fetch_wait: Duration::from_millis(250),
             kafka_setting: Vec::new(),
         }
     }
