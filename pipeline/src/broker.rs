@@ -41,12 +41,20 @@ impl Broker {
     /// # Errors
     /// One line each: no Java, the jars are missing, or the broker's own last words.
     pub async fn start(runtime: &Runtime, folder: &Path) -> Result<Self> {
+        Self::start_with(runtime, folder, "").await
+    }
+
+    /// Does the same with further `settings`, a line each, which count instead of its own.
+    ///
+    /// # Errors
+    /// As [`Broker::start`].
+    pub async fn start_with(runtime: &Runtime, folder: &Path, settings: &str) -> Result<Self> {
         let jars = runtime.locate(RuntimeFile::Kafka)?;
         let data = folder.join("data");
         node::prepare(&jars, &data).with_context(|| format!("prepare the broker's folder {}", folder.display()))?;
         let (port, controller_port) = free_ports().context("find free ports")?;
         let properties = folder.join("server.properties");
-        fs::write(&properties, node::settings(&data, port, controller_port))?;
+        fs::write(&properties, node::settings(&data, port, controller_port) + settings)?;
         fs::write(folder.join("log4j2.xml"), node::LOG_CONFIG)?;
         let log = folder.join("server.log");
         let child = launch(&jars, &properties, &log)?;

@@ -36,9 +36,9 @@ enum Command {
     /// Run everything on this machine: a private Kafka, the API and all workers.
     Dev(dev::DevArgs),
     /// Serve the HTTP API.
-    Ingest(ingest::IngestCommand),
+    Ingest(Box<ingest::IngestCommand>),
     /// Run one stage's worker; any number of processes may.
-    Process(process::ProcessArgs),
+    Process(Box<process::ProcessArgs>),
     /// Create and check the topics.
     Topics(topics::TopicsArgs),
     /// Look at everything that is configured: brokers, topics, store, blobs, run-time files.
@@ -46,7 +46,7 @@ enum Command {
     /// Takes the flags and variables that the roles take and prints what is right, what is wrong and what to do. It
     /// makes nothing but a blob folder that is missing, and one small object in the blob store, which it removes. Exits
     /// with 0 when all is right, with 1 when something is wrong.
-    Check(check::CheckArgs),
+    Check(Box<check::CheckArgs>),
     /// Ask a process whether it is well; exits with 0 if so.
     ///
     /// For example, as a container's health check: `spillway health http://127.0.0.1:8080/readyz`.
@@ -93,10 +93,10 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     let _telemetry = telemetry::start(&cli.telemetry, cli.command.name())?;
     match cli.command {
         Command::Dev(args) => dev::run(args).await,
-        Command::Ingest(args) => ingest::run(args).await,
-        Command::Process(args) => process::run(args).await,
+        Command::Ingest(args) => ingest::run(*args).await,
+        Command::Process(args) => process::run(*args).await,
         Command::Topics(args) => topics::run(args).await,
-        Command::Check(args) => check::run(args).await,
+        Command::Check(args) => check::run(*args).await,
         Command::Health(args) => health::run(args).await,
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,

@@ -33,6 +33,10 @@ use uploads::Uploads;
 /// Partitions of every topic.
 const PARTITIONS: i32 = 24;
 
+/// How often members are heard, as the Compose files set it: what a member hears of its partitions comes with that. On an
+/// idle laptop it would cost too much, so the broker of `dev` has its own.
+const HEARTBEATS: &str = "group.consumer.heartbeat.interval.ms=500\n";
+
 /// Everything that was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Paths {
@@ -80,9 +84,9 @@ impl Ground {
 /// When something could not be measured; numbers that fall short are none.
 pub async fn measure(folder: &Path, runtime: &Runtime, extent: Extent) -> Result<Paths> {
     std::fs::create_dir_all(folder).context("make a folder for the paths")?;
-    let broker = Broker::start(runtime, &folder.join("broker")).await?;
+    let broker = Broker::start_with(runtime, &folder.join("broker"), HEARTBEATS).await?;
     let brokers = BrokerArgs::new(broker.address());
-    topics::ensure(&brokers, PARTITIONS).await?;
+    topics::ensure(&brokers, topics::Shape::with_partitions(PARTITIONS)).await?;
     let producer = Producer::connect(&brokers).await?;
     let store = store::open_file(&folder.join("claims.db"))?;
     let ground = Ground { brokers, producer, store };

@@ -35,7 +35,7 @@ pub struct PartArgs {
 #[derive(clap::Subcommand, Clone, Debug)]
 enum Part {
     /// A worker that does nothing with what it takes.
-    Member(MemberArgs),
+    Member(Box<MemberArgs>),
     /// An HTTP server that writes what it is sent to files, and does nothing else.
     Uploads {
         /// Where it listens.
@@ -68,7 +68,7 @@ struct MemberArgs {
 /// When it cannot run.
 pub async fn run(args: PartArgs) -> Result<ExitCode> {
     match args.part {
-        Part::Member(args) => member(args).await?,
+        Part::Member(args) => member(*args).await?,
         Part::Uploads { listen, folder } => uploads(listen, folder).await?,
     }
     Ok(ExitCode::SUCCESS)
