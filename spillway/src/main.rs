@@ -36,9 +36,9 @@ enum Command {
     /// Run everything on this machine: a private Kafka, the API and all workers.
     Dev(dev::DevArgs),
     /// Serve the HTTP API.
-    Ingest(ingest::IngestCommand),
+    Ingest(Box<ingest::IngestCommand>),
     /// Run one stage's worker; any number of processes may.
-    Process(process::ProcessArgs),
+    Process(Box<process::ProcessArgs>),
     /// Create and check the topics.
     Topics(topics::TopicsArgs),
     /// Look at everything that is configured: brokers, topics, store, blobs, run-time files.
@@ -93,8 +93,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     let _telemetry = telemetry::start(&cli.telemetry, cli.command.name())?;
     match cli.command {
         Command::Dev(args) => dev::run(args).await,
-        Command::Ingest(args) => ingest::run(args).await,
-        Command::Process(args) => process::run(args).await,
+        Command::Ingest(args) => ingest::run(*args).await,
+        Command::Process(args) => process::run(*args).await,
         Command::Topics(args) => topics::run(args).await,
         Command::Check(args) => check::run(args).await,
         Command::Health(args) => health::run(args).await,
