@@ -17,7 +17,7 @@ use super::folder::Folder;
 /// How often a child may be started until it is ready for the first time.
 const STARTS: u32 = 3;
 
-/// How long a consumer's question for records waits at the private broker. Three times the usual: with nothing to do
+/// How long a consumer's question for records waits at the private broker. Far longer than usual: with nothing to do
 /// these questions are most of what the broker does.
 const FETCH_WAIT: &str = "3s";
 
