@@ -78,8 +78,9 @@ impl Heads {
         let waited = |record: &Record| Duration::from_millis(now_ms.saturating_sub(record.published_ms).max(0) as u64);
         let ages = std::array::from_fn(|lane| self.heads[lane].as_ref().map(waited));
         let lane = self.turns.choose(ages)?;
-        // The place is filled when the next record is asked for: an empty feed costs as much to look into as a record.
-        Some((lane, self.heads[lane.index()].take()?))
+        let record = self.heads[lane.index()].take()?;
+        self.look();
+        Some((lane, record))
     }
 
     /// Fills the places of lanes that have records; says whether any has.
