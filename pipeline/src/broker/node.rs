@@ -79,7 +79,7 @@ group.initial.rebalance.delay.ms=0
 # A worker that died is noticed within seconds.
 group.consumer.session.timeout.ms=6000
 group.consumer.min.session.timeout.ms=1000
-group.consumer.heartbeat.interval.ms=500
+group.consumer.heartbeat.interval.ms=2000
 group.consumer.min.heartbeat.interval.ms=500
 # A broker that comes back waits until its own old session ends.
 broker.session.timeout.ms=3000

@@ -10,7 +10,7 @@ use pipeline::store::{Claim, Gatherer, LogEntry, NewVideo, SharedStore, VideoSta
 use super::cql::fresh;
 use super::proxy::Proxy;
 use super::{at, new_video, tenant};
-use crate::cassandra::cassandra;
+use testing::cassandra::cassandra;
 
 /// Who asks for statements, and how many each may take for one segment. `docs/operations.md` states the sum.
 const WORKER: usize = 3;
