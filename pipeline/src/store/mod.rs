@@ -13,7 +13,7 @@ pub use cql::{ClusterSurvey, Consistency, CqlAddress, StoreTls};
 pub use gather::{Gatherer, OpenGather};
 pub use open::{StoreArgs, StoreLocation, Survey, open, open_file, survey};
 pub use rows::{
-    Created, LogEntry, NewVideo, Page, Paged, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
+    Created, LogEntry, NewVideo, Page, Paged, Plan, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
 };
 
 use std::sync::Arc;
@@ -154,4 +154,18 @@ pub trait Store: Send + Sync {
     async fn open_gathers(&self, gatherer: Gatherer, partition: i32, limit: usize) -> Result<Vec<OpenGather>>;
     /// Closes a gathering; its items stay until the video is swept.
     async fn close_gather(&self, gatherer: Gatherer, tenant: &TenantId, video: VideoId, window: u32) -> Result<()>;
+    /// Opens a gathering again, closed or not, without the item `without` and with the item `with`. That one is
+    /// written last: who finds it knows that all is done, and doing it twice changes nothing. Does nothing when there
+    /// is no such gathering; returns whether it is open.
+    #[expect(clippy::too_many_arguments, reason = "one row, each column once")]
+    async fn reopen_gather(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        deadline: Timestamp,
+        without: Option<&str>,
+        with: Option<(&str, &[u8])>,
+    ) -> Result<bool>;
 }

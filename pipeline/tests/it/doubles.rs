@@ -211,4 +211,17 @@ impl Store for Claims {
     async fn close_gather(&self, _: Gatherer, _: &TenantId, _: VideoId, _: u32) -> Result<()> {
         not_here()
     }
+
+    async fn reopen_gather(
+        &self,
+        _: Gatherer,
+        _: &TenantId,
+        _: VideoId,
+        _: u32,
+        _: Timestamp,
+        _: Option<&str>,
+        _: Option<(&str, &[u8])>,
+    ) -> Result<bool> {
+        not_here()
+    }
 }

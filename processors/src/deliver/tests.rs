@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use pipeline::event::{clip_failed, video_failed};
+use pipeline::event::{ClipTotal, clip_failed, video_failed};
 use pipeline::id::ClipId;
 use pipeline::outbox::Collected;
 
@@ -58,12 +58,14 @@ impl Rig {
     }
 
     fn total(&self, window: u32, clips: u32, completeness: f64) -> ClipReport {
-        let total = ClipTotal { window, last: false, clips, completeness, length_us: 600_000_000 };
+        let length_us = 600_000_000;
+        let total = ClipTotal { window, clips, completeness, length_us, ..ClipTotal::default() };
         ClipReport { job: self.job.clone(), kind: Some(ClipReportKind::Total(total)) }
     }
 
     fn last(&self, window: u32, clips: u32, completeness: f64) -> ClipReport {
-        let total = ClipTotal { window, last: true, clips, completeness, length_us: 600_000_000 };
+        let length_us = 600_000_000;
+        let total = ClipTotal { window, last: true, clips, completeness, length_us, ..ClipTotal::default() };
         ClipReport { job: self.job.clone(), kind: Some(ClipReportKind::Total(total)) }
     }
 

@@ -5,6 +5,9 @@ use pipeline::outbox::{Collected, Pulse, Source};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
+use pipeline::event::{EndState, Ended, MediaInfo};
+use pipeline::store::{StageProgress, VideoError};
+
 use super::*;
 use crate::join::tests::{accept, services};
 
@@ -17,7 +20,7 @@ fn happened(job: &Job, at_s: i64, what: Happened) -> VideoEvent {
 }
 
 fn total(stage: StageName, window: u32, total: u32) -> Happened {
-    Happened::Total(StageTotal { stage: stage as i32, total, window })
+    Happened::Total(StageTotal { stage: stage as i32, total, window, ..StageTotal::default() })
 }
 
 fn done(stage: StageName, unit: &str) -> Happened {
@@ -35,6 +38,7 @@ fn ended(state: EndState, code: &str) -> Happened {
         code: code.to_owned(),
         stage: Some(6),
         detail: "seen".to_owned(),
+        round: 0,
     })
 }
 
@@ -222,7 +226,8 @@ async fn cancelled_video_does_not_end_otherwise() {
 async fn missing_row_is_made_from_the_event() {
     let rig = Rig::new();
     let job = job();
-    let created = Created { name: "talk".to_owned(), source: "https://example.org/talk".to_owned(), bytes: 0 };
+    let source = "https://example.org/talk".to_owned();
+    let created = Created { name: "talk".to_owned(), source, ..Created::default() };
     rig.hear(0, &happened(&job, 7, Happened::Created(created))).await;
     rig.hear(1, &happened(&job, 8, done(StageName::Fetch, "video"))).await;
     let video = rig.get(&job).await;

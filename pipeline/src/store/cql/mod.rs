@@ -239,6 +239,20 @@ impl Store for Cql {
         let key = GatherKey { gatherer, video: VideoKey::new(tenant, video), window };
         gathers::close(&self.connection, &key).await
     }
+
+    async fn reopen_gather(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        deadline: Timestamp,
+        without: Option<&str>,
+        with: Option<(&str, &[u8])>,
+    ) -> Result<bool> {
+        let key = GatherKey { gatherer, video: VideoKey::new(tenant, video), window };
+        gathers::reopen(&self.connection, &key, deadline.as_microsecond(), without, with).await
+    }
 }
 
 /// The key of what belongs to a video, as the columns hold it.

@@ -215,6 +215,26 @@ impl Store for Sqlite {
         let key = GatherKey { gatherer, video: VideoKey::new(tenant, video), window };
         self.writer.run(move |c| gathers::close(c, &key)).await
     }
+
+    async fn reopen_gather(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        deadline: Timestamp,
+        without: Option<&str>,
+        with: Option<(&str, &[u8])>,
+    ) -> Result<bool> {
+        let key = GatherKey { gatherer, video: VideoKey::new(tenant, video), window };
+        let (without, with) = (without.map(str::to_owned), with.map(|(item, body)| (item.to_owned(), body.to_owned())));
+        self.writer
+            .run(move |c| {
+                let with = with.as_ref().map(|(item, body)| (item.as_str(), body.as_slice()));
+                gathers::reopen(c, &key, micros(deadline), without.as_deref(), with)
+            })
+            .await
+    }
 }
 
 /// The key of what belongs to a video, as the columns hold it.

@@ -98,7 +98,7 @@ async fn granted(store: &SharedStore, unit: UnitId, seconds: i64) -> (pipeline::
 }
 
 fn entry(video: &NewVideo, seq: i64) -> LogEntry {
-    let happened = Happened::Total(StageTotal { stage: 3, total: seq as u32, window: 0 });
+    let happened = Happened::Total(StageTotal { stage: 3, total: seq as u32, ..StageTotal::default() });
     LogEntry { seq, event: VideoEvent::new(&video.job, at(seq), happened) }
 }
 
