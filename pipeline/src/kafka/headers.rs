@@ -36,16 +36,8 @@ pub enum Header {
 
 impl Header {
     /// Those that a unit gets when it is given up; a replay is without them.
-    pub(crate) const OF_LETTERS: [Self; 8] = [
-        Self::Stage,
-        Self::Code,
-        Self::Detail,
-        Self::Attempts,
-        Self::Topic,
-        Self::Lane,
-        Self::Tenant,
-        Self::Video,
-    ];
+    pub(crate) const OF_LETTERS: [Self; 8] =
+        [Self::Stage, Self::Code, Self::Detail, Self::Attempts, Self::Topic, Self::Lane, Self::Tenant, Self::Video];
 
     /// Returns its name.
     pub const fn as_str(self) -> &'static str {
