@@ -11,9 +11,10 @@ mod sqlite;
 pub use claim::{Claim, Lease, Release};
 pub use cql::{ClusterSurvey, Consistency, CqlAddress, StoreTls};
 pub use gather::{Gatherer, OpenGather};
-pub use open::{StoreArgs, StoreLocation, Survey, open, open_file, survey};
+pub use open::{StoreArgs, StoreLocation, Survey, check_whole, open, open_file, survey};
 pub use rows::{
-    Created, LogEntry, NewVideo, Page, Paged, Plan, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
+    Contents, Created, LogEntry, NewVideo, Page, Paged, Plan, StageProgress, State, Video, VideoError, VideoFilter,
+    VideoState,
 };
 
 use std::sync::Arc;
@@ -57,6 +58,15 @@ pub type SharedStore = Arc<dyn Store>;
 pub trait Store: Send + Sync {
     /// Checks that the store answers.
     async fn ping(&self) -> Result<()>;
+
+    // Being made anew: while that is not ended nobody may work with it.
+
+    /// Says whether anything is in the store.
+    async fn contents(&self) -> Result<Contents>;
+    /// Notes that the store is being made anew.
+    async fn begin_rebuild(&self) -> Result<()>;
+    /// Notes that all of it is there.
+    async fn end_rebuild(&self) -> Result<()>;
 
     // Videos: ingest creates and cancels; the rest of a video's state is written with the log.
 

@@ -26,6 +26,17 @@ pub struct NewVideo {
     pub request_hash: String,
 }
 
+/// What is in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Nothing.
+    Nothing,
+    /// What a rebuild that has not ended wrote so far.
+    Unfinished,
+    /// What a service works with.
+    Used,
+}
+
 /// What creating a video gave.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Created {

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use pipeline::event::Clip;
 use pipeline::id::{ClipId, TenantId, UnitId, VideoId};
 use pipeline::store::{
-    Claim, Created, Error, Gatherer, Lease, LogEntry, NewVideo, OpenGather, Page, Paged, Release, Result, Store, Video,
-    VideoFilter, VideoState,
+    Claim, Contents, Created, Error, Gatherer, Lease, LogEntry, NewVideo, OpenGather, Page, Paged, Release, Result,
+    Store, Video, VideoFilter, VideoState,
 };
 
 /// A claim's row.
@@ -124,6 +124,18 @@ impl Store for Claims {
     async fn forget(&self, unit: UnitId) -> Result<()> {
         self.rows.lock().unwrap().remove(&unit);
         Ok(())
+    }
+
+    async fn contents(&self) -> Result<Contents> {
+        not_here()
+    }
+
+    async fn begin_rebuild(&self) -> Result<()> {
+        not_here()
+    }
+
+    async fn end_rebuild(&self) -> Result<()> {
+        not_here()
     }
 
     async fn create_video(&self, _: &NewVideo) -> Result<Created> {

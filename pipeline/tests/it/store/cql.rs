@@ -275,3 +275,8 @@ async fn nothing_is_left_of_a_video_deleted_while_it_is_written_to() {
         assert!(store.open_gathers(Gatherer::Join, 0, 9).await.unwrap().is_empty());
     }
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn contents_tell_whether_a_store_may_be_rebuilt() {
+    super::videos::contents_tell_whether_a_store_may_be_rebuilt(&Keyspace::new()).await;
+}
