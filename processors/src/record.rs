@@ -87,8 +87,12 @@ pub async fn write(store: &SharedStore, event: VideoEvent, seq: i64) -> Result<(
 pub async fn write_request(store: &SharedStore, event: &VideoEvent) -> Result<(), Failure> {
     let (tenant, video, at) = (event.job.tenant(), event.job.video(), time(event));
     match event.happened {
-        Some(Happened::Created(_)) => drop(store.create_video(&from_event(event)).await?),
-        Some(Happened::Cancelled(_)) => drop(store.cancel_video(&tenant, video, at).await?),
+        Some(Happened::Created(_)) => {
+            store.create_video(&from_event(event)).await?;
+        }
+        Some(Happened::Cancelled(_)) => {
+            store.cancel_video(&tenant, video, at).await?;
+        }
         Some(Happened::Deleted(_)) => store.delete_video(&tenant, video, at).await?,
         _ => {}
     }
