@@ -91,3 +91,45 @@ pub fn openings(letter: &Letter) -> Result<Vec<Envelope>, ReadError> {
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use pipeline::dead_letter::LetterId;
+    use pipeline::event::{Clip, Happened, Options, Outgoing};
+    use pipeline::id::{TenantId, VideoId};
+    use pipeline::kafka::Headers;
+    use pipeline::lane::Lane;
+    use pipeline::topic::Topic;
+
+    use super::*;
+
+    fn letter(stage: StageName, input: &impl Outgoing) -> Letter {
+        let envelope = input.envelope();
+        let mut headers = Headers::default();
+        headers.set(Header::Unit, envelope.unit_key);
+        let id = LetterId { stage, partition: 0, offset: 7 };
+        Letter { id, at: Timestamp::UNIX_EPOCH, headers, body: envelope.body }
+    }
+
+    #[test]
+    fn who_heard_of_the_failure_hears_of_the_replay() {
+        let job = Job::new(&TenantId::default_tenant(), VideoId::random(), Lane::Express, Options::default());
+        let sound = AudioSegment { job: job.clone(), index: 3, window: 2, ..AudioSegment::default() };
+        let told = openings(&letter(StageName::Transcribe, &sound)).unwrap();
+        assert_eq!((told.len(), told[0].topic, told[0].key), (1, Topic::SegmentDone, Some(job.video())));
+        let report = SegmentReport::read(&told[0].body).unwrap();
+        let Some(SegmentReportKind::Replayed(replay)) = report.kind else { panic!("no replay") };
+        let expected = (2, StageName::Transcribe, "audio/3", "transcribe/0/7");
+        assert_eq!((report.window, replay.stage(), &*replay.unit, &*replay.letter), expected);
+
+        let clip = Clip { id: "a".to_owned(), ..Clip::default() };
+        let told = openings(&letter(StageName::Cut, &ClipPlanned { job: job.clone(), clip, ..ClipPlanned::default() }));
+        let told = told.unwrap();
+        assert_eq!((told[0].topic, told[0].unit_key.as_str()), (Topic::ClipReady, "reopened/cut/0/7"));
+
+        let event = VideoEvent::new(&job, Timestamp::UNIX_EPOCH, Happened::Cancelled(true));
+        assert_eq!(openings(&letter(StageName::Record, &event)).unwrap(), []);
+        assert!(openings(&letter(StageName::Split, &event)).is_err(), "not what split reads");
+    }
+}
