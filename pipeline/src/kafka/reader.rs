@@ -194,7 +194,7 @@ fn stored(message: &BorrowedMessage<'_>) -> Stored {
 }
 
 fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
-    let mut config = brokers.client();
+    let mut config = brokers.client()?;
     config
         // The client wants a name, but partitions are assigned by hand and nothing is committed: no group is joined.
         .set("group.id", format!("{}reader", brokers.topic_prefix))
