@@ -103,15 +103,15 @@ fn new_video(app: &App, submission: &Submission) -> NewVideo {
         job: Job::new(&submission.tenant, submission.identity.video, lane, submission.options.clone()),
         source: submission.source.clone(),
         name: submission.name.clone(),
-        created_at: now_us(),
+        created_at: now(),
         request_hash: if keyed { request_hash(&submission.options, submission.body_sha256) } else { String::new() },
     }
 }
 
-/// Returns the time as stores keep it, so that the first answer and all later ones say the same.
-fn now_us() -> Timestamp {
+/// Returns the time as stores and events keep it, so that the first answer and all later ones say the same.
+pub fn now() -> Timestamp {
     let now = Timestamp::now();
-    Timestamp::from_microsecond(now.as_microsecond()).unwrap_or(now)
+    Timestamp::from_millisecond(now.as_millisecond()).unwrap_or(now)
 }
 
 /// Hashes what makes two requests the same: the options and the bytes (or the URL).
@@ -148,11 +148,12 @@ async fn publish_soon(app: &App, new: &NewVideo) {
 /// # Errors
 /// When the broker or the store is away.
 pub async fn publish_creation(app: &App, new: &NewVideo) -> Result<(), Failure> {
-    let (source, bytes) = match &new.source {
-        VideoSource::Upload(blob) => ("upload".to_owned(), blob.bytes),
-        VideoSource::Url(url) => (url.clone(), 0),
+    let (source, bytes, source_key) = match &new.source {
+        VideoSource::Upload(blob) => ("upload".to_owned(), blob.bytes, blob.key.clone()),
+        VideoSource::Url(url) => (url.clone(), 0, String::new()),
     };
-    let created = CreatedEvent { name: new.name.clone(), source, bytes };
+    let (name, request_hash) = (new.name.clone(), new.request_hash.clone());
+    let created = CreatedEvent { name, source, bytes, source_key, request_hash };
     let event = VideoEvent::new(&new.job, new.created_at, Happened::Created(created));
     let submitted = VideoSubmitted { job: new.job.clone(), source: Some(new.source.clone()) };
     app.events.publish(Envelope::of(&event)).await?;

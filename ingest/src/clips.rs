@@ -198,9 +198,10 @@ pub async fn list(
     Tenant(tenant): Tenant,
     VideoPath(video): VideoPath,
 ) -> Result<Json<ClipList>, Problem> {
-    app.store.video(&tenant, video).await?.ok_or_else(Problem::no_video)?;
+    let known = app.store.video(&tenant, video).await?.ok_or_else(Problem::no_video)?;
     let clips = app.store.clips(&tenant, video).await?;
-    Ok(Json(ClipList { items: clips.iter().map(|clip| ClipBody::of(video, clip)).collect(), next: None }))
+    let clips = clips.iter().filter(|clip| !known.state.dropped.contains(&clip.id));
+    Ok(Json(ClipList { items: clips.map(|clip| ClipBody::of(video, clip)).collect(), next: None }))
 }
 
 /// One of a clip's files.

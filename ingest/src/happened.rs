@@ -84,6 +84,15 @@ pub enum What {
         #[schema(inline)]
         error: ErrorBody,
     },
+    /// A unit that was given up is worked on again: an operator replays it.
+    UnitReplayed {
+        /// The stage.
+        stage: &'static str,
+        /// The unit.
+        unit: String,
+    },
+    /// The video goes on after its end: a unit of it is replayed.
+    Reopened {},
     /// The analysis of one more window can be read.
     Analyzed {},
     /// A clip can be read.
@@ -188,7 +197,10 @@ impl What {
                 error: (!e.code.is_empty()).then(|| error(&e.code, e.stage.is_some().then(|| e.stage()))),
             },
             Some(Happened::Cancelled(_)) => Self::Cancelled {},
-            None => Self::Unknown {},
+            Some(Happened::Replayed(r)) => Self::UnitReplayed { stage: r.stage().as_str(), unit: r.unit.clone() },
+            Some(Happened::Reopened(_)) => Self::Reopened {},
+            // A log that could tell of it is gone.
+            Some(Happened::Deleted(_)) | None => Self::Unknown {},
         }
     }
 
@@ -201,6 +213,8 @@ impl What {
             Self::UnitDone(_) => "unit_done",
             Self::UnitRetried { .. } => "unit_retried",
             Self::UnitFailed { .. } => "unit_failed",
+            Self::UnitReplayed { .. } => "unit_replayed",
+            Self::Reopened {} => "reopened",
             Self::Analyzed {} => "analyzed",
             Self::ClipReady { .. } => "clip_ready",
             Self::Ended { .. } => "ended",

@@ -7,10 +7,12 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use jiff::Timestamp;
 use pipeline::event::{Envelope, Happened, VideoEvent};
+use pipeline::failure::Failure;
 use pipeline::lane::Lane;
 use pipeline::store::{self, Page, StageProgress, Video, VideoFilter};
 use utoipa::ToSchema;
 
+use crate::accept;
 use crate::app::App;
 use crate::extract::{Query, Tenant, VideoPath, unknown_parameter};
 use crate::forecast;
@@ -263,15 +265,22 @@ pub async fn delete(
     VideoPath(id): VideoPath,
 ) -> Result<StatusCode, Problem> {
     let video = app.store.video(&tenant, id).await?.ok_or_else(Problem::no_video)?;
-    let now = Timestamp::now();
+    let now = accept::now();
+    // The row is not hidden before the log can tell of it, so that asking again finishes what broke off here.
+    let mut told = vec![Happened::Deleted(true)];
     if app.store.cancel_video(&tenant, id, now).await? {
-        // The row is not hidden before the log can tell of it, so that asking again finishes what broke off here.
-        let event = VideoEvent::new(&video.new.job, now, Happened::Cancelled(true));
-        let published = tokio::time::timeout(app.limits.publish_wait, app.events.publish(Envelope::of(&event))).await;
-        published.map_err(|_| {
-            Problem::new(Kind::Unavailable, "The video is cancelled, but the broker is away; delete it again shortly.")
-        })??;
+        told.insert(0, Happened::Cancelled(true));
     }
+    let telling = async {
+        for happened in told {
+            app.events.publish(Envelope::of(&VideoEvent::new(&video.new.job, now, happened))).await?;
+        }
+        Ok::<_, Failure>(())
+    };
+    let told = tokio::time::timeout(app.limits.publish_wait, telling).await;
+    told.map_err(|_| {
+        Problem::new(Kind::Unavailable, "The video is not removed yet: the broker is away; delete it again shortly.")
+    })??;
     app.store.delete_video(&tenant, id, now).await?;
     app.removals.ask(tenant, id);
     Ok(StatusCode::NO_CONTENT)

@@ -2,8 +2,8 @@
 //!
 //! In the order of the flow: what is named ([`id`], [`media_time`], [`lane`], [`topic`]), what is said
 //! ([`event`]), what a step is ([`stage`], [`failure`], [`outbox`]), what moves and keeps it ([`kafka`],
-//! [`runner`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`], [`metrics`],
-//! [`admin`], [`service`], [`child`], [`broker`], [`runtime`], [`secret`]).
+//! [`runner`], [`dead_letter`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`],
+//! [`metrics`], [`admin`], [`service`], [`child`], [`broker`], [`runtime`], [`secret`]).
 
 pub mod id;
 pub mod lane;
@@ -19,6 +19,8 @@ mod stage_name;
 
 pub mod kafka;
 pub mod runner;
+
+pub mod dead_letter;
 
 pub mod blob;
 pub mod payload;

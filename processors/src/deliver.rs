@@ -1,13 +1,13 @@
-//! The stage `deliver`: keeps what became of each clip, and ends the video once nothing more can come.
+//! The stage `deliver`: keeps what became of each clip, and ends the video once nothing more can come. When a unit that
+//! was given up is worked on again, it opens the video again, and ends it once more.
 
-use std::collections::BTreeMap;
+mod heard;
+
 use std::time::Duration;
 
 use anyhow::anyhow;
 use jiff::Timestamp;
-use pipeline::event::{
-    ClipReport, ClipReportKind, ClipTotal, EndState, Ended, Event, Happened, Job, UnitFailure, VideoEvent,
-};
+use pipeline::event::{ClipReport, ClipReportKind, EndState, Ended, Event, Happened, Job, Reopened, VideoEvent};
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::Outbox;
 use pipeline::stage::{Kind, Stage, StageName};
@@ -16,6 +16,7 @@ use prost::Message;
 use tracing::{info, warn};
 
 use crate::services::Services;
+use heard::{Heard, Patience, Stands};
 
 /// Clips are gathered for the whole video at once.
 const WINDOW: u32 = 0;
@@ -53,11 +54,16 @@ impl Deliver {
     /// so: a failure that comes late, from an attempt that was given up on, does not undo it.
     async fn keep(&self, report: &ClipReport, partition: i32) -> Result<bool, Failure> {
         let (tenant, video, item) = (report.job.tenant(), report.job.video(), report.unit_key());
-        if matches!(report.kind, Some(ClipReportKind::Failed(_))) {
+        if matches!(report.kind, Some(ClipReportKind::Failed(_) | ClipReportKind::Total(_))) {
             let kept = self.store.gathered_item(Gatherer::Deliver, &tenant, video, WINDOW, &item).await?;
             let kept = kept.and_then(|body| ClipReport::decode(&*body).ok()?.kind);
-            if matches!(kept, Some(ClipReportKind::Done(_))) {
-                return Ok(false);
+            match (&kept, &report.kind) {
+                (Some(ClipReportKind::Done(_)), _) => return Ok(false),
+                // Two rounds of a window may be planned at once: the earlier one's word counts no more.
+                (Some(ClipReportKind::Total(kept)), Some(ClipReportKind::Total(new))) if kept.round > new.round => {
+                    return Ok(false);
+                }
+                _ => {}
             }
         }
         let deadline = Timestamp::now() + self.deadline;
@@ -98,6 +104,46 @@ impl Deliver {
         self.close(open).await
     }
 
+    /// Forgets that a unit failed and waits for its answer, unless it has answered meanwhile. The log is told before
+    /// anything is written, so that a death in between only repeats it; the answer follows in this partition.
+    async fn reopen(
+        &self,
+        report: &ClipReport,
+        open: &OpenGather,
+        reopened: &Reopened,
+        out: &Outbox<VideoEvent>,
+    ) -> Result<(), Failure> {
+        let (mark, body) = (report.unit_key(), report.encode_to_vec());
+        let (gatherer, tenant, video) = (Gatherer::Deliver, &open.tenant, open.video);
+        if self.store.gathered_item(gatherer, tenant, video, WINDOW, &mark).await?.is_some() {
+            return Ok(());
+        }
+        let (_, heard) = self.heard(open).await?;
+        let without = match heard.stands(reopened) {
+            Stands::Failed { item } => item,
+            Stands::Answered => {
+                info!(%video, unit = reopened.replay.unit, "unit has answered meanwhile, the video is not opened again");
+                return Ok(());
+            }
+        };
+        info!(%video, unit = reopened.replay.unit, letter = reopened.replay.letter, "video opened again");
+        let now = Timestamp::now();
+        // Of what it opened again itself, `join` has told.
+        if reopened.window.is_none() {
+            out.send(VideoEvent::new(&report.job, now, Happened::Replayed(reopened.replay.clone()))).await?;
+        }
+        out.send(VideoEvent::new(&report.job, now, Happened::Reopened(reopened.replay.clone()))).await?;
+        out.flush().await?;
+        let (deadline, with) = (now + self.deadline, Some((mark.as_str(), body.as_slice())));
+        let opened =
+            self.store.reopen_gather(gatherer, tenant, video, WINDOW, deadline, without.as_deref(), with).await?;
+        if !opened {
+            // Nothing was heard of the video so far; what it waits for must be known all the same.
+            self.keep(report, out.source().partition).await?;
+        }
+        Ok(())
+    }
+
     async fn close(&self, open: &OpenGather) -> Result<(), Failure> {
         Ok(self.store.close_gather(Gatherer::Deliver, &open.tenant, open.video, WINDOW).await?)
     }
@@ -114,6 +160,8 @@ impl Stage for Deliver {
         let (state, stage, code, detail) = match &input.kind {
             Some(ClipReportKind::Done(_)) => (EndState::Partial, StageName::Deliver, code.to_string(), detail),
             Some(ClipReportKind::VideoFailed(f)) => (EndState::Failed, f.stage(), f.code.clone(), f.detail.as_str()),
+            // It ended before, and stays as it ended.
+            Some(ClipReportKind::Reopened(_)) => return Vec::new(),
             _ => (EndState::Failed, StageName::Deliver, code.to_string(), detail),
         };
         let ended = Ended {
@@ -122,6 +170,7 @@ impl Stage for Deliver {
             code,
             stage: Some(stage as i32),
             detail: detail.to_owned(),
+            round: 0,
         };
         vec![VideoEvent::new(&input.job, Timestamp::now(), Happened::Ended(ended))]
     }
@@ -139,7 +188,10 @@ impl Stage for Deliver {
         if self.store.is_unwanted(&open.tenant, open.video).await? {
             return self.close(&open).await;
         }
-        // Once closed, the video has ended: a clip that succeeds on a replay is there, but changes nothing of that.
+        if let Some(ClipReportKind::Reopened(reopened)) = &input.kind {
+            return self.reopen(&input, &open, reopened, out).await;
+        }
+        // Once closed, the video has ended, and only a replay opens it again.
         if !self.keep(&input, out.source().partition).await? {
             return Ok(());
         }
@@ -165,93 +217,6 @@ impl Stage for Deliver {
         }
         Ok(())
     }
-}
-
-/// Whether there is time left to wait.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Patience {
-    Left,
-    Over,
-}
-
-/// What was said about a video's clips.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Heard {
-    done: u64,
-    failed: Vec<UnitFailure>,
-    totals: BTreeMap<u32, ClipTotal>,
-    video_failed: Option<UnitFailure>,
-}
-
-impl Heard {
-    fn add(&mut self, kind: Option<ClipReportKind>) {
-        match kind {
-            Some(ClipReportKind::Done(_)) => self.done += 1,
-            Some(ClipReportKind::Failed(failure)) => self.failed.push(failure),
-            Some(ClipReportKind::Total(total)) => drop(self.totals.insert(total.window, total)),
-            Some(ClipReportKind::VideoFailed(failure)) => self.video_failed = Some(failure),
-            None => {}
-        }
-    }
-
-    /// Says how the video ends, if nothing more can come. When the whole video was given up, clips that are
-    /// planned are still waited for.
-    fn ending(&self, patience: Patience) -> Option<Ended> {
-        let windows = self.totals.values().find(|t| t.last).map(|t| t.window + 1);
-        let all_windows = windows.is_some_and(|n| self.totals.range(..n).count() == n as usize);
-        let planned: u64 = self.totals.values().map(|t| u64::from(t.clips)).sum();
-        let answered = self.done + self.failed.len() as u64 >= planned;
-        let over = answered && (all_windows || self.video_failed.is_some());
-        if !over && patience == Patience::Left {
-            return None;
-        }
-        let completeness = self.completeness();
-        let reason = self.reason(over, completeness);
-        let state = match (self.done, &reason) {
-            (0, _) => EndState::Failed,
-            (_, Some(_)) => EndState::Partial,
-            (_, None) => EndState::Done,
-        };
-        let reason = reason.or_else(|| (self.done == 0).then(|| nothing_left(completeness)));
-        let (code, stage, detail) = reason.map_or_else(Default::default, |r| (r.code, Some(r.stage), r.detail));
-        Some(Ended { state: state as i32, completeness, code, stage, detail })
-    }
-
-    /// Returns why the video is not done in whole, if it is not.
-    fn reason(&self, over: bool, completeness: f64) -> Option<UnitFailure> {
-        if let Some(failure) = self.video_failed.as_ref().or(self.failed.first()) {
-            return Some(failure.clone());
-        }
-        if !over {
-            return Some(failure(StageName::Deliver, Code::Deadline, "clips did not answer in time".to_owned()));
-        }
-        if completeness >= 1.0 {
-            return None;
-        }
-        if self.done == 0 {
-            return Some(nothing_left(completeness));
-        }
-        let detail = format!("{:.1} % of the video was worked on", completeness * 100.0);
-        Some(failure(StageName::Join, Code::PartsMissing, detail))
-    }
-
-    /// Returns the share of the known windows that was worked on, by their length.
-    fn completeness(&self) -> f64 {
-        // A window without length weighs as much as the shortest there can be, so that the sum is not zero.
-        let weighed = self.totals.values().map(|t| (t.length_us.max(1) as f64, t.completeness.clamp(0.0, 1.0)));
-        let (sum, length) =
-            weighed.fold((0.0, 0.0), |(sum, all), (length, share)| (sum + share * length, all + length));
-        if length > 0.0 { sum / length } else { 0.0 }
-    }
-}
-
-fn nothing_left(completeness: f64) -> UnitFailure {
-    let detail = format!("no clip was found in the {:.1} % of the video that was worked on", completeness * 100.0);
-    failure(StageName::Moments, Code::NothingLeft, detail)
-}
-
-fn failure(stage: StageName, code: Code, detail: String) -> UnitFailure {
-    UnitFailure { unit: String::new(), stage: stage as i32, code: code.to_string(), detail }
 }
 
 #[cfg(test)]

@@ -98,7 +98,7 @@ impl Stage for Fetch {
         let job = final_lane(&input.job, &media);
         let happened = |what| Output::Happened(VideoEvent::new(&job, jiff::Timestamp::now(), what));
         out.send(happened(Happened::Ready(media.clone()))).await?;
-        let total = StageTotal { stage: StageName::Split as i32, total: 1, window: 0 };
+        let total = StageTotal { stage: StageName::Split as i32, total: 1, ..StageTotal::default() };
         out.send(happened(Happened::Total(total))).await?;
         out.send(Output::Ready(VideoReady { job, source, media })).await
     }

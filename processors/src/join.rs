@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::anyhow;
 use jiff::Timestamp;
 use pipeline::event::{
-    ClipReport, Envelope, Event, Happened, Job, Outgoing, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
-    UnitDone, UnitFailed, VideoEvent, WindowGathered, video_failed,
+    ClipReport, ClipReportKind, Envelope, Event, Happened, Job, Outgoing, Reopened, Replay, SegmentKind, SegmentReport,
+    SegmentReportKind, SegmentTotal, UnitDone, UnitFailed, VideoEvent, WindowGathered, video_failed,
 };
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::Outbox;
@@ -43,8 +43,8 @@ pub struct Join {
 pub enum Output {
     /// A window is complete, or as complete as it gets.
     Gathered(WindowGathered),
-    /// The video cannot go on.
-    VideoFailed(ClipReport),
+    /// The video cannot go on, or `deliver` must wait for it again.
+    Report(ClipReport),
     /// For the video's log.
     Happened(VideoEvent),
 }
@@ -53,7 +53,7 @@ impl Outgoing for Output {
     fn envelope(&self) -> Envelope {
         match self {
             Self::Gathered(window) => Envelope::of(window),
-            Self::VideoFailed(report) => Envelope::of(report),
+            Self::Report(report) => Envelope::of(report),
             Self::Happened(event) => Envelope::of(event),
         }
     }
@@ -77,6 +77,13 @@ impl Join {
             if kept.is_some_and(|body| segment_done(&body).is_some()) {
                 return Ok(false);
             }
+        }
+        let mut report = report.clone();
+        if let Some(SegmentReportKind::Total(total)) = &mut report.kind
+            && let Some(kept) = self.total(&report.job, report.window).await?
+        {
+            // A video that is split again does not undo that its windows were opened again.
+            total.reopened_by = kept.reopened_by;
         }
         let deadline = Timestamp::now() + self.deadline;
         let body = report.encode_to_vec();
@@ -107,6 +114,47 @@ impl Join {
         out.send(Output::Gathered(gathered)).await?;
         out.flush().await?;
         self.close(job, window).await
+    }
+
+    /// Forgets that a unit of the window failed and opens the window again: it is passed on anew once the unit has
+    /// answered. All is told before it is written, so that a death in between only repeats it; `deliver` hears of it
+    /// before the answer can come, which follows in this partition.
+    async fn reopen(&self, report: &SegmentReport, replay: &Replay, out: &Outbox<Output>) -> Result<(), Failure> {
+        let (job, window) = (&report.job, report.window);
+        let (tenant, video) = (job.tenant(), job.video());
+        let kept = self.store.gathered_item(Gatherer::Join, &tenant, video, window, &replay.unit).await?;
+        let kept = kept.and_then(|body| SegmentReport::decode(&*body).ok()?.kind);
+        let mut total = self.total(job, window).await?;
+        let is_known = total.as_ref().is_some_and(|total| total.reopened_by.contains(&replay.letter));
+        match kept {
+            _ if is_known => return Ok(()),
+            Some(SegmentReportKind::Failed(_)) => {}
+            // What could not be gathered left nothing behind.
+            None if replay.stage() == StageName::Join => {}
+            _ => {
+                info!(%video, window, unit = replay.unit, "unit has answered meanwhile, nothing is opened again");
+                return Ok(());
+            }
+        }
+        let with = total.as_mut().map(|total| {
+            total.reopened_by.push(replay.letter.clone());
+            let kind = Some(SegmentReportKind::Total(total.clone()));
+            let report = SegmentReport { job: job.clone(), window, kind };
+            (report.unit_key(), report.encode_to_vec())
+        });
+        info!(%video, window, unit = replay.unit, letter = replay.letter, "window opened again");
+        let round = total.map_or(0, |total| total.reopened_by.len() as u32);
+        let reopened = Reopened { replay: replay.clone(), window: Some(window), round };
+        let replayed = VideoEvent::new(job, Timestamp::now(), Happened::Replayed(replay.clone()));
+        out.send(Output::Happened(replayed)).await?;
+        out.send(Output::Report(ClipReport { job: job.clone(), kind: Some(ClipReportKind::Reopened(reopened)) }))
+            .await?;
+        out.flush().await?;
+        let with = with.as_ref().map(|(item, body)| (item.as_str(), body.as_slice()));
+        let deadline = Timestamp::now() + self.deadline;
+        let without = Some(replay.unit.as_str());
+        self.store.reopen_gather(Gatherer::Join, &tenant, video, window, deadline, without, with).await?;
+        Ok(())
     }
 
     async fn close(&self, job: &Job, window: u32) -> Result<(), Failure> {
@@ -149,7 +197,7 @@ impl Join {
         }
         let detail = format!("split did not come to the end of window {} while it was waited for", open.window);
         out.send(given_up(&job, format!("window/{}", open.window), &detail)).await?;
-        out.send(Output::VideoFailed(video_failed(&job, StageName::Join, Code::Deadline, &detail))).await?;
+        out.send(Output::Report(video_failed(&job, StageName::Join, Code::Deadline, &detail))).await?;
         out.flush().await?;
         self.close(&job, open.window).await
     }
@@ -165,7 +213,7 @@ impl Stage for Join {
     fn failed(input: &SegmentReport, code: Code, detail: &str) -> Vec<Output> {
         match input.kind {
             Some(SegmentReportKind::Total(_)) => {
-                vec![Output::VideoFailed(video_failed(&input.job, StageName::Join, code, detail))]
+                vec![Output::Report(video_failed(&input.job, StageName::Join, code, detail))]
             }
             _ => Vec::new(),
         }
@@ -178,6 +226,9 @@ impl Stage for Join {
         let (tenant, video) = (input.job.tenant(), input.job.video());
         if self.store.is_unwanted(&tenant, video).await? {
             return self.close(&input.job, input.window).await;
+        }
+        if let Some(SegmentReportKind::Replayed(replay)) = &input.kind {
+            return self.reopen(&input, replay, out).await;
         }
         if !self.keep(&input, out.source().partition).await? {
             return Ok(());
@@ -226,7 +277,8 @@ fn done(job: &Job, unit: &str) -> Output {
 /// Tells that a window is given up.
 fn given_up(job: &Job, unit: String, detail: &str) -> Output {
     let code = Code::Deadline.to_string();
-    let failed = UnitFailed { stage: StageName::Join as i32, unit, code, detail: detail.to_owned() };
+    let (stage, detail, letter) = (StageName::Join as i32, detail.to_owned(), String::new());
+    let failed = UnitFailed { stage, unit, code, detail, letter };
     Output::Happened(VideoEvent::new(job, Timestamp::now(), Happened::UnitFailed(failed)))
 }
 
@@ -234,7 +286,7 @@ fn given_up(job: &Job, unit: String, detail: &str) -> Output {
 fn segment_done(body: &[u8]) -> Option<SegmentKind> {
     match SegmentReport::decode(body).ok()?.kind? {
         SegmentReportKind::Done(done) => Some(done.segment()),
-        SegmentReportKind::Failed(_) | SegmentReportKind::Total(_) => None,
+        SegmentReportKind::Failed(_) | SegmentReportKind::Total(_) | SegmentReportKind::Replayed(_) => None,
     }
 }
 

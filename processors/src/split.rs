@@ -138,7 +138,7 @@ impl Sender<'_> {
     }
 
     async fn total(&self, stage: StageName, total: u32, window: u32) -> Result<(), Failure> {
-        let total = StageTotal { stage: stage as i32, total, window };
+        let total = StageTotal { stage: stage as i32, total, window, ..StageTotal::default() };
         let event = VideoEvent::new(self.job(), jiff::Timestamp::now(), Happened::Total(total));
         self.out.send(Output::Happened(event)).await
     }
@@ -212,6 +212,7 @@ impl Sender<'_> {
                 end_us: window.end_us,
                 media: self.input.media.clone(),
                 source: self.input.source.clone(),
+                reopened_by: Vec::new(),
             };
             let kind = Some(SegmentReportKind::Total(total));
             self.out

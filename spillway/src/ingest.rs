@@ -38,6 +38,7 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     topics::check(&args.brokers).await?;
     let producer = Producer::connect(&args.brokers).await?;
     let store = store::open(&args.store).await?;
+    store::check_whole(&store).await?;
     let blobs = Blobs::connect(&args.blobs).await?;
     let limits = args.ingest.limits.clone();
     let app = App::new(store.clone(), blobs.clone(), Arc::new(producer.clone()), limits, stop.clone());

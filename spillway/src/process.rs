@@ -168,6 +168,7 @@ impl Process {
         let stop = service::stop_on_signal()?;
         topics::check(&args.brokers).await?;
         let store = store::open(&args.store).await?;
+        store::check_whole(&store).await?;
         let blobs = Blobs::connect(&args.blobs).await?;
         let carrier = Carrier::new(blobs, args.blobs.inline_max);
         let services = Services { store: store.clone(), carrier, runtime: Runtime::new(&args.runtime) };

@@ -107,6 +107,8 @@ fn line(event: &Value) -> Option<String> {
         }
         "unit_retried" => format!("{} tries {} again", text("stage"), text("unit")),
         "unit_failed" => format!("{} gave {} up: {}", error("stage"), text("unit"), error("message")),
+        "unit_replayed" => format!("{} works on {} again: it is replayed", text("stage"), text("unit")),
+        "reopened" => "goes on after its end".to_owned(),
         "clip_ready" => format!("clip ready, {} to {} s", event["clip"]["start_s"], event["clip"]["end_s"]),
         _ => return None,
     })

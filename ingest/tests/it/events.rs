@@ -58,7 +58,7 @@ impl Events {
 }
 
 fn total(total: u32) -> Happened {
-    Happened::Total(StageTotal { stage: StageName::Analyze as i32, total, window: 0 })
+    Happened::Total(StageTotal { stage: StageName::Analyze as i32, total, ..StageTotal::default() })
 }
 
 fn state(state: State) -> VideoState {

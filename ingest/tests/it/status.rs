@@ -14,7 +14,13 @@ use serde_json::{Value, json};
 use crate::server::{Server, problem};
 
 fn progress(stage: &str, done: u32, totals: &[u32]) -> StageProgress {
-    StageProgress { stage: stage.to_owned(), done, failed: 0, totals: totals.to_vec() }
+    StageProgress {
+        stage: stage.to_owned(),
+        done,
+        failed: 0,
+        totals: totals.to_vec(),
+        answers: std::collections::BTreeMap::new(),
+    }
 }
 
 fn unit(stage: StageName, started_ms: i64, finished_ms: i64) -> Happened {
@@ -120,7 +126,10 @@ async fn deleting_cancels_tells_and_hides() {
     let url = format!("{}/v1/videos/{video}", server.url);
     assert_eq!(server.client.delete(&url).send().await.expect("an answer").status(), 204);
     let told = server.published::<VideoEvent>();
-    assert_eq!(told.iter().map(|e| e.happened.clone()).collect::<Vec<_>>(), [Some(Happened::Cancelled(true))]);
+    assert_eq!(
+        told.iter().map(|e| e.happened.clone()).collect::<Vec<_>>(),
+        [Some(Happened::Cancelled(true)), Some(Happened::Deleted(true))]
+    );
     assert!(server.store().is_unwanted(&TenantId::default_tenant(), video).await.expect("a store"));
     problem(404, "video_not_found", server.get(&format!("/v1/videos/{video}")).await).await;
     problem(404, "video_not_found", server.client.delete(&url).send().await.expect("an answer")).await;

@@ -1,6 +1,6 @@
 //! Messages about clips: what was chosen, how the camera moves, what became of them.
 
-use super::{BlobRef, Event, Job, MediaInfo, Word};
+use super::{BlobRef, Event, Job, MediaInfo, Replay, Word};
 use crate::failure::Code;
 use crate::id::ClipId;
 use crate::media_time::MediaTime;
@@ -201,7 +201,7 @@ pub struct ClipReport {
     #[prost(message, required, tag = "1")]
     pub job: Job,
     /// What is said.
-    #[prost(oneof = "ClipReportKind", tags = "2, 3, 4, 5")]
+    #[prost(oneof = "ClipReportKind", tags = "2, 3, 4, 5, 6")]
     pub kind: Option<ClipReportKind>,
 }
 
@@ -220,6 +220,23 @@ pub enum ClipReportKind {
     /// The video failed before it had clips; `unit` is empty.
     #[prost(message, tag = "5")]
     VideoFailed(UnitFailure),
+    /// A unit that was given up is worked on again.
+    #[prost(message, tag = "6")]
+    Reopened(Reopened),
+}
+
+/// A unit that was given up is worked on again, so `deliver` has to wait for its answer.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Reopened {
+    /// Which.
+    #[prost(message, required, tag = "1")]
+    pub replay: Replay,
+    /// The window that `join` opened again because of it; it will be planned anew.
+    #[prost(uint32, optional, tag = "2")]
+    pub window: Option<u32>,
+    /// The round in which that window will be planned, see [`super::WindowGathered::round`].
+    #[prost(uint32, tag = "3")]
+    pub round: u32,
 }
 
 /// A unit was given up.
@@ -257,7 +274,19 @@ pub struct ClipTotal {
     /// Length of the window in microseconds, to weigh its completeness.
     #[prost(int64, tag = "5")]
     pub length_us: i64,
+    /// Ids of the clips chosen in it; older versions do not tell them.
+    #[prost(string, repeated, tag = "6")]
+    pub planned: Vec<String>,
+    /// How often the window was planned before, see [`super::WindowGathered::round`].
+    #[prost(uint32, tag = "7")]
+    pub round: u32,
+    /// The window was given up.
+    #[prost(bool, tag = "8")]
+    pub given_up: bool,
 }
+
+/// The key of [`ClipReportKind::VideoFailed`].
+pub const VIDEO_FAILED: &str = "failed";
 
 /// Says that `stage` gave the whole video up.
 pub fn video_failed(job: &Job, stage: StageName, code: Code, detail: &str) -> ClipReport {
@@ -286,7 +315,8 @@ impl Event for ClipReport {
             Some(ClipReportKind::Done(id)) => format!("clip/{id}"),
             Some(ClipReportKind::Failed(f)) => format!("clip/{}", f.unit),
             Some(ClipReportKind::Total(t)) => format!("total/{}", t.window),
-            Some(ClipReportKind::VideoFailed(_)) => "failed".to_owned(),
+            Some(ClipReportKind::VideoFailed(_)) => VIDEO_FAILED.to_owned(),
+            Some(ClipReportKind::Reopened(r)) => format!("reopened/{}", r.replay.letter),
             None => "empty".to_owned(),
         }
     }

@@ -18,7 +18,7 @@ pub struct VideoEvent {
     #[prost(int64, tag = "3")]
     pub at_ms: i64,
     /// What.
-    #[prost(oneof = "Happened", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13")]
+    #[prost(oneof = "Happened", tags = "4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16")]
     pub happened: Option<Happened>,
 }
 
@@ -49,12 +49,21 @@ pub enum Happened {
     /// A clip is in the blob store.
     #[prost(message, tag = "11")]
     ClipReady(Clip),
-    /// The video ended; nothing changes it back.
+    /// The video ended; only [`Happened::Reopened`] changes it back.
     #[prost(message, tag = "12")]
     Ended(Ended),
     /// The user cancelled it.
     #[prost(bool, tag = "13")]
     Cancelled(bool),
+    /// A unit that was given up is worked on again: its gatherer has forgotten that it failed.
+    #[prost(message, tag = "14")]
+    Replayed(Replay),
+    /// `deliver` waits for answers again, so the video goes on.
+    #[prost(message, tag = "15")]
+    Reopened(Replay),
+    /// The user deleted it; nothing of it is kept.
+    #[prost(bool, tag = "16")]
+    Deleted(bool),
 }
 
 /// A video was accepted.
@@ -69,6 +78,12 @@ pub struct Created {
     /// Bytes uploaded; 0 for a URL.
     #[prost(uint64, tag = "3")]
     pub bytes: u64,
+    /// Key of the upload in the blob store; empty for a URL.
+    #[prost(string, tag = "4")]
+    pub source_key: String,
+    /// Hash of the request, for one with an `Idempotency-Key`, else empty.
+    #[prost(string, tag = "5")]
+    pub request_hash: String,
 }
 
 /// How many units a stage has.
@@ -83,6 +98,12 @@ pub struct StageTotal {
     /// The window they belong to: totals of several windows add up.
     #[prost(uint32, tag = "3")]
     pub window: u32,
+    /// Ids of the clips that are planned (`cut` only).
+    #[prost(string, repeated, tag = "4")]
+    pub clips: Vec<String>,
+    /// How often the window was planned before, see [`super::WindowGathered::round`].
+    #[prost(uint32, tag = "5")]
+    pub round: u32,
 }
 
 /// A unit was finished.
@@ -126,6 +147,9 @@ pub struct UnitRetried {
     /// Why, for a person.
     #[prost(string, tag = "4")]
     pub error: String,
+    /// The dead letter whose replay this was, else empty.
+    #[prost(string, tag = "5")]
+    pub letter: String,
 }
 
 /// A unit was dead-lettered.
@@ -143,6 +167,23 @@ pub struct UnitFailed {
     /// What was seen, for a person.
     #[prost(string, tag = "4")]
     pub detail: String,
+    /// The dead letter whose replay this was, else empty.
+    #[prost(string, tag = "5")]
+    pub letter: String,
+}
+
+/// A dead letter is replayed: one unit is worked on again.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Replay {
+    /// The stage that gave the unit up.
+    #[prost(enumeration = "StageName", tag = "1")]
+    pub stage: i32,
+    /// The unit, see [`Event::unit_key`].
+    #[prost(string, tag = "2")]
+    pub unit: String,
+    /// The letter: the same replay published twice is one.
+    #[prost(string, tag = "3")]
+    pub letter: String,
 }
 
 /// How a video ended.
@@ -175,6 +216,9 @@ pub struct Ended {
     /// What was seen, for a person.
     #[prost(string, tag = "5")]
     pub detail: String,
+    /// How often the video was reopened before: each end is an event of its own.
+    #[prost(uint32, tag = "6")]
+    pub round: u32,
 }
 
 impl VideoEvent {
@@ -193,16 +237,29 @@ impl Happened {
         match self {
             Self::Created(_) => "created".to_owned(),
             Self::Ready(_) => "ready".to_owned(),
-            Self::Total(t) => format!("total/{}/{}/{}", stage(t.stage), t.window, t.total),
+            Self::Total(t) => again(format!("total/{}/{}/{}", stage(t.stage), t.window, t.total), t.round),
             Self::UnitDone(u) => format!("done/{}/{}", stage(u.stage), u.unit),
-            Self::UnitRetried(u) => format!("retried/{}/{}/{}", stage(u.stage), u.unit, u.attempt),
-            Self::UnitFailed(u) => format!("failed/{}/{}", stage(u.stage), u.unit),
+            Self::UnitRetried(u) => replayed(format!("retried/{}/{}/{}", stage(u.stage), u.unit, u.attempt), &u.letter),
+            Self::UnitFailed(u) => replayed(format!("failed/{}/{}", stage(u.stage), u.unit), &u.letter),
             Self::Analyzed(blob) => format!("analyzed/{}", blob.key),
             Self::ClipReady(clip) => format!("clip/{}", clip.id),
-            Self::Ended(_) => "ended".to_owned(),
+            Self::Ended(e) => again("ended".to_owned(), e.round),
             Self::Cancelled(_) => "cancelled".to_owned(),
+            Self::Replayed(r) => format!("replayed/{}", r.letter),
+            Self::Reopened(r) => format!("reopened/{}", r.letter),
+            Self::Deleted(_) => "deleted".to_owned(),
         }
     }
+}
+
+/// Tells what is said in a later round from what was said in the first.
+fn again(name: String, round: u32) -> String {
+    if round == 0 { name } else { format!("{name}/again/{round}") }
+}
+
+/// Tells what happened to a replay from what happened before.
+fn replayed(name: String, letter: &str) -> String {
+    if letter.is_empty() { name } else { format!("{name}/replay/{letter}") }
 }
 
 impl Event for VideoEvent {

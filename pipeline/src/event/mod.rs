@@ -14,10 +14,12 @@ mod worker;
 
 pub use analysis::{Edge, Face, Frame, Loudness, SegmentAnalysis, SegmentTranscript, Word};
 pub use clip::{
-    Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Framing, FramingMode, Keyframe, Reason, UnitFailure,
-    clip_failed, video_failed,
+    Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Framing, FramingMode, Keyframe, Reason, Reopened,
+    UnitFailure, VIDEO_FAILED, clip_failed, video_failed,
 };
-pub use happened::{Created, EndState, Ended, Happened, StageTotal, UnitDone, UnitFailed, UnitRetried, VideoEvent};
+pub use happened::{
+    Created, EndState, Ended, Happened, Replay, StageTotal, UnitDone, UnitFailed, UnitRetried, VideoEvent,
+};
 pub use job::{Aspect, Captions, Job, Options, OptionsError};
 pub use media::{BlobRef, MediaInfo, Payload, Place};
 pub use segment::{

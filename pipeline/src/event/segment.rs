@@ -1,6 +1,6 @@
 //! Messages about segments: pieces of sound and picture, what became of them, and how many there are.
 
-use super::{BlobRef, Event, Job, MediaInfo, Payload};
+use super::{BlobRef, Event, Job, MediaInfo, Payload, Replay};
 use crate::failure::Code;
 use crate::media_time::MediaTime;
 use crate::topic::Topic;
@@ -120,7 +120,7 @@ pub struct SegmentReport {
     #[prost(uint32, tag = "2")]
     pub window: u32,
     /// What is said.
-    #[prost(oneof = "SegmentReportKind", tags = "3, 4, 5")]
+    #[prost(oneof = "SegmentReportKind", tags = "3, 4, 5, 6")]
     pub kind: Option<SegmentReportKind>,
 }
 
@@ -136,6 +136,9 @@ pub enum SegmentReportKind {
     /// `split` is past the window's end: this many segments it has.
     #[prost(message, tag = "5")]
     Total(SegmentTotal),
+    /// A unit of the window that was given up is worked on again.
+    #[prost(message, tag = "6")]
+    Replayed(Replay),
 }
 
 /// A segment was worked on.
@@ -196,6 +199,9 @@ pub struct SegmentTotal {
     /// The source file.
     #[prost(message, required, tag = "7")]
     pub source: BlobRef,
+    /// The dead letters whose replay opened the window again after it was passed on; `join` adds them.
+    #[prost(string, repeated, tag = "8")]
+    pub reopened_by: Vec<String>,
 }
 
 impl SegmentReport {
@@ -231,6 +237,7 @@ impl Event for SegmentReport {
             Some(SegmentReportKind::Done(d)) => format!("{}/{}", d.segment().as_str(), d.index),
             Some(SegmentReportKind::Failed(f)) => format!("{}/{}", f.segment().as_str(), f.index),
             Some(SegmentReportKind::Total(_)) => format!("total/{}", self.window),
+            Some(SegmentReportKind::Replayed(r)) => format!("replayed/{}", r.letter),
             None => "empty".to_owned(),
         }
     }
@@ -253,6 +260,13 @@ pub struct WindowGathered {
     pub completeness: f64,
 }
 
+impl WindowGathered {
+    /// Returns how often the window was passed on before and opened again.
+    pub fn round(&self) -> u32 {
+        self.total.reopened_by.len() as u32
+    }
+}
+
 impl Event for WindowGathered {
     const TOPIC: Topic = Topic::WindowGathered;
 
@@ -260,8 +274,12 @@ impl Event for WindowGathered {
         &self.job
     }
 
+    /// Each round is a unit of its own: that the first is finished does not keep the next from being worked on.
     fn unit_key(&self) -> String {
-        format!("window/{}", self.window)
+        match self.round() {
+            0 => format!("window/{}", self.window),
+            round => format!("window/{}/again/{round}", self.window),
+        }
     }
 
     fn media(&self) -> MediaTime {

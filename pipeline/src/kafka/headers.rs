@@ -26,9 +26,19 @@ pub enum Header {
     Tenant,
     /// Dead letters: the video.
     Video,
+    /// Replayed units, and what becomes of them: the dead letter they come from.
+    ReplayOf,
+    /// Dead letters that settle another one: that one's id.
+    Settles,
+    /// Dead letters that settle another one: what became of it.
+    Settled,
 }
 
 impl Header {
+    /// Those that a unit gets when it is given up; a replay is without them.
+    pub(crate) const OF_LETTERS: [Self; 8] =
+        [Self::Stage, Self::Code, Self::Detail, Self::Attempts, Self::Topic, Self::Lane, Self::Tenant, Self::Video];
+
     /// Returns its name.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -42,6 +52,9 @@ impl Header {
             Self::Lane => "lane",
             Self::Tenant => "tenant",
             Self::Video => "video",
+            Self::ReplayOf => "replay-of",
+            Self::Settles => "settles",
+            Self::Settled => "settled",
         }
     }
 }
@@ -59,6 +72,16 @@ impl Headers {
     /// Returns a header.
     pub fn get(&self, header: Header) -> Option<&str> {
         Extractor::get(self, header.as_str())
+    }
+
+    /// Removes a header.
+    pub(crate) fn remove(&mut self, header: Header) {
+        self.0.retain(|(known, _)| known != header.as_str());
+    }
+
+    /// Returns all headers, name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
     /// Writes the trace context of the current span.

@@ -1,7 +1,8 @@
 //! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`], [`Security`]), the topics ([`topics`]),
-//! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), and what is deleted
-//! ([`trim`]). [`bare`] is what all that is measured against.
+//! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), what lies there
+//! ([`reader`]), who works ([`alive`]), and what is deleted ([`trim`]). [`bare`] is what all that is measured against.
 
+pub mod alive;
 mod args;
 pub mod bare;
 mod consumer;
@@ -9,6 +10,7 @@ mod feed;
 mod headers;
 mod producer;
 mod reach;
+pub mod reader;
 mod security;
 pub mod topics;
 mod tracker;

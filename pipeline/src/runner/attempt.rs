@@ -179,7 +179,8 @@ impl<S: Stage> Shop<S> {
         let wait = self.args.backoff_after(attempt);
         self.release(lease, Release::Failed).await;
         let (stage, key) = (S::NAME as i32, unit.key.clone());
-        let retried = UnitRetried { stage, unit: key, attempt, error: bounded(text) };
+        let letter = unit.letter().to_owned();
+        let retried = UnitRetried { stage, unit: key, attempt, error: bounded(text), letter };
         if let Err(failure) = self.tell(unit, Happened::UnitRetried(retried)).await {
             // Only progress shown to the user is poorer for it.
             warn!(error = format!("{:#}", anyhow::Error::from(failure)), "retry not told");

@@ -5,7 +5,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::event::{Event, Job, ReadError};
 use crate::id::UnitId;
-use crate::kafka::{Headers, Record, Ticket};
+use crate::kafka::{Header, Headers, Record, Ticket};
 use crate::lane::Lane;
 use crate::media_time::MediaTime;
 use crate::outbox::Source;
@@ -50,5 +50,10 @@ impl Unit {
             job,
         };
         Ok((unit, record.ticket))
+    }
+
+    /// Returns the dead letter whose replay it is, else nothing.
+    pub(super) fn letter(&self) -> &str {
+        self.headers.get(Header::ReplayOf).unwrap_or_default()
     }
 }

@@ -37,7 +37,8 @@ pub(super) fn bounded(mut detail: String) -> String {
     detail
 }
 
-/// Gives `unit` up for all to know. May be repeated.
+/// Gives `unit` up for all to know. May be repeated. The letter comes last: who finds it can rely on it that all others
+/// have heard, and a replay's word comes after theirs.
 ///
 /// # Errors
 /// When the broker cannot be reached; nothing may be acknowledged then.
@@ -48,7 +49,6 @@ pub(super) async fn bury<S: Stage>(producer: &Producer, unit: &Unit, verdict: &V
     headers.set(Header::Tenant, unit.job.tenant().as_str());
     headers.set(Header::Video, unit.job.video().to_string());
     headers.set(Header::Unit, &unit.key);
-    write::<S>(producer, headers, verdict, S::In::TOPIC, unit.lane, &unit.body).await?;
     let input = S::In::take(unit.body.clone()).map_err(|error| Failure::Retry(error.into()))?;
     for output in S::failed(&input, *code, detail) {
         producer.publish(output.envelope()).await?;
@@ -56,10 +56,17 @@ pub(super) async fn bury<S: Stage>(producer: &Producer, unit: &Unit, verdict: &V
     // A failure to record an event must not become an event to record.
     if S::In::TOPIC != Topic::VideoEvent {
         let (code, detail) = (code.as_str().to_owned(), detail.clone());
-        let failed = UnitFailed { stage: S::NAME as i32, unit: unit.key.clone(), code, detail };
+        let failed = UnitFailed {
+            stage: S::NAME as i32,
+            unit: unit.key.clone(),
+            code,
+            detail,
+            letter: unit.letter().to_owned(),
+        };
         let event = VideoEvent::new(&unit.job, Timestamp::now(), Happened::UnitFailed(failed));
         producer.publish(Envelope::of(&event)).await?;
     }
+    write::<S>(producer, headers, verdict, S::In::TOPIC, unit.lane, &unit.body).await?;
     metrics::dead_letter(S::NAME, verdict.code);
     Ok(())
 }

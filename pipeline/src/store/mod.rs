@@ -11,9 +11,10 @@ mod sqlite;
 pub use claim::{Claim, Lease, Release};
 pub use cql::{ClusterSurvey, Consistency, CqlAddress, StoreTls};
 pub use gather::{Gatherer, OpenGather};
-pub use open::{StoreArgs, StoreLocation, Survey, open, open_file, survey};
+pub use open::{StoreArgs, StoreLocation, Survey, check_whole, open, open_file, survey};
 pub use rows::{
-    Created, LogEntry, NewVideo, Page, Paged, StageProgress, State, Video, VideoError, VideoFilter, VideoState,
+    Contents, Created, LogEntry, NewVideo, Page, Paged, Plan, StageProgress, State, Video, VideoError, VideoFilter,
+    VideoState,
 };
 
 use std::sync::Arc;
@@ -57,6 +58,15 @@ pub type SharedStore = Arc<dyn Store>;
 pub trait Store: Send + Sync {
     /// Checks that the store answers.
     async fn ping(&self) -> Result<()>;
+
+    // Being made anew: while that is not ended nobody may work with it.
+
+    /// Says whether anything is in the store.
+    async fn contents(&self) -> Result<Contents>;
+    /// Notes that the store is being made anew.
+    async fn begin_rebuild(&self) -> Result<()>;
+    /// Notes that all of it is there.
+    async fn end_rebuild(&self) -> Result<()>;
 
     // Videos: ingest creates and cancels; the rest of a video's state is written with the log.
 
@@ -154,4 +164,18 @@ pub trait Store: Send + Sync {
     async fn open_gathers(&self, gatherer: Gatherer, partition: i32, limit: usize) -> Result<Vec<OpenGather>>;
     /// Closes a gathering; its items stay until the video is swept.
     async fn close_gather(&self, gatherer: Gatherer, tenant: &TenantId, video: VideoId, window: u32) -> Result<()>;
+    /// Opens a gathering again, closed or not, without the item `without` and with the item `with`. That one is
+    /// written last: who finds it knows that all is done, and doing it twice changes nothing. Does nothing when there
+    /// is no such gathering; returns whether it is open.
+    #[expect(clippy::too_many_arguments, reason = "one row, each column once")]
+    async fn reopen_gather(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        deadline: Timestamp,
+        without: Option<&str>,
+        with: Option<(&str, &[u8])>,
+    ) -> Result<bool>;
 }

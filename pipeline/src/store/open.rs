@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use anyhow::Context;
 
-use super::SharedStore;
 use super::cql::{ClusterSurvey, Consistency, Cql, CqlAddress, CqlOptions, StoreTls};
 use super::sqlite::Sqlite;
+use super::{Contents, SharedStore};
 use crate::secret::Secret;
 
 /// Copies of a row in a keyspace that is made here.
@@ -150,6 +150,17 @@ fn cql_options(args: &StoreArgs, address: &CqlAddress) -> anyhow::Result<CqlOpti
         replication: args.store_replication,
         consistency: args.store_consistency,
     })
+}
+
+/// Refuses a store that is being made anew.
+///
+/// # Errors
+/// When a rebuild of it has not ended, or it is away.
+pub async fn check_whole(store: &SharedStore) -> anyhow::Result<()> {
+    match store.contents().await? {
+        Contents::Unfinished => anyhow::bail!("a rebuild of the store has not ended; call `spillway rebuild` again"),
+        Contents::Nothing | Contents::Used => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! What the store's rows hold.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -22,6 +24,17 @@ pub struct NewVideo {
     pub created_at: Timestamp,
     /// Hash of the request, to tell a repeated `Idempotency-Key` from one used for something else; empty without key.
     pub request_hash: String,
+}
+
+/// What is in a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contents {
+    /// Nothing.
+    Nothing,
+    /// What a rebuild that has not ended wrote so far.
+    Unfinished,
+    /// What a service works with.
+    Used,
 }
 
 /// What creating a video gave.
@@ -114,6 +127,12 @@ pub struct VideoState {
     pub error: Option<VideoError>,
     /// Keys of its analyses in the blob store, by window.
     pub analyses: Vec<String>,
+    /// The clips that are planned, by window.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub plans: BTreeMap<u32, Plan>,
+    /// Ids of clips that were planned once and are not any more: they are not the video's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub dropped: Vec<String>,
     /// When the last thing happened.
     pub updated_at: Option<Timestamp>,
     /// When it ended.
@@ -130,6 +149,8 @@ impl Default for VideoState {
             completeness: None,
             error: None,
             analyses: Vec::new(),
+            plans: BTreeMap::new(),
+            dropped: Vec::new(),
             updated_at: None,
             ended_at: None,
         }
@@ -147,6 +168,18 @@ pub struct StageProgress {
     pub failed: u32,
     /// Units known of; grows while `split` reads. By window.
     pub totals: Vec<u32>,
+    /// Of stages with few units, each one's last answer by its name: whether it was given up.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub answers: BTreeMap<String, bool>,
+}
+
+/// The clips planned in a window.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Plan {
+    /// How often the window was planned before.
+    pub round: u32,
+    /// Their ids.
+    pub clips: Vec<String>,
 }
 
 /// Why a video did not end well.

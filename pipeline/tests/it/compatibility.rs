@@ -7,10 +7,10 @@ use std::collections::BTreeMap;
 
 use pipeline::event::{
     AudioSegment, BlobRef, Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Created, EndState, Ended, Event,
-    Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload, Place, Reason,
-    SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal, SegmentTranscript, UnitDone,
-    VideoEvent, VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerReport,
-    video_failed,
+    Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload, Place, Reason, Reopened,
+    Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal, SegmentTranscript,
+    StageTotal, UnitDone, UnitFailed, UnitRetried, VideoEvent, VideoReady, VideoSegment, VideoSource, VideoSubmitted,
+    WindowGathered, Word, WorkerReport, video_failed,
 };
 use pipeline::failure::Code;
 use pipeline::id::TenantId;
@@ -79,9 +79,19 @@ fn segments() -> Vec<(&'static str, Vec<u8>, bool)> {
         file: stored,
         demuxer: "nut".into(),
     };
-    let total =
-        SegmentTotal { audio: 2, video: 10, last: true, start_us: 0, end_us: 60, media: media(), source: blob() };
+    let total = SegmentTotal {
+        audio: 2,
+        video: 10,
+        last: true,
+        end_us: 60,
+        media: media(),
+        source: blob(),
+        ..SegmentTotal::default()
+    };
     let report = SegmentReport { job: job(), window: 0, kind: Some(SegmentReportKind::Total(total.clone())) };
+    let opened = SegmentTotal { reopened_by: vec!["transcribe/0/7".into()], ..total.clone() };
+    let opened = SegmentReport { job: job(), window: 0, kind: Some(SegmentReportKind::Total(opened)) };
+    let replayed = SegmentReport { job: job(), window: 0, kind: Some(SegmentReportKind::Replayed(replay())) };
     let done = SegmentReport::done(&job(), 0, SegmentKind::Video, 7, inline);
     let failed = SegmentReport::failed(&job(), 0, SegmentKind::Audio, 7, (1, 2), Code::Stuck);
     let gathered = WindowGathered { job: job(), window: 0, total, completeness: 0.93 };
@@ -89,6 +99,8 @@ fn segments() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("audio-segment", &audio),
         sample("video-segment", &video),
         sample("segment-total", &report),
+        sample("segment-total-again", &opened),
+        sample("segment-replayed", &replayed),
         sample("segment-done", &done),
         sample("segment-failed", &failed),
         sample("window-gathered", &gathered),
@@ -121,20 +133,37 @@ fn findings() -> Vec<(&'static str, Vec<u8>, bool)> {
 fn clips() -> Vec<(&'static str, Vec<u8>, bool)> {
     let planned = ClipPlanned { job: job(), source: blob(), media: media(), clip: clip() };
     let done = ClipReport { job: job(), kind: Some(ClipReportKind::Done(clip().id)) };
-    let total = ClipTotal { window: 0, last: true, clips: 3, completeness: 1.0, length_us: 60 };
-    let total = ClipReport { job: job(), kind: Some(ClipReportKind::Total(total)) };
+    let total = ClipTotal { last: true, clips: 3, completeness: 1.0, length_us: 60, ..ClipTotal::default() };
+    let again = ClipTotal { clips: 1, planned: vec![clip().id], round: 1, given_up: true, ..total.clone() };
+    let [total, again] =
+        [total, again].map(|total| ClipReport { job: job(), kind: Some(ClipReportKind::Total(total)) });
+    let reopened = Reopened { replay: replay(), window: Some(0), round: 1 };
+    let reopened = ClipReport { job: job(), kind: Some(ClipReportKind::Reopened(reopened)) };
     let failed = video_failed(&job(), StageName::Fetch, Code::NotAVideo, "no container");
     vec![
         sample("clip-planned", &planned),
         sample("clip-done", &done),
         sample("clip-total", &total),
+        sample("clip-total-again", &again),
+        sample("clip-reopened", &reopened),
         sample("video-failed", &failed),
     ]
 }
 
 fn happenings() -> Vec<(&'static str, Vec<u8>, bool)> {
     let at = jiff::Timestamp::UNIX_EPOCH;
-    let created = Created { name: "talk.mp4".into(), source: "upload".into(), bytes: 9 };
+    let created = Created { name: "talk.mp4".into(), source: "upload".into(), bytes: 9, ..Created::default() };
+    let keyed = Created { source_key: blob().key, request_hash: "9f".into(), ..created.clone() };
+    let planned = StageTotal { stage: StageName::Cut as i32, total: 1, window: 0, clips: vec![clip().id], round: 1 };
+    let failed = UnitFailed {
+        stage: StageName::Cut as i32,
+        unit: "clip/1".into(),
+        code: "stuck".into(),
+        detail: "d".into(),
+        letter: "cut/0/7".into(),
+    };
+    let retried =
+        UnitRetried { stage: 6, unit: "clip/1".into(), attempt: 1, error: "e".into(), letter: "cut/0/7".into() };
     let unit = UnitDone {
         stage: StageName::Cut as i32,
         unit: "clip/1".into(),
@@ -145,12 +174,21 @@ fn happenings() -> Vec<(&'static str, Vec<u8>, bool)> {
         finished_ms: 3,
     };
     let ended = Ended { state: EndState::Partial as i32, completeness: 0.5, ..Ended::default() };
+    let ended_again = Ended { round: 1, ..ended.clone() };
     let worker = WorkerReport { worker: "w".into(), stage: StageName::Cut as i32, slots: 2, ..WorkerReport::default() };
     vec![
         sample("happened-created", &VideoEvent::new(&job(), at, Happened::Created(created))),
         sample("happened-unit-done", &VideoEvent::new(&job(), at, Happened::UnitDone(unit))),
         sample("happened-clip-ready", &VideoEvent::new(&job(), at, Happened::ClipReady(clip()))),
         sample("happened-ended", &VideoEvent::new(&job(), at, Happened::Ended(ended))),
+        sample("happened-created-keyed", &VideoEvent::new(&job(), at, Happened::Created(keyed))),
+        sample("happened-planned", &VideoEvent::new(&job(), at, Happened::Total(planned))),
+        sample("happened-unit-failed", &VideoEvent::new(&job(), at, Happened::UnitFailed(failed))),
+        sample("happened-unit-retried", &VideoEvent::new(&job(), at, Happened::UnitRetried(retried))),
+        sample("happened-ended-again", &VideoEvent::new(&job(), at, Happened::Ended(ended_again))),
+        sample("happened-replayed", &VideoEvent::new(&job(), at, Happened::Replayed(replay()))),
+        sample("happened-reopened", &VideoEvent::new(&job(), at, Happened::Reopened(replay()))),
+        sample("happened-deleted", &VideoEvent::new(&job(), at, Happened::Deleted(true))),
         sample("happened-cancelled", &VideoEvent::new(&job(), at, Happened::Cancelled(true))),
         sample("worker-report", &worker),
     ]
@@ -174,6 +212,10 @@ fn media() -> MediaInfo {
         audio_stream: Some(1),
         ..MediaInfo::default()
     }
+}
+
+fn replay() -> Replay {
+    Replay { stage: StageName::Transcribe as i32, unit: "audio/0".into(), letter: "transcribe/0/7".into() }
 }
 
 fn word() -> Word {

@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use pipeline::event::Clip;
 use pipeline::id::{ClipId, TenantId, UnitId, VideoId};
 use pipeline::store::{
-    Claim, Created, Error, Gatherer, Lease, LogEntry, NewVideo, OpenGather, Page, Paged, Release, Result, Store, Video,
-    VideoFilter, VideoState,
+    Claim, Contents, Created, Error, Gatherer, Lease, LogEntry, NewVideo, OpenGather, Page, Paged, Release, Result,
+    Store, Video, VideoFilter, VideoState,
 };
 
 /// A claim's row.
@@ -126,6 +126,18 @@ impl Store for Claims {
         Ok(())
     }
 
+    async fn contents(&self) -> Result<Contents> {
+        not_here()
+    }
+
+    async fn begin_rebuild(&self) -> Result<()> {
+        not_here()
+    }
+
+    async fn end_rebuild(&self) -> Result<()> {
+        not_here()
+    }
+
     async fn create_video(&self, _: &NewVideo) -> Result<Created> {
         not_here()
     }
@@ -209,6 +221,19 @@ impl Store for Claims {
     }
 
     async fn close_gather(&self, _: Gatherer, _: &TenantId, _: VideoId, _: u32) -> Result<()> {
+        not_here()
+    }
+
+    async fn reopen_gather(
+        &self,
+        _: Gatherer,
+        _: &TenantId,
+        _: VideoId,
+        _: u32,
+        _: Timestamp,
+        _: Option<&str>,
+        _: Option<(&str, &[u8])>,
+    ) -> Result<bool> {
         not_here()
     }
 }

@@ -9,6 +9,7 @@ mod delivery;
 mod doubles;
 mod failing;
 mod gathering;
+mod letters;
 mod members;
 mod scheduling;
 mod store;

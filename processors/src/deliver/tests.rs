@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use pipeline::event::{clip_failed, video_failed};
+use pipeline::event::{ClipTotal, Replay, clip_failed, video_failed};
 use pipeline::id::ClipId;
 use pipeline::outbox::Collected;
 
@@ -28,7 +28,7 @@ impl Rig {
 
     fn end(&self) -> Option<Ended> {
         let said = self.said.take();
-        assert!(said.len() <= 1);
+        assert!(said.len() <= 1, "{said:?}");
         match VideoEvent::read(&said.first()?.body).expect("an event").happened {
             Some(Happened::Ended(ended)) => Some(ended),
             other => panic!("not an end: {other:?}"),
@@ -58,12 +58,14 @@ impl Rig {
     }
 
     fn total(&self, window: u32, clips: u32, completeness: f64) -> ClipReport {
-        let total = ClipTotal { window, last: false, clips, completeness, length_us: 600_000_000 };
+        let length_us = 600_000_000;
+        let total = ClipTotal { window, clips, completeness, length_us, ..ClipTotal::default() };
         ClipReport { job: self.job.clone(), kind: Some(ClipReportKind::Total(total)) }
     }
 
     fn last(&self, window: u32, clips: u32, completeness: f64) -> ClipReport {
-        let total = ClipTotal { window, last: true, clips, completeness, length_us: 600_000_000 };
+        let length_us = 600_000_000;
+        let total = ClipTotal { window, last: true, clips, completeness, length_us, ..ClipTotal::default() };
         ClipReport { job: self.job.clone(), kind: Some(ClipReportKind::Total(total)) }
     }
 
@@ -198,6 +200,123 @@ async fn end_is_repeated_under_one_id_when_the_stage_died_before_it_closed() {
     let said = rig.said.take();
     let expected = VideoEvent::new(&rig.job, Timestamp::UNIX_EPOCH, Happened::Ended(Ended::default()));
     assert_eq!(said.iter().map(|e| &e.unit_key).collect::<Vec<_>>(), [&expected.id]);
+}
+
+impl Rig {
+    fn reopened(&self, stage: StageName, unit: &str, letter: &str, window: Option<(u32, u32)>) -> ClipReport {
+        let replay = Replay { stage: stage as i32, unit: unit.to_owned(), letter: letter.to_owned() };
+        let reopened = Reopened { replay, window: window.map(|w| w.0), round: window.map_or(0, |w| w.1) };
+        ClipReport { job: self.job.clone(), kind: Some(ClipReportKind::Reopened(reopened)) }
+    }
+
+    /// Lets the stage hear of a replay; says what it tells the log.
+    async fn reopen(&self, report: ClipReport) -> Vec<&'static str> {
+        self.deliver.process(report, &self.out).await.expect("gather a report");
+        let said = self.said.take();
+        let happened = said.iter().map(|e| VideoEvent::read(&e.body).expect("an event").happened);
+        let name = |happened| match happened {
+            Some(Happened::Replayed(_)) => "replayed",
+            Some(Happened::Reopened(_)) => "reopened",
+            other => panic!("unexpected: {other:?}"),
+        };
+        happened.map(name).collect()
+    }
+
+    /// A window planned in `round` with the clips `planned`.
+    fn planned(&self, round: u32, completeness: f64, planned: &[i64]) -> ClipReport {
+        let planned: Vec<String> = planned.iter().map(|index| self.id(*index)).collect();
+        let clips = planned.len() as u32;
+        let total = ClipTotal {
+            last: true,
+            clips,
+            completeness,
+            length_us: 60_000_000,
+            planned,
+            round,
+            ..ClipTotal::default()
+        };
+        ClipReport { job: self.job.clone(), kind: Some(ClipReportKind::Total(total)) }
+    }
+}
+
+const BOTH: [&str; 2] = ["replayed", "reopened"];
+
+#[tokio::test]
+async fn replayed_clip_completes_its_video() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(rig.planned(0, 1.0, &[0, 1])).await;
+    rig.hear(rig.done(0)).await;
+    assert_eq!(gist(rig.hear(rig.failed(1)).await), because(EndState::Partial, Code::ClipInvalid, StageName::Cut));
+    let reopened = rig.reopened(StageName::Cut, &format!("clip/{}", rig.id(1)), "cut/0/0", None);
+    assert_eq!(rig.reopen(reopened.clone()).await, BOTH);
+    assert_eq!(rig.reopen(reopened).await, [""; 0], "told twice");
+    let ended = rig.hear(rig.done(1)).await;
+    assert_eq!(ended.as_ref().map(|e| e.round), Some(1), "an end of its own");
+    assert_eq!(gist(ended), (EndState::Done, String::new(), None));
+    // A second letter about the same unit changes nothing.
+    let other = rig.reopened(StageName::Cut, &format!("clip/{}", rig.id(1)), "cut/0/9", None);
+    assert_eq!(rig.reopen(other).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn replay_that_fails_again_ends_the_video_again() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(rig.given_up()).await;
+    assert_eq!(rig.reopen(rig.reopened(StageName::Fetch, "video", "fetch/0/0", None)).await, BOTH);
+    let ended = rig.hear(rig.given_up()).await;
+    assert_eq!(ended.as_ref().map(|e| e.round), Some(1));
+    assert_eq!(gist(ended), because(EndState::Failed, Code::NotAVideo, StageName::Fetch));
+    assert_eq!(rig.reopen(rig.reopened(StageName::Fetch, "video", "fetch/0/1", None)).await, BOTH);
+    rig.hear(rig.planned(0, 1.0, &[0])).await;
+    assert_eq!(gist(rig.hear(rig.done(0)).await), (EndState::Done, String::new(), None));
+}
+
+#[tokio::test]
+async fn window_planned_anew_decides_which_clips_count() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(rig.planned(0, 0.5, &[0, 1])).await;
+    rig.hear(rig.done(0)).await;
+    assert_eq!(gist(rig.hear(rig.done(1)).await), because(EndState::Partial, Code::PartsMissing, StageName::Join));
+    let reopened = rig.reopened(StageName::Transcribe, "audio/0", "transcribe/0/0", Some((0, 1)));
+    assert_eq!(rig.reopen(reopened).await, ["reopened"], "join told of the unit");
+    // The word of the first round, redelivered late, is not what is waited for.
+    assert_eq!(rig.hear(rig.planned(0, 0.5, &[0, 1])).await, None);
+    assert_eq!(rig.hear(rig.planned(1, 1.0, &[1, 2])).await, None);
+    assert_eq!(rig.hear(rig.planned(0, 0.5, &[0, 1])).await, None);
+    let ended = rig.hear(rig.done(2)).await;
+    assert_eq!(ended.as_ref().map(|e| (e.completeness, e.round)), Some((1.0, 1)));
+    assert_eq!(gist(ended), (EndState::Done, String::new(), None));
+}
+
+#[tokio::test]
+async fn clip_that_is_not_planned_any_more_neither_fails_nor_counts() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(rig.planned(0, 0.5, &[0])).await;
+    rig.hear(rig.failed(0)).await;
+    rig.reopen(rig.reopened(StageName::Analyze, "video/0", "analyze/0/0", Some((0, 1)))).await;
+    rig.hear(rig.planned(1, 1.0, &[1])).await;
+    assert_eq!(gist(rig.hear(rig.done(1)).await), (EndState::Done, String::new(), None));
+}
+
+#[tokio::test]
+async fn window_that_was_given_up_is_planned_on_replay() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(rig.total(0, 0, 1.0)).await;
+    let total = ClipTotal { window: 1, last: true, given_up: true, length_us: 600_000_000, ..ClipTotal::default() };
+    rig.hear(ClipReport { job: rig.job.clone(), kind: Some(ClipReportKind::Total(total)) }).await;
+    assert_eq!(rig.reopen(rig.reopened(StageName::Moments, "window/0", "moments/0/0", None)).await, [""; 0]);
+    assert_eq!(rig.reopen(rig.reopened(StageName::Moments, "window/1", "moments/0/1", None)).await, BOTH);
+    rig.hear(rig.last(1, 1, 1.0)).await;
+    assert_eq!(gist(rig.hear(rig.done(0)).await), (EndState::Done, String::new(), None));
+}
+
+#[tokio::test]
+async fn cancelled_video_is_not_opened_again() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(rig.given_up()).await;
+    let store = &rig.deliver.store;
+    assert!(store.cancel_video(&rig.job.tenant(), rig.job.video(), Timestamp::UNIX_EPOCH).await.unwrap());
+    assert_eq!(rig.reopen(rig.reopened(StageName::Fetch, "video", "fetch/0/0", None)).await, [""; 0]);
 }
 
 #[test]

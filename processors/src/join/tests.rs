@@ -166,6 +166,76 @@ async fn deadline_without_a_total_fails_the_video() {
     assert_eq!(rig.tick().await, []);
 }
 
+impl Rig {
+    fn replayed(&self, unit: &str, letter: &str) -> SegmentReport {
+        let stage = StageName::Transcribe as i32;
+        let replay = Replay { stage, unit: unit.to_owned(), letter: letter.to_owned() };
+        SegmentReport { job: self.job.clone(), window: 0, kind: Some(SegmentReportKind::Replayed(replay)) }
+    }
+
+    /// Lets the stage hear of a replay and returns in which round the window will be passed on.
+    async fn reopen(&self, unit: &str, letter: &str) -> Option<u32> {
+        let said = self.hear(&self.replayed(unit, letter)).await;
+        let [event, report] = &said[..] else { return None };
+        assert!(matches!(VideoEvent::read(&event.body).unwrap().happened, Some(Happened::Replayed(_))));
+        match ClipReport::read(&report.body).unwrap().kind {
+            Some(ClipReportKind::Reopened(reopened)) => {
+                assert_eq!((reopened.window, &*reopened.replay.letter), (Some(0), letter));
+                Some(reopened.round)
+            }
+            other => panic!("not opened: {other:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn window_whose_failed_segment_is_replayed_is_passed_on_once_more() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(&rig.total(1, 1)).await;
+    rig.hear(&rig.done(SegmentKind::Video, 0)).await;
+    let first = gathered(&rig.hear(&rig.failed(SegmentKind::Audio, 0)).await);
+    assert_eq!((first.completeness, &*first.unit_key()), (0.5, "window/0"));
+
+    assert_eq!(rig.reopen("audio/0", "transcribe/0/3").await, Some(1));
+    // Told twice, the answer is waited for once.
+    assert_eq!(rig.reopen("audio/0", "transcribe/0/3").await, None);
+    // What `split` says again on a replay of its own changes nothing of that.
+    assert_eq!(rig.hear(&rig.total(1, 1)).await, []);
+    let second = gathered(&rig.hear(&rig.done(SegmentKind::Audio, 0)).await);
+    assert_eq!((second.completeness, &*second.unit_key()), (1.0, "window/0/again/1"));
+    assert_eq!(rig.hear(&rig.done(SegmentKind::Audio, 0)).await, []);
+}
+
+#[tokio::test]
+async fn replay_that_fails_again_and_then_works_is_a_round_each() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(&rig.total(1, 0)).await;
+    gathered(&rig.hear(&rig.failed(SegmentKind::Audio, 0)).await);
+    assert_eq!(rig.reopen("audio/0", "transcribe/0/0").await, Some(1));
+    assert_eq!(gathered(&rig.hear(&rig.failed(SegmentKind::Audio, 0)).await).round(), 1);
+    assert_eq!(rig.reopen("audio/0", "transcribe/0/1").await, Some(2));
+    assert_eq!(gathered(&rig.hear(&rig.done(SegmentKind::Audio, 0)).await).round(), 2);
+}
+
+#[tokio::test]
+async fn replay_of_what_was_done_meanwhile_opens_nothing() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(&rig.total(1, 0)).await;
+    gathered(&rig.hear(&rig.done(SegmentKind::Audio, 0)).await);
+    assert_eq!(rig.reopen("audio/0", "transcribe/0/3").await, None);
+    assert_eq!(rig.reopen("audio/7", "transcribe/0/4").await, None, "nobody heard of it");
+    assert_eq!(rig.join.store.open_gathers(Gatherer::Join, 0, 9).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn segment_replayed_before_its_window_is_over_is_waited_for() {
+    let rig = Rig::new(LONG).await;
+    rig.hear(&rig.failed(SegmentKind::Audio, 0)).await;
+    assert_eq!(rig.reopen("audio/0", "transcribe/0/3").await, Some(0));
+    assert_eq!(rig.hear(&rig.total(1, 0)).await, [], "its answer is missing");
+    assert_eq!(gathered(&rig.hear(&rig.done(SegmentKind::Audio, 0)).await).completeness, 1.0);
+}
+
 #[tokio::test]
 async fn nobody_waits_before_the_deadline() {
     let rig = Rig::new(LONG).await;

@@ -54,7 +54,8 @@ pub async fn read(
                     gathered.lost_sound.push(span(failed.start_us, failed.end_us));
                 }
                 // A lost piece of picture is where nothing was analysed, and the totals came with the input.
-                Some(SegmentReportKind::Failed(_) | SegmentReportKind::Total(_)) | None => {}
+                Some(SegmentReportKind::Failed(_) | SegmentReportKind::Total(_) | SegmentReportKind::Replayed(_))
+                | None => {}
             }
         }
     }

@@ -88,7 +88,7 @@ impl Stage for Moments {
             video_failed(&input.job, Self::NAME, code, detail)
         } else {
             // The other windows' clips are worth having; that this one is missing shows in the completeness.
-            let total = ClipTotal { completeness: 0.0, ..total(input, 0) };
+            let total = ClipTotal { completeness: 0.0, given_up: true, ..total(input, Vec::new()) };
             ClipReport { job: input.job.clone(), kind: Some(ClipReportKind::Total(total)) }
         };
         vec![Out::Report(report)]
@@ -106,14 +106,20 @@ impl Stage for Moments {
         let analyzed = self.services.carrier.blobs().put(&key, Bytes::from(analysis)).await?;
         let happened = |what| Out::Happened(VideoEvent::new(&input.job, jiff::Timestamp::now(), what));
         out.send(happened(Happened::Analyzed(analyzed))).await?;
-        let count = clips.len() as u32;
-        let cut = StageTotal { stage: StageName::Cut as i32, total: count, window: input.window };
+        let ids: Vec<String> = clips.iter().map(|clip| clip.id.clone()).collect();
+        let cut = StageTotal {
+            stage: StageName::Cut as i32,
+            total: ids.len() as u32,
+            window: input.window,
+            clips: ids.clone(),
+            round: input.round(),
+        };
         out.send(happened(Happened::Total(cut))).await?;
         for clip in clips {
             let (source, media) = (input.total.source.clone(), input.total.media.clone());
             out.send(Out::Planned(ClipPlanned { job: input.job.clone(), source, media, clip })).await?;
         }
-        let kind = Some(ClipReportKind::Total(total(&input, count)));
+        let kind = Some(ClipReportKind::Total(total(&input, ids)));
         out.send(Out::Report(ClipReport { job: input.job, kind })).await
     }
 }
@@ -143,12 +149,15 @@ fn is_whole_video(input: &WindowGathered) -> bool {
     input.window == 0 && input.total.last
 }
 
-fn total(input: &WindowGathered, clips: u32) -> ClipTotal {
+fn total(input: &WindowGathered, planned: Vec<String>) -> ClipTotal {
     ClipTotal {
         window: input.window,
         last: input.total.last,
-        clips,
+        clips: planned.len() as u32,
         completeness: input.completeness,
         length_us: input.total.end_us - input.total.start_us,
+        planned,
+        round: input.round(),
+        given_up: false,
     }
 }

@@ -5,6 +5,9 @@ use pipeline::outbox::{Collected, Pulse, Source};
 use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
+use pipeline::event::{EndState, Ended, MediaInfo, Replay};
+use pipeline::store::{StageProgress, VideoError};
+
 use super::*;
 use crate::join::tests::{accept, services};
 
@@ -17,7 +20,7 @@ fn happened(job: &Job, at_s: i64, what: Happened) -> VideoEvent {
 }
 
 fn total(stage: StageName, window: u32, total: u32) -> Happened {
-    Happened::Total(StageTotal { stage: stage as i32, total, window })
+    Happened::Total(StageTotal { stage: stage as i32, total, window, ..StageTotal::default() })
 }
 
 fn done(stage: StageName, unit: &str) -> Happened {
@@ -35,6 +38,7 @@ fn ended(state: EndState, code: &str) -> Happened {
         code: code.to_owned(),
         stage: Some(6),
         detail: "seen".to_owned(),
+        round: 0,
     })
 }
 
@@ -126,6 +130,76 @@ fn stages_and_windows_beyond_reason_are_not_counted() {
     assert!(state.stages.iter().all(|p| p.totals.is_empty()));
     unknown.happened = Some(Happened::UnitDone(UnitDone { stage: 99, ..UnitDone::default() }));
     assert!(apply(VideoState::default(), &unknown).stages.is_empty());
+}
+
+fn replay(stage: StageName, unit: &str) -> Replay {
+    Replay { stage: stage as i32, unit: unit.to_owned(), letter: format!("{stage}/0/0") }
+}
+
+fn planned(round: u32, clips: &[&str]) -> Happened {
+    let clips: Vec<String> = clips.iter().map(|id| (*id).to_owned()).collect();
+    let (stage, total) = (StageName::Cut as i32, clips.len() as u32);
+    Happened::Total(StageTotal { stage, total, window: 0, clips, round })
+}
+
+#[test]
+fn replayed_unit_reopens_the_end_and_is_counted_once() {
+    let job = job();
+    let mut events = vec![
+        happened(&job, 1, total(StageName::Transcribe, 0, 2)),
+        happened(&job, 2, done(StageName::Transcribe, "audio/0")),
+        happened(&job, 3, failed(StageName::Transcribe, "audio/1")),
+        happened(&job, 4, done(StageName::Join, "window/0")),
+        happened(&job, 5, done(StageName::Moments, "window/0")),
+        happened(&job, 6, planned(0, &["a", "b"])),
+        happened(&job, 7, done(StageName::Cut, "clip/a")),
+        happened(&job, 8, done(StageName::Cut, "clip/b")),
+        happened(&job, 9, ended(EndState::Partial, "parts_missing")),
+        happened(&job, 10, Happened::Replayed(replay(StageName::Transcribe, "audio/1"))),
+        happened(&job, 11, Happened::Reopened(replay(StageName::Transcribe, "audio/1"))),
+    ];
+    let state = all(&events);
+    assert_eq!((state.state, state.error, state.completeness, state.ended_at), (State::Processing, None, None, None));
+    events.extend([
+        happened(&job, 12, done(StageName::Transcribe, "audio/1")),
+        happened(&job, 13, done(StageName::Join, "window/0/again/1")),
+        happened(&job, 14, done(StageName::Moments, "window/0/again/1")),
+        happened(&job, 15, planned(1, &["b", "c"])),
+        happened(&job, 16, done(StageName::Cut, "clip/c")),
+        happened(&job, 17, ended(EndState::Done, "")),
+    ]);
+    let state = all(&events);
+    assert_eq!((state.state, &state.dropped), (State::Done, &vec!["a".to_owned()]));
+    assert_eq!(progress_text(&state), ["transcribe 2/2", "join 1/1", "moments 1/1", "cut 2/2"]);
+    // A clip that is not planned any more may be done late; planned again it is the video's again.
+    events.push(happened(&job, 18, done(StageName::Cut, "clip/a")));
+    assert_eq!(progress_text(&all(&events))[3], "cut 2/2");
+    events.push(happened(&job, 19, planned(2, &["a"])));
+    let state = all(&events);
+    assert_eq!((progress_text(&state)[3].as_str(), state.dropped.len()), ("cut 1/1", 2));
+}
+
+#[test]
+fn replayed_clip_that_fails_again_is_counted_as_failed_once() {
+    let job = job();
+    let mut events = vec![
+        happened(&job, 1, planned(0, &["a"])),
+        happened(&job, 2, failed(StageName::Cut, "clip/a")),
+        happened(&job, 3, Happened::Replayed(replay(StageName::Cut, "clip/a"))),
+    ];
+    assert_eq!(progress_text(&all(&events)), ["cut 0/1"]);
+    events.push(happened(&job, 4, failed(StageName::Cut, "clip/a")));
+    assert_eq!(progress_text(&all(&events)), ["cut 1/1 (1 failed)"]);
+}
+
+#[test]
+fn done_and_cancelled_videos_are_not_reopened() {
+    let job = job();
+    for end in [ended(EndState::Done, ""), Happened::Cancelled(true)] {
+        let before = all(&[happened(&job, 1, end)]);
+        let after = apply(before.clone(), &happened(&job, 2, Happened::Reopened(replay(StageName::Cut, "clip/a"))));
+        assert_eq!((after.state, after.ended_at), (before.state, before.ended_at));
+    }
 }
 
 proptest! {
@@ -222,7 +296,8 @@ async fn cancelled_video_does_not_end_otherwise() {
 async fn missing_row_is_made_from_the_event() {
     let rig = Rig::new();
     let job = job();
-    let created = Created { name: "talk".to_owned(), source: "https://example.org/talk".to_owned(), bytes: 0 };
+    let source = "https://example.org/talk".to_owned();
+    let created = Created { name: "talk".to_owned(), source, ..Created::default() };
     rig.hear(0, &happened(&job, 7, Happened::Created(created))).await;
     rig.hear(1, &happened(&job, 8, done(StageName::Fetch, "video"))).await;
     let video = rig.get(&job).await;
@@ -231,6 +306,19 @@ async fn missing_row_is_made_from_the_event() {
     assert_eq!((video.state.state, rig.log(&job).await), (State::Processing, vec![0, 1]));
     let later = Timestamp::from_second(1_000_000).unwrap();
     assert!(rig.record.store.unpublished(later, 9).await.unwrap().is_empty(), "it is not submitted again");
+}
+
+#[tokio::test]
+async fn deletion_is_written_from_the_event() {
+    let rig = Rig::new();
+    let job = accept(&rig.record.store).await;
+    rig.hear(1, &happened(&job, 7, Happened::Created(Created::default()))).await;
+    rig.hear(2, &happened(&job, 8, Happened::Deleted(true))).await;
+    rig.hear(3, &happened(&job, 9, done(StageName::Fetch, "video"))).await;
+    let (tenant, video) = (job.tenant(), job.video());
+    assert_eq!(rig.record.store.video(&tenant, video).await.unwrap(), None);
+    assert!(rig.record.store.is_unwanted(&tenant, video).await.unwrap());
+    assert!(rig.log(&job).await.is_empty());
 }
 
 #[tokio::test]

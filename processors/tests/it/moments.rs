@@ -91,7 +91,8 @@ fn window(job: &Job, segments: u32) -> WindowGathered {
     let end_us = i64::from(segments) * SEGMENT_US;
     let media = MediaInfo { duration_us: end_us, width: 1280, height: 720, frame_rate: 25.0, ..Default::default() };
     let source = BlobRef { key: "default/talk/source/talk.mp4".into(), bytes: 1 };
-    let total = SegmentTotal { audio: segments, video: segments, last: true, start_us: 0, end_us, media, source };
+    let total =
+        SegmentTotal { audio: segments, video: segments, last: true, end_us, media, source, ..SegmentTotal::default() };
     WindowGathered { job: job.clone(), window: 0, total, completeness: 1.0 }
 }
 

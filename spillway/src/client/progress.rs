@@ -27,6 +27,11 @@ impl Progress {
                 *total = event["total"].as_u64()?.max(*total);
             }
             "unit_done" | "unit_failed" => *self.done.entry(stage.to_owned()).or_default() += 1,
+            // It was told as failed, and will be told again.
+            "unit_replayed" => {
+                let done = self.done.entry(stage.to_owned()).or_default();
+                *done = done.saturating_sub(1);
+            }
             _ => return None,
         }
         Some(stage)
@@ -56,6 +61,8 @@ mod tests {
             json!({"type": "unit_failed", "error": {"stage": "analyze"}}),
             json!({"type": "unit_retried", "stage": "analyze"}),
             json!({"type": "unit_done", "stage": "fetch"}),
+            json!({"type": "unit_failed", "error": {"stage": "cut"}}),
+            json!({"type": "unit_replayed", "stage": "cut", "unit": "clip/1"}),
         ] {
             progress.hear(&event);
         }

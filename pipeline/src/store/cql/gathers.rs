@@ -32,6 +32,10 @@ static POSTPONE: Query = Query::write(
 static CLOSE: Query = Query::write(
     "UPDATE gathers SET closed = true WHERE gatherer = ? AND tenant = ? AND video = ? AND window_index = ?",
 );
+static REOPEN: Query = Query::write(
+    "UPDATE gathers SET closed = false, deadline_us = ?
+     WHERE gatherer = ? AND tenant = ? AND video = ? AND window_index = ?",
+);
 static WINDOWS: Query =
     Query::read("SELECT window_index, topic_partition FROM gathers WHERE gatherer = ? AND tenant = ? AND video = ?");
 static DELETE: Query = Query::write("DELETE FROM gathers WHERE gatherer = ? AND tenant = ? AND video = ?");
@@ -72,6 +76,10 @@ static REMOVE: Query = Query::write(
     "DELETE FROM gather_items
      WHERE gatherer = ? AND tenant = ? AND video = ? AND window_index = ? AND item = ?",
 );
+static REMOVE_NAME: Query = Query::write(
+    "DELETE FROM gather_names
+     WHERE gatherer = ? AND tenant = ? AND video = ? AND window_index = ? AND item = ?",
+);
 static REMOVE_NAMES: Query =
     Query::write("DELETE FROM gather_names WHERE gatherer = ? AND tenant = ? AND video = ? AND window_index = ?");
 
@@ -80,6 +88,7 @@ pub(super) static STATEMENTS: &[&Query] = &[
     &OPEN,
     &POSTPONE,
     &CLOSE,
+    &REOPEN,
     &WINDOWS,
     &DELETE,
     &POINT,
@@ -92,6 +101,7 @@ pub(super) static STATEMENTS: &[&Query] = &[
     &NAMES,
     &COUNT,
     &REMOVE,
+    &REMOVE_NAME,
     &REMOVE_NAMES,
 ];
 
@@ -136,6 +146,11 @@ pub(super) async fn gather(
             partition
         }
     };
+    put(connection, key, partition, item, body).await
+}
+
+/// Writes an item; says whether its video is there.
+async fn put(connection: &Connection, key: &GatherKey, partition: i32, item: &str, body: &[u8]) -> Result<bool> {
     let (gatherer, tenant, video, window) = key.values();
     connection.write(&PUT, (gatherer, tenant, video, window, item, body)).await?;
     connection.write(&NAME, (gatherer, tenant, video, window, item)).await?;
@@ -253,6 +268,30 @@ pub(super) async fn close(connection: &Connection, key: &GatherKey) -> Result<()
     let (gatherer, tenant, video, window) = key.values();
     connection.write(&CLOSE, key.values()).await?;
     connection.write(&UNPOINT, (gatherer, partition, tenant, video, window)).await
+}
+
+/// The pointer is written before the row that opens, as when a gathering is new. The name of what goes is removed
+/// before its body: counted it must not be.
+pub(super) async fn reopen(
+    connection: &Connection,
+    key: &GatherKey,
+    deadline_us: i64,
+    without: Option<&str>,
+    with: Option<(&str, &[u8])>,
+) -> Result<bool> {
+    let found: Option<Gathering> = connection.first(&READ, key.values()).await?;
+    let Some(partition) = found.and_then(|row| row.topic_partition) else { return Ok(false) };
+    let (gatherer, tenant, video, window) = key.values();
+    if let Some(without) = without {
+        connection.write(&REMOVE_NAME, (gatherer, tenant, video, window, without)).await?;
+        connection.write(&REMOVE, (gatherer, tenant, video, window, without)).await?;
+    }
+    connection.write(&POINT, (gatherer, partition, tenant, video, window, deadline_us)).await?;
+    connection.write(&REOPEN, (deadline_us, gatherer, tenant, video, window)).await?;
+    match with {
+        Some((item, body)) => put(connection, key, partition, item, body).await,
+        None => Ok(true),
+    }
 }
 
 /// Removes all that any gatherer gathered of a video, the rows that lead to it last.

@@ -5,6 +5,7 @@
 mod address;
 mod claims;
 mod connection;
+mod contents;
 mod fault;
 mod gathers;
 mod lists;
@@ -26,8 +27,8 @@ use self::fault::corrupt;
 use self::gathers::GatherKey;
 use self::lists::Pointer;
 use super::{
-    Claim, Created, Gatherer, Lease, LogEntry, NewVideo, OpenGather, Page, Paged, Release, Result, Store, Video,
-    VideoFilter, VideoState,
+    Claim, Contents, Created, Gatherer, Lease, LogEntry, NewVideo, OpenGather, Page, Paged, Release, Result, Store,
+    Video, VideoFilter, VideoState,
 };
 use crate::event::Clip;
 use crate::id::{ClipId, TenantId, UnitId, VideoId};
@@ -99,6 +100,18 @@ impl Cql {
 impl Store for Cql {
     async fn ping(&self) -> Result<()> {
         self.connection.first::<(Option<i32>,)>(&schema::PING, ()).await.map(drop)
+    }
+
+    async fn contents(&self) -> Result<Contents> {
+        contents::read(&self.connection).await
+    }
+
+    async fn begin_rebuild(&self) -> Result<()> {
+        self.connection.write(&contents::BEGIN, ()).await
+    }
+
+    async fn end_rebuild(&self) -> Result<()> {
+        self.connection.write(&contents::END, ()).await
     }
 
     async fn create_video(&self, video: &NewVideo) -> Result<Created> {
@@ -238,6 +251,20 @@ impl Store for Cql {
     async fn close_gather(&self, gatherer: Gatherer, tenant: &TenantId, video: VideoId, window: u32) -> Result<()> {
         let key = GatherKey { gatherer, video: VideoKey::new(tenant, video), window };
         gathers::close(&self.connection, &key).await
+    }
+
+    async fn reopen_gather(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        deadline: Timestamp,
+        without: Option<&str>,
+        with: Option<(&str, &[u8])>,
+    ) -> Result<bool> {
+        let key = GatherKey { gatherer, video: VideoKey::new(tenant, video), window };
+        gathers::reopen(&self.connection, &key, deadline.as_microsecond(), without, with).await
     }
 }
 

@@ -1,12 +1,13 @@
 //! Every statement there is, table by table, and what must hold of each.
 
 use super::connection::Query;
-use super::{claims, gathers, lists, log, schema, videos};
+use super::{claims, contents, gathers, lists, log, schema, videos};
 
 /// Returns every statement.
 pub(super) fn all() -> impl Iterator<Item = &'static Query> {
     [
         schema::STATEMENTS,
+        contents::STATEMENTS,
         videos::STATEMENTS,
         lists::STATEMENTS,
         log::STATEMENTS,

@@ -36,14 +36,7 @@ pub(super) fn gather(
         None if videos::is_deleted(connection, &key.video)? => return Ok(false),
         None => open(connection, key, partition, deadline_us)?,
     }
-    if put(connection, key, item, body)? {
-        connection
-            .prepare_cached(
-                "UPDATE gathers SET items = items + 1
-                 WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ?",
-            )?
-            .execute(params![key.gatherer.as_str(), key.video.tenant, key.video.video, key.window])?;
-    }
+    put(connection, key, item, body)?;
     Ok(true)
 }
 
@@ -75,8 +68,8 @@ fn postpone(connection: &Connection, key: &GatherKey, kept_us: i64, deadline_us:
     Ok(())
 }
 
-/// Writes an item; says whether it is new.
-fn put(connection: &Connection, key: &GatherKey, item: &str, body: &[u8]) -> Result<bool> {
+/// Writes an item.
+fn put(connection: &Connection, key: &GatherKey, item: &str, body: &[u8]) -> Result<()> {
     let values = named_params! {
         ":gatherer": key.gatherer.as_str(),
         ":tenant": key.video.tenant,
@@ -98,8 +91,18 @@ fn put(connection: &Connection, key: &GatherKey, item: &str, body: &[u8]) -> Res
                  VALUES (:gatherer, :tenant, :video, :window, :item, :body)",
             )?
             .execute(values)?;
+        count_items(connection, key, 1)?;
     }
-    Ok(replaced == 0)
+    Ok(())
+}
+
+fn count_items(connection: &Connection, key: &GatherKey, change: i64) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE gathers SET items = items + ? WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ?",
+        )?
+        .execute(params![change, key.gatherer.as_str(), key.video.tenant, key.video.video, key.window])?;
+    Ok(())
 }
 
 pub(super) fn items(
@@ -178,6 +181,36 @@ pub(super) fn close(connection: &Connection, key: &GatherKey) -> Result<()> {
         .prepare_cached("UPDATE gathers SET closed = 1 WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ?")?
         .execute(params![key.gatherer.as_str(), key.video.tenant, key.video.video, key.window])?;
     Ok(())
+}
+
+pub(super) fn reopen(
+    connection: &Connection,
+    key: &GatherKey,
+    deadline_us: i64,
+    without: Option<&str>,
+    with: Option<(&str, &[u8])>,
+) -> Result<bool> {
+    let opened = connection
+        .prepare_cached(
+            "UPDATE gathers SET closed = 0, deadline_us = ?
+             WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ?",
+        )?
+        .execute(params![deadline_us, key.gatherer.as_str(), key.video.tenant, key.video.video, key.window])?;
+    if opened == 0 {
+        return Ok(false);
+    }
+    if let Some(without) = without {
+        let removed = connection
+            .prepare_cached(
+                "DELETE FROM gather_items WHERE gatherer = ? AND tenant = ? AND video = ? AND window = ? AND item = ?",
+            )?
+            .execute(params![key.gatherer.as_str(), key.video.tenant, key.video.video, key.window, without])?;
+        count_items(connection, key, -i64::try_from(removed).unwrap_or(0))?;
+    }
+    if let Some((item, body)) = with {
+        put(connection, key, item, body)?;
+    }
+    Ok(true)
 }
 
 /// Removes all that any gatherer gathered of a video.

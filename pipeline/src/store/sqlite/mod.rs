@@ -1,6 +1,7 @@
 //! The store in one SQLite file, for the processes of one host: write-ahead log, every commit on disk.
 
 mod claims;
+mod contents;
 mod fault;
 mod gathers;
 mod log;
@@ -20,8 +21,8 @@ use self::gathers::GatherKey;
 use self::readers::Readers;
 use self::writer::Writer;
 use super::{
-    Claim, Created, Gatherer, Lease, LogEntry, NewVideo, OpenGather, Page, Paged, Release, Result, Store, Video,
-    VideoFilter, VideoState,
+    Claim, Contents, Created, Gatherer, Lease, LogEntry, NewVideo, OpenGather, Page, Paged, Release, Result, Store,
+    Video, VideoFilter, VideoState,
 };
 use crate::event::Clip;
 use crate::id::{ClipId, TenantId, UnitId, VideoId};
@@ -59,6 +60,18 @@ impl Sqlite {
 impl Store for Sqlite {
     async fn ping(&self) -> Result<()> {
         self.readers.run(|c| Ok(c.query_row("SELECT 1", [], |_| Ok(()))?)).await
+    }
+
+    async fn contents(&self) -> Result<Contents> {
+        self.readers.run(contents::read).await
+    }
+
+    async fn begin_rebuild(&self) -> Result<()> {
+        self.writer.run(contents::begin_rebuild).await
+    }
+
+    async fn end_rebuild(&self) -> Result<()> {
+        self.writer.run(contents::end_rebuild).await
     }
 
     async fn create_video(&self, video: &NewVideo) -> Result<Created> {
@@ -214,6 +227,26 @@ impl Store for Sqlite {
     async fn close_gather(&self, gatherer: Gatherer, tenant: &TenantId, video: VideoId, window: u32) -> Result<()> {
         let key = GatherKey { gatherer, video: VideoKey::new(tenant, video), window };
         self.writer.run(move |c| gathers::close(c, &key)).await
+    }
+
+    async fn reopen_gather(
+        &self,
+        gatherer: Gatherer,
+        tenant: &TenantId,
+        video: VideoId,
+        window: u32,
+        deadline: Timestamp,
+        without: Option<&str>,
+        with: Option<(&str, &[u8])>,
+    ) -> Result<bool> {
+        let key = GatherKey { gatherer, video: VideoKey::new(tenant, video), window };
+        let (without, with) = (without.map(str::to_owned), with.map(|(item, body)| (item.to_owned(), body.to_owned())));
+        self.writer
+            .run(move |c| {
+                let with = with.as_ref().map(|(item, body)| (item.as_str(), body.as_slice()));
+                gathers::reopen(c, &key, micros(deadline), without.as_deref(), with)
+            })
+            .await
     }
 }
 

@@ -98,7 +98,7 @@ async fn granted(store: &SharedStore, unit: UnitId, seconds: i64) -> (pipeline::
 }
 
 fn entry(video: &NewVideo, seq: i64) -> LogEntry {
-    let happened = Happened::Total(StageTotal { stage: 3, total: seq as u32, window: 0 });
+    let happened = Happened::Total(StageTotal { stage: 3, total: seq as u32, ..StageTotal::default() });
     LogEntry { seq, event: VideoEvent::new(&video.job, at(seq), happened) }
 }
 
@@ -274,4 +274,9 @@ async fn nothing_is_left_of_a_video_deleted_while_it_is_written_to() {
         assert!(store.gathered(Gatherer::Join, &owner, id, 0, None, 9).await.unwrap().is_empty());
         assert!(store.open_gathers(Gatherer::Join, 0, 9).await.unwrap().is_empty());
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn contents_tell_whether_a_store_may_be_rebuilt() {
+    super::videos::contents_tell_whether_a_store_may_be_rebuilt(&Keyspace::new()).await;
 }

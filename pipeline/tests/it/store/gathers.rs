@@ -45,6 +45,12 @@ impl Gathering {
         self.store.close_gather(self.gatherer, &self.tenant, self.video, self.window).await.unwrap();
     }
 
+    async fn reopen(&self, deadline: i64, without: Option<&str>, with: Option<(&str, &[u8])>) -> bool {
+        let (gatherer, window, deadline) = (self.gatherer, self.window, at(deadline));
+        let opened = self.store.reopen_gather(gatherer, &self.tenant, self.video, window, deadline, without, with);
+        opened.await.unwrap()
+    }
+
     fn open(&self, deadline: i64) -> OpenGather {
         OpenGather { tenant: self.tenant.clone(), video: self.video, window: self.window, deadline: at(deadline) }
     }
@@ -153,6 +159,38 @@ pub async fn first_partition_stays_and_the_deadline_moves_on(fresh: &dyn Fresh) 
     gathering.add_in(1, 50, "a", b"").await;
     assert_eq!(listed(1).await, [gathering.open(160)]);
     assert!(listed(2).await.is_empty());
+}
+
+pub async fn closed_one_is_opened_again_without_what_failed(fresh: &dyn Fresh) {
+    let store = fresh.open().await;
+    let gathering = Gathering::new(&store);
+    gathering.add_in(3, 100, "audio/0", b"failed").await;
+    gathering.add_in(3, 100, "video/0", b"done").await;
+    gathering.close().await;
+    assert!(store.open_gathers(Gatherer::Join, 3, 9).await.unwrap().is_empty());
+    // Whoever died on the way does it again.
+    for _ in 0..2 {
+        assert!(gathering.reopen(50, Some("audio/0"), Some(("total/0", b"again"))).await);
+        assert_eq!(gathering.items(None, 9).await, pairs([("total/0", "again"), ("video/0", "done")]));
+        assert_eq!(gathering.count().await, 2);
+        assert_eq!(store.open_gathers(Gatherer::Join, 3, 9).await.unwrap(), [gathering.open(50)]);
+    }
+    assert!(gathering.add_in(3, 50, "audio/0", b"done after all").await);
+    assert!(gathering.reopen(60, Some("nothing"), None).await, "an open one too");
+    assert_eq!(gathering.count().await, 3);
+    gathering.close().await;
+    assert!(!gathering.add("audio/0", b"late").await);
+}
+
+pub async fn what_was_never_gathered_is_not_opened_again(fresh: &dyn Fresh) {
+    let store = fresh.open().await;
+    let gathering = Gathering::new(&store);
+    assert!(!gathering.reopen(50, None, Some(("total/0", b"again"))).await);
+    assert_eq!(gathering.count().await, 0);
+    gathering.add("audio/0", b"failed").await;
+    store.delete_video(&gathering.tenant, gathering.video, at(1)).await.unwrap();
+    assert!(!gathering.reopen(50, None, Some(("total/0", b"again"))).await, "its video was deleted");
+    assert!(gathering.items(None, 9).await.is_empty());
 }
 
 pub async fn large_items_are_kept(fresh: &dyn Fresh) {

@@ -8,7 +8,7 @@ use pipeline::store::{LogEntry, NewVideo, SharedStore, State, VideoState};
 use super::{Fresh, TASKS, at, at_once, new_video, tenant};
 
 fn entry(video: &NewVideo, seq: i64, total: u32) -> LogEntry {
-    let happened = Happened::Total(StageTotal { stage: 3, total, window: 0 });
+    let happened = Happened::Total(StageTotal { stage: 3, total, ..StageTotal::default() });
     LogEntry { seq, event: VideoEvent::new(&video.job, at(seq), happened) }
 }
 

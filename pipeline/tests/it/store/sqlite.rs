@@ -151,3 +151,8 @@ async fn file_that_is_no_store_is_refused() {
     let error = format!("{:#}", open(&fresh.path()).err().expect("refused"));
     assert!(error.contains("store.db"), "{error}");
 }
+
+#[tokio::test]
+async fn contents_tell_whether_a_store_may_be_rebuilt() {
+    super::videos::contents_tell_whether_a_store_may_be_rebuilt(&fresh().await).await;
+}

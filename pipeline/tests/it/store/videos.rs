@@ -4,7 +4,8 @@ use pipeline::event::{Clip, Happened, VideoEvent};
 use pipeline::id::{ClipId, VideoId};
 use pipeline::lane::Lane;
 use pipeline::store::{
-    Created, Gatherer, LogEntry, NewVideo, Page, SharedStore, State, Video, VideoFilter, VideoState,
+    Contents, Created, Gatherer, LogEntry, NewVideo, Page, SharedStore, State, Video, VideoFilter, VideoState,
+    check_whole,
 };
 
 use super::{Fresh, at, at_once, new_video, tenant};
@@ -18,6 +19,21 @@ async fn set_state(store: &SharedStore, video: &NewVideo, state: State) {
 
 async fn get(store: &SharedStore, video: &NewVideo) -> Option<Video> {
     store.video(&video.job.tenant(), video.job.video()).await.unwrap()
+}
+
+/// Only for a store that was never used before.
+pub async fn contents_tell_whether_a_store_may_be_rebuilt(fresh: &dyn Fresh) {
+    let (store, other) = (fresh.open().await, fresh.open().await);
+    assert_eq!(store.contents().await.unwrap(), Contents::Nothing);
+    store.begin_rebuild().await.unwrap();
+    store.begin_rebuild().await.unwrap();
+    assert_eq!(other.contents().await.unwrap(), Contents::Unfinished);
+    assert!(check_whole(&other).await.is_err());
+    store.create_video(&new_video(&tenant("a"), Lane::Express, at(0))).await.unwrap();
+    assert_eq!(other.contents().await.unwrap(), Contents::Unfinished);
+    store.end_rebuild().await.unwrap();
+    assert_eq!(other.contents().await.unwrap(), Contents::Used);
+    assert!(check_whole(&other).await.is_ok());
 }
 
 pub async fn is_created_once(fresh: &dyn Fresh) {
