@@ -1,12 +1,25 @@
 //! The real servers that tests of several crates share: brokers ([`kafka`]), CQL nodes ([`cassandra`]) and object
 //! stores ([`s3`]), with [`certificates`] where they speak TLS.
+//! For tests of the whole system there are its [`api`] as users see it, the [`media`] they give it, a [`web`] to fetch
+//! from, its [`processes`], and their [`log`], and waiting [`until`](mod@until) something holds.
 //!
 //! They listen on loopback, keep their data in a folder under `target/tmp`, and are gone with the tests' process,
 //! however it ends. Each kind has one that all tests of a process share, and ones of a test's own, to be killed.
 
+<<<<<<< HEAD
+=======
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
+
+pub mod api;
+>>>>>>> 7a0255b (testing: take in what sees and feeds the whole system)
 pub mod cassandra;
 pub mod certificates;
 mod folder;
 pub mod kafka;
+pub mod log;
+pub mod media;
+pub mod processes;
 pub mod s3;
 mod server;
+pub mod until;
+pub mod web;
