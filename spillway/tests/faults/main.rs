@@ -9,4 +9,5 @@ mod servers;
 mod system;
 
 mod kills;
+mod outages;
 mod zombies;
