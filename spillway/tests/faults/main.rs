@@ -10,4 +10,5 @@ mod system;
 
 mod kills;
 mod outages;
+mod poison;
 mod zombies;
