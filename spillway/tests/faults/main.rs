@@ -9,6 +9,7 @@ mod servers;
 mod system;
 
 mod kills;
+mod once;
 mod outages;
 mod poison;
 mod zombies;
