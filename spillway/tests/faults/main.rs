@@ -8,6 +8,7 @@ mod samples;
 mod servers;
 mod system;
 
+mod drain;
 mod kills;
 mod once;
 mod outages;
