@@ -13,4 +13,5 @@ mod kills;
 mod once;
 mod outages;
 mod poison;
+mod storm;
 mod zombies;
