@@ -9,6 +9,7 @@ mod servers;
 mod system;
 
 mod drain;
+mod full;
 mod kills;
 mod once;
 mod outages;
