@@ -1,7 +1,7 @@
 # Everything goes through here; CI calls the same targets.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test demo bench
+.PHONY: help setup build check test faults demo bench
 
 RELEASE := target/release
 TOOLS := target/tools
@@ -32,6 +32,11 @@ check: setup ## Formatting, lints, docs, dependencies' licences, unused dependen
 test: check ## `make check`, then unit, property and integration tests
 	@scripts/setup-servers $(SERVERS)
 	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" SPILLWAY_TEST_SERVERS="$(CURDIR)/$(SERVERS)" cargo test --workspace --locked
+
+faults: setup ## Break everything that can break, for an hour and a half; SPILLWAY_FAULTS_SEED makes the same choices again
+	@scripts/setup-servers $(SERVERS)
+	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" SPILLWAY_TEST_SERVERS="$(CURDIR)/$(SERVERS)" \
+	  cargo test -p spillway --test faults --locked -- --ignored --nocapture --test-threads=1
 
 demo: build ## Make clips of a talk; `make demo VIDEO=path` takes yours
 	@scripts/demo "$(VIDEO)"

@@ -1,7 +1,8 @@
 //! The stage `fetch`: obtains the bytes, looks at them, and chooses the lane for good.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use pipeline::blob::{self, Kind};
@@ -158,18 +159,105 @@ impl Fetch {
         }
     }
 
-    /// Probes on a blocking thread, for no longer than is allowed.
     async fn probe(&self, source: &BlobRef, pulse: &Pulse) -> Result<MediaInfo, Failure> {
         let limits = Limits { duration: self.args.max_duration, frame_rate: self.args.max_frame_rate };
         let reader = self.services.carrier.blobs().reader(source);
         let bytes = source.bytes;
-        let stop = pulse.stop().child_token();
-        let _stop_on_drop = stop.clone().drop_guard();
-        let probing_pulse = Pulse::new(stop.clone());
-        let probing = tokio::task::spawn_blocking(move || probe::probe(reader, bytes, &limits, &probing_pulse));
-        match tokio::time::timeout(self.args.probe_timeout, probing).await {
-            Ok(probed) => probed.context("probe").map_err(Failure::Retry)?,
-            Err(elapsed) => Err(Failure::reject(Code::ProbeTimeout, elapsed)),
+        probe_within(self.args.probe_timeout, reader, bytes, limits, pulse).await
+    }
+}
+
+/// Probes on a blocking thread, for no longer than `limit`.
+async fn probe_within(
+    limit: Duration,
+    reader: impl Read + Seek + Send + 'static,
+    bytes: u64,
+    limits: Limits,
+    pulse: &Pulse,
+) -> Result<MediaInfo, Failure> {
+    let stop = pulse.stop().child_token();
+    let _stop_on_drop = stop.clone().drop_guard();
+    let pulse = Pulse::new(stop);
+    let (reader, waiting) = Watched::new(reader);
+    let probing = tokio::task::spawn_blocking(move || probe::probe(reader, bytes, &limits, &pulse));
+    match tokio::time::timeout(limit, probing).await {
+        Ok(probed) => probed.context("probe").map_err(Failure::Retry)?,
+        // One short read that takes this long is the blob store's doing, whatever the file is.
+        Err(elapsed) if waiting.so_far() >= limit / 4 => {
+            Err(Failure::Unavailable(anyhow::Error::new(elapsed).context("wait for the source's bytes")))
         }
+        Err(elapsed) => Err(Failure::reject(Code::ProbeTimeout, elapsed)),
+    }
+}
+
+/// Since when a reader has been waiting for bytes, if it is.
+#[derive(Clone, Default)]
+struct Waiting(Arc<Mutex<Option<Instant>>>);
+
+impl Waiting {
+    fn so_far(&self) -> Duration {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map_or(Duration::ZERO, |since| since.elapsed())
+    }
+
+    fn set(&self, since: Option<Instant>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = since;
+    }
+}
+
+/// A reader that tells how long it has been waiting.
+struct Watched<R> {
+    inner: R,
+    waiting: Waiting,
+}
+
+impl<R> Watched<R> {
+    fn new(inner: R) -> (Self, Waiting) {
+        let waiting = Waiting::default();
+        (Self { inner, waiting: waiting.clone() }, waiting)
+    }
+}
+
+impl<R: Read> Read for Watched<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.waiting.set(Some(Instant::now()));
+        let read = self.inner.read(buffer);
+        self.waiting.set(None);
+        read
+    }
+}
+
+impl<R: Seek> Seek for Watched<R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.inner.seek(to)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Gives no byte for a while.
+    struct Stuck(Duration);
+
+    impl Read for Stuck {
+        fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+            std::thread::sleep(self.0);
+            Ok(0)
+        }
+    }
+
+    impl Seek for Stuck {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_blob_store_that_does_not_answer_is_not_the_videos_fault() {
+        let limits = Limits { duration: Duration::from_secs(60), frame_rate: 120.0 };
+        let pulse = Pulse::new(tokio_util::sync::CancellationToken::new());
+        let (limit, stuck) = (Duration::from_millis(100), Stuck(Duration::from_millis(500)));
+        let probed = probe_within(limit, stuck, 1000, limits, &pulse).await;
+        assert!(matches!(probed, Err(Failure::Unavailable(_))), "{probed:?}");
     }
 }

@@ -24,7 +24,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(25);
 
 /// The one thread that starts servers. The kernel ends a child with the thread, not the process, that made it, and the
 /// thread of a test ends with the test.
-static STARTER: LazyLock<Runtime> = LazyLock::new(|| {
+pub(crate) static STARTER: LazyLock<Runtime> = LazyLock::new(|| {
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("servers").enable_all().build();
     runtime.expect("a thread for servers")
 });

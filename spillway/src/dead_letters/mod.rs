@@ -29,7 +29,7 @@ enum Command {
     ///
     /// A video that ended `partial` or `failed` goes on, and ends again. Interrupted, it can be called again: what is
     /// replayed already is not replayed twice. Videos that were cancelled or deleted stay so.
-    Replay(replay::ReplayArgs),
+    Replay(Box<replay::ReplayArgs>),
     /// Mark dead letters as settled without doing anything; they are not listed any more.
     Discard(replay::DiscardArgs),
 }
@@ -42,7 +42,7 @@ pub async fn run(args: DeadLettersArgs) -> Result<ExitCode> {
     match args.command {
         Command::List(args) => list::run(args).await,
         Command::Show(args) => show::run(args).await,
-        Command::Replay(args) => replay::run(args).await,
+        Command::Replay(args) => replay::run(*args).await,
         Command::Discard(args) => replay::discard(args).await,
     }
 }

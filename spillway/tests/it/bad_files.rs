@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::media::{make, talk};
+use testing::media::{make, talk};
 
 const PICTURE: &str = "-f lavfi -i testsrc2=s=160x120:r=25:d=4";
 

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
-use crate::api::{Api, OPTIONS};
 use crate::bad_files;
-use crate::bad_urls::Web;
 use crate::dev::shared;
-use crate::media::talk;
-use crate::processes::peak_mib;
-use crate::until::until;
+use testing::api::{Api, OPTIONS};
+use testing::media::talk;
+use testing::processes::peak_mib;
+use testing::until::until;
+use testing::web::Web;
 
 /// How soon after its last byte a video must have its final state.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -24,7 +24,7 @@ const MEMORY_LIMIT_MIB: u64 = 600;
 async fn bad_input_has_its_answer_within_ten_seconds_and_leaves_nothing() {
     let files = bad_files::all();
     let dev = shared();
-    let api = Api::of(&dev);
+    let api = Api::at(dev.address());
     let before = dev.children();
     bad_requests_are_told_at_once(&api).await;
     let mut refused = bad_files_end(&api, files).await;

@@ -1,14 +1,14 @@
 //! The private broker dies while there is work.
 
-use crate::api::{Api, OPTIONS};
 use crate::dev::{Dev, Home};
-use crate::media::talk;
+use testing::api::{Api, OPTIONS};
+use testing::media::talk;
 
 #[tokio::test]
 async fn a_killed_broker_comes_back_and_nothing_is_lost() {
     let home = Home::new();
     let dev = Dev::start(&home, &[("SPILLWAY_CLAIM_LEASE", "3s")]);
-    let api = Api::of(&dev);
+    let api = Api::at(dev.address());
     let id = api.upload(talk(), OPTIONS).await;
     api.past(&id, "split").await;
     let mut before = dev.children();

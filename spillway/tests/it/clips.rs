@@ -5,9 +5,9 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::api::{Api, OPTIONS};
 use crate::dev::{command, shared};
-use crate::media::{probe, talk};
+use testing::api::{Api, OPTIONS};
+use testing::media::{probe, talk};
 
 #[tokio::test]
 async fn a_submitted_video_becomes_clips() {
@@ -39,14 +39,14 @@ async fn a_submitted_video_becomes_clips() {
     for clip in clips {
         check_clip(clip);
     }
-    let shown = Api::of(&dev).done(&video).await;
+    let shown = Api::at(dev.address()).done(&video).await;
     assert_eq!((&shown["lane"], &shown["name"]), (&json!("express"), &json!("talk.mp4")));
 }
 
 #[tokio::test]
 async fn the_same_video_gives_the_same_clips() {
     let dev = shared();
-    let api = Api::of(&dev);
+    let api = Api::at(dev.address());
     let (one, other) = (api.upload(talk(), OPTIONS).await, api.upload(talk(), OPTIONS).await);
     api.done(&one).await;
     api.done(&other).await;

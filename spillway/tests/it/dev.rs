@@ -15,9 +15,9 @@ use nix::sys::signal::Signal;
 use pipeline::loopback;
 use tempfile::TempDir;
 
-use crate::log::Log;
-use crate::processes::{self, children_of};
-use crate::until::{LOOK_EVERY, until};
+use testing::log::Log;
+use testing::processes::{self, children_of};
+use testing::until::{LOOK_EVERY, until};
 
 /// The program under test.
 pub const SPILLWAY: &str = env!("CARGO_BIN_EXE_spillway");
@@ -210,13 +210,7 @@ pub fn shared() -> Shared {
 
 /// Returns a call of the program that hears nothing of this process's settings but where run-time files lie.
 pub fn command() -> Command {
-    let mut command = Command::new(SPILLWAY);
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("SPILLWAY_") && name != "SPILLWAY_RUNTIME" {
-            command.env_remove(name);
-        }
-    }
-    command
+    processes::command(SPILLWAY)
 }
 
 fn guard(pid: u32, folder: &Path) -> Child {

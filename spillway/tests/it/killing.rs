@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::api::{Api, Clip, OPTIONS, VIDEO_LIMIT};
-use crate::bad_urls::Web;
 use crate::dev::{Dev, Home};
-use crate::log::{BEGUN, ORPHANED};
-use crate::media::talk;
-use crate::until::{looking_each, until};
+use testing::api::{Api, Clip, OPTIONS, VIDEO_LIMIT};
+use testing::log::{BEGUN, ORPHANED};
+use testing::media::talk;
+use testing::until::{looking_each, until};
+use testing::web::Web;
 
 /// The stages whose units are claimed, in the order of the flow.
 const CLAIMED: [&str; 6] = ["fetch", "split", "transcribe", "analyze", "moments", "cut"];
@@ -28,7 +28,7 @@ async fn killing_any_worker_loses_nothing() {
         ("SPILLWAY_LOG", "info,pipeline::runner=debug"),
     ];
     let dev = Dev::start(&home, &settings);
-    let api = Api::of(&dev);
+    let api = Api::at(dev.address());
     let web = Web::start(talk()).await;
     let undisturbed = api.upload(talk(), OPTIONS).await;
     api.done(&undisturbed).await;
@@ -37,7 +37,7 @@ async fn killing_any_worker_loses_nothing() {
 
     let id = api.submit_url(&web.url("talk.mp4"), OPTIONS).await;
     // The first download never ends, so it is in hand for certain.
-    until("the video is fetched", VIDEO_LIMIT, async || (web.asked() == 1).then_some(())).await;
+    until("the video is fetched", VIDEO_LIMIT, async || (web.asked("talk.mp4") == 1).then_some(())).await;
     dev.kill("fetch").await;
     dev.kill("ingest").await;
     kill_at_work(&dev, "split", &id).await;

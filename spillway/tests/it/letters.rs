@@ -13,11 +13,11 @@ use pipeline::store::{self, Gatherer, Page, SharedStore, VideoFilter};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
-use crate::api::{Api, VIDEO_LIMIT};
 use crate::dev::{Dev, Home, command};
-use crate::media::talk;
 use crate::outside::Outside;
-use crate::until::until;
+use testing::api::{Api, VIDEO_LIMIT};
+use testing::media::talk;
+use testing::until::until;
 
 /// One short clip a video.
 const ONE_CLIP: &str = "clips=1&min_clip_s=3&max_clip_s=4&height=320";

@@ -1,21 +1,15 @@
 //! The real binary from end to end: `spillway dev` with its private Kafka and all workers, real videos, and everything
 //! that can break. Needs ffmpeg, espeak-ng, Java and the run-time files (`make setup`); what is missing fails the test.
 
-mod api;
 mod bad_files;
 mod bad_input;
-mod bad_urls;
 mod broker;
 mod check;
 mod clips;
 mod dev;
 mod killing;
 mod letters;
-mod log;
-mod media;
 mod outside;
 mod overlap;
-mod processes;
 mod refusals;
 mod restarts;
-mod until;

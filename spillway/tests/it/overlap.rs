@@ -2,15 +2,15 @@
 
 use serde_json::Value;
 
-use crate::api::Api;
 use crate::dev::shared;
-use crate::media::long;
+use testing::api::Api;
+use testing::media::long;
 
 #[tokio::test]
 async fn transcription_and_analysis_begin_while_the_video_is_still_being_split() {
     let video = long();
     let dev = shared();
-    let api = Api::of(&dev);
+    let api = Api::at(dev.address());
     let id = api.upload(&video, "clips=1&height=240").await;
     let units = |events: &[Value], stage: &str| -> Vec<Value> {
         events.iter().filter(|e| e["type"] == "unit_done" && e["stage"] == stage).cloned().collect()

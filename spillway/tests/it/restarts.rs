@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use crate::api::{Api, OPTIONS};
-use crate::bad_urls::Web;
 use crate::dev::{Dev, Home, ROLES};
-use crate::media::talk;
-use crate::processes::all_gone;
+use testing::api::{Api, OPTIONS};
+use testing::media::talk;
+use testing::processes::all_gone;
+use testing::web::Web;
 
 /// How long the kernel and Kafka may take to end what has lost its parent.
 const ORPHAN_LIMIT: Duration = Duration::from_secs(30);
@@ -56,7 +56,7 @@ async fn an_interrupted_service_ends_in_order_and_goes_on_with_its_work() {
 
 /// Submits a video and waits until it is in work.
 async fn begin(dev: &Dev) -> String {
-    let api = Api::of(dev);
+    let api = Api::at(dev.address());
     let id = api.upload(talk(), OPTIONS).await;
     api.past(&id, "split").await;
     let video = api.video(&id).await.expect("the video");
@@ -65,7 +65,7 @@ async fn begin(dev: &Dev) -> String {
 }
 
 async fn finish(dev: &Dev, id: &str) {
-    let api = Api::of(dev);
+    let api = Api::at(dev.address());
     api.done(id).await;
     assert_eq!(api.clips(id).await.len(), 2);
 }
@@ -73,9 +73,9 @@ async fn finish(dev: &Dev, id: &str) {
 /// Without the flag that allows it, nothing is fetched from this machine.
 async fn loopback_is_refused(dev: &Dev) {
     let web = Web::start(talk()).await;
-    let api = Api::of(dev);
+    let api = Api::at(dev.address());
     let id = api.submit_url(&web.url("talk.mp4"), OPTIONS).await;
     let video = api.ended(&id, END_LIMIT).await;
     assert_eq!((&video["state"], &video["error"]["code"]), (&"failed".into(), &"url_refused".into()), "{video}");
-    assert_eq!(web.asked(), 0);
+    assert_eq!(web.asked("talk.mp4"), 0);
 }

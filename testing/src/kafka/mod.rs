@@ -1,9 +1,11 @@
-//! Apache Kafka: the product's own private broker, which the tests of a process share; clusters of several brokers
-//! ([`Cluster`]); and one that lets in only who it knows ([`Guarded`]). A broker is 200 MB and takes 3 s to start.
+//! Apache Kafka: the product's own private broker, which the tests of a process share; one of a test's own,
+//! behind a proxy ([`Alone`]); clusters of several brokers ([`Cluster`]); and one that lets in only who it knows ([`Guarded`]). A broker is 200 MB and takes 3 s to start.
 
+mod alone;
 mod cluster;
 mod guarded;
 
+pub use alone::Alone;
 pub use cluster::{Cluster, Places};
 pub use guarded::{Guarded, USER};
 

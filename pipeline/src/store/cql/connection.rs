@@ -34,6 +34,10 @@ const SECOND_TRY_AFTER: Duration = Duration::from_millis(500);
 /// Waits after each attempt to read back what became of a write, in milliseconds.
 const SETTLE_WAITS_MS: [u64; 6] = [20, 50, 100, 200, 500, 1000];
 
+/// How often a connection is tried on which nothing is said, and how long its answer may take. A node that vanished
+/// without a word is found out after both, instead of after the driver's minute.
+const KEEPALIVE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(5));
+
 /// Rows fetched at once.
 const PAGE_ROWS: i32 = 200;
 
@@ -208,6 +212,8 @@ pub(super) async fn connect(options: &CqlOptions) -> anyhow::Result<Session> {
         .known_nodes(&address.nodes)
         .keyspaces_to_fetch([&address.keyspace])
         .fetch_full_schema_metadata(false)
+        .keepalive_interval(KEEPALIVE.0)
+        .keepalive_timeout(KEEPALIVE.1)
         // With the client's time a statement sent twice is one write, and what is newer stays.
         .timestamp_generator(Arc::new(MonotonicTimestampGenerator::new()))
         .default_execution_profile_handle(profile.build().into_handle());

@@ -136,7 +136,7 @@ pub async fn what_is_there_is_listed(home: &Home) {
     for key in &keys {
         blobs.put(key, Bytes::from_static(b"x")).await.unwrap();
     }
-    assert_eq!(blobs.tenants().await.unwrap(), [tenant.clone()]);
+    assert_eq!(blobs.tenants().await.unwrap(), std::slice::from_ref(&tenant));
     assert_eq!(blobs.videos(&tenant).await.unwrap(), [video]);
     let mut found: Vec<String> = blobs.objects(&tenant, video).await.unwrap().into_iter().map(|o| o.key).collect();
     found.sort();

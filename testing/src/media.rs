@@ -1,10 +1,12 @@
-//! Videos made with the `ffmpeg` and `espeak-ng` commands, once a test run, in the build's own folder for such things.
+//! Videos made with the `ffmpeg` and `espeak-ng` commands, once a process, in its own folder.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
 use serde_json::Value;
+
+use crate::folder::new_folder;
 
 const SPEECH: &str = "What would you do with ten more hours every week? That is the question we asked two hundred \
     teams last year. Most of them gave the same answer. They would talk to the people who use what they build.";
@@ -58,9 +60,5 @@ fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
 /// Returns a folder of this run alone.
 fn folder() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
-    FOLDER.get_or_init(|| {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("it");
-        std::fs::create_dir_all(&folder).expect("a folder for media");
-        folder
-    })
+    FOLDER.get_or_init(|| new_folder("media").expect("a folder for media"))
 }

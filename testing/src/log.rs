@@ -11,12 +11,20 @@ pub const BEGUN: &str = "unit begun";
 /// The runner's word that a unit's owner died while it worked.
 pub const ORPHANED: &str = "a worker died with this unit in hand: waiting to run it alone";
 
+/// The runner's word that its claim on a unit is gone.
+pub const LOST: &str = "claim lost: telling the unit to stop";
+/// The runner's word that a unit is given up.
+pub const GIVEN_UP: &str = "unit given up";
+/// The runner's word that a message is no message.
+pub const UNREADABLE: &str = "message unreadable";
+
 /// A log that is being written.
 pub struct Log {
     path: PathBuf,
 }
 
 impl Log {
+    /// Names the log at `path`.
     pub fn new(path: PathBuf) -> Self {
         Self { path }
     }
@@ -42,6 +50,16 @@ impl Log {
         let ended = lines.lines().filter_map(parse).filter(|line| line["message"] == "child ended");
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         ended.map(|line| (text(&line["name"]), text(&line["status"]))).collect()
+    }
+
+    /// Returns the stage, video and unit of each time that `message` was said of a unit.
+    pub fn units(&self, message: &str) -> Vec<[String; 3]> {
+        let lines = self.text();
+        let said = lines.lines().filter(|line| line.contains(message)).filter_map(parse);
+        let names = ["stage", "video", "unit"];
+        said.filter(|line| line["message"] == message)
+            .map(|line| names.map(|name| line["span"][name].as_str().unwrap_or_default().to_owned()))
+            .collect()
     }
 
     /// Returns the last `lines` lines.

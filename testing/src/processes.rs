@@ -1,13 +1,26 @@
 //! Processes as the kernel tells of them.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use nix::sys::signal::{self, Signal};
 use nix::unistd::Pid;
 
 use crate::until::until;
+
+/// Returns a call of `program` that hears nothing of this process's settings but where run-time files lie.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(program);
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SPILLWAY_") && name != "SPILLWAY_RUNTIME" {
+            command.env_remove(name);
+        }
+    }
+    command
+}
 
 /// Returns the children of `parent`: what each is called, and its process id. Kafka is called `broker`.
 pub fn children_of(parent: u32) -> BTreeMap<String, u32> {
@@ -28,12 +41,18 @@ pub fn is_alive(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| !matches!(fields[0].as_str(), "Z" | "X"))
 }
 
-/// Sends `signal` to `pid`, which must be there.
+/// Sends `signal` to `pid`.
+///
+/// # Panics
+/// When there is no such process.
 pub fn send(pid: u32, signal: Signal) {
     signal::kill(Pid::from_raw(pid.cast_signed()), signal).expect("the process is there");
 }
 
 /// Returns the most memory that `pid` ever held, in MiB.
+///
+/// # Panics
+/// When there is no such process.
 pub fn peak_mib(pid: u32) -> u64 {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");

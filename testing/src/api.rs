@@ -1,12 +1,12 @@
 //! The HTTP API as its users see it.
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use reqwest::{Client, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-use crate::dev::Dev;
 use crate::until::until;
 
 /// How long a video of these tests may take, whatever else the machine does.
@@ -26,25 +26,35 @@ pub struct Api {
 pub struct Clip {
     /// All that is told of it but names: ids and links differ from video to video.
     pub plan: Value,
+    /// The file that plays.
     pub video: Vec<u8>,
+    /// WebVTT.
     pub captions: Vec<u8>,
+    /// A still picture.
     pub poster: Vec<u8>,
 }
 
 impl Api {
-    pub fn of(dev: &Dev) -> Self {
+    /// Returns a client of the service at `address`.
+    ///
+    /// # Panics
+    /// When none can be made; so do the others that need an answer and get none.
+    pub fn at(address: SocketAddr) -> Self {
         let client = Client::builder().no_proxy().timeout(VIDEO_LIMIT).build().expect("a client");
-        Self { client, server: format!("http://{}", dev.address()) }
+        Self { client, server: format!("http://{address}") }
     }
 
+    /// Begins a POST.
     pub fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.server))
     }
 
+    /// Returns the answer to a GET.
     pub async fn get(&self, path: &str) -> Response {
         self.try_get(path).await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
+    /// Returns the status that a DELETE has.
     pub async fn delete(&self, path: &str) -> StatusCode {
         self.client.delete(format!("{}{path}", self.server)).send().await.expect("an answer").status()
     }

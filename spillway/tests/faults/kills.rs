@@ -1,0 +1,143 @@
+//! Processes and servers are killed without a word: workers at random, the API just after it answered, the broker, the
+//! database, everything at once.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom;
+use tokio::time::sleep;
+
+use crate::chance::chance;
+use crate::ledger::Ledger;
+use crate::samples::{Sample, learn};
+use crate::servers::Kind;
+use crate::system::{Plan, SHORT_LIVES, System};
+
+/// Every sample that is submitted here.
+const SAMPLES: [Sample; 3] = [Sample::Tiny(0), Sample::Tiny(1), Sample::Talk];
+/// The cheap ones among them.
+const TINY: [Sample; 2] = [Sample::Tiny(0), Sample::Tiny(1)];
+/// The longest after an answer that the API is killed.
+const AFTER_ANSWER: Duration = Duration::from_millis(500);
+
+#[tokio::test]
+async fn workers_killed_at_random_lose_nothing() {
+    kill_workers(&SHORT_LIVES, Duration::from_secs(2), 6).await;
+}
+
+#[tokio::test]
+#[ignore = "takes ten minutes: `make faults`"]
+async fn workers_killed_at_random_lose_nothing_in_full() {
+    kill_workers(&[], Duration::from_secs(10), 30).await;
+}
+
+#[tokio::test]
+async fn ingest_killed_after_its_answers_loses_no_upload() {
+    kill_ingest(&SHORT_LIVES, 3, 4).await;
+}
+
+#[tokio::test]
+#[ignore = "takes ten minutes: `make faults`"]
+async fn ingest_killed_after_its_answers_loses_no_upload_in_full() {
+    kill_ingest(&[], 20, 10).await;
+}
+
+#[tokio::test]
+async fn broker_database_and_everything_killed_lose_nothing() {
+    kill_servers(&SHORT_LIVES, &TINY, 2).await;
+}
+
+#[tokio::test]
+#[ignore = "takes ten minutes: `make faults`"]
+async fn broker_database_and_everything_killed_lose_nothing_in_full() {
+    kill_servers(&[], &SAMPLES, 6).await;
+}
+
+/// Kills a random worker each `every`, `times` times, while videos come in.
+async fn kill_workers(settings: &[(&str, &str)], every: Duration, times: u32) {
+    let mut chance = chance("kill_workers");
+    let system = System::start(Plan::host(settings)).await;
+    learn(&system.api, &SAMPLES).await;
+    let mut ledger = Ledger::default();
+    for _ in 0..times {
+        ledger.submit(&system.api, *SAMPLES.choose(&mut chance).expect("there are some")).await;
+        sleep(every).await;
+        let workers: Vec<_> = system.members.iter().filter(|member| member.role() != "ingest").collect();
+        let worker = workers.choose(&mut chance).expect("a worker");
+        println!("killing {}", worker.role());
+        worker.kill().await;
+    }
+    let balance = ledger.balance(&system, Duration::from_secs(300)).await;
+    assert_eq!(balance.videos, times as usize);
+    assert_eq!(system.dead_letters(), 0);
+    assert_eq!(system.died(), Vec::<String>::new());
+}
+
+/// In each round, uploads come at once, and the API is killed within half a second of its first answer.
+async fn kill_ingest(settings: &[(&str, &str)], rounds: usize, uploads: usize) {
+    let mut chance = chance("kill_ingest");
+    let system = System::start(Plan::host(settings)).await;
+    learn(&system.api, &TINY).await;
+    let ingest = system.member("ingest");
+    let mut ledger = Ledger::default();
+    for round in 0..rounds {
+        let wait = chance.random_range(Duration::ZERO..AFTER_ANSWER);
+        let wanted = ledger.len() + uploads;
+        let mut killed = false;
+        while ledger.len() < wanted {
+            let sends = (ledger.len()..wanted).map(|number| {
+                let (api, sample) = (&system.api, TINY[number % TINY.len()]);
+                async move {
+                    let mut own = Ledger::default();
+                    // Not told of is not accepted.
+                    own.try_submit(api, sample).await.ok().map(|_| own)
+                }
+            });
+            let sent = futures::future::join_all(sends);
+            let kill = async {
+                if !killed {
+                    sleep(wait).await;
+                    ingest.kill().await;
+                }
+            };
+            let (sent, ()) = tokio::join!(sent, kill);
+            killed = true;
+            sent.into_iter().flatten().for_each(|own| ledger.add(own));
+        }
+        println!("round {round}: killed after {wait:?}");
+    }
+    let balance = ledger.balance(&system, Duration::from_secs(900)).await;
+    assert_eq!(balance.videos, rounds * uploads);
+    assert_eq!(system.dead_letters(), 0);
+    assert_eq!(system.died(), Vec::<String>::new());
+}
+
+/// Kills the broker, then the database, then everything at once, while there is work.
+async fn kill_servers(settings: &[(&str, &str)], samples: &[Sample], videos: usize) {
+    let mut chance = chance("kill_servers");
+    let plan = Plan { kind: Kind::Cluster, ..Plan::host(settings) };
+    let mut system = System::start(plan).await;
+    learn(&system.api, samples).await;
+    let mut ledger = Ledger::default();
+    let submit = async |ledger: &mut Ledger, system: &System, chance: &mut StdRng| {
+        for number in 0..videos {
+            ledger.submit(&system.api, samples[number % samples.len()]).await;
+        }
+        sleep(chance.random_range(Duration::ZERO..Duration::from_secs(3))).await;
+    };
+    submit(&mut ledger, &system, &mut chance).await;
+    system.servers.broker.kill().await;
+    system.servers.broker.start_again().await.expect("the broker is back");
+
+    submit(&mut ledger, &system, &mut chance).await;
+    system.servers.cluster().database.kill().await;
+    system.servers.cluster().database.start_again().await.expect("the database is back");
+
+    submit(&mut ledger, &system, &mut chance).await;
+    system.members.iter().for_each(|member| member.send(Signal::SIGKILL));
+    system.servers.kill_and_start_again().await;
+    ledger.balance(&system, Duration::from_secs(300)).await;
+    assert_eq!(system.dead_letters(), 0);
+}

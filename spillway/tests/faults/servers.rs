@@ -1,0 +1,132 @@
+//! What the processes of a system need: broker, store and blobs, each behind a proxy where that is possible.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use tempfile::TempDir;
+use testing::cassandra::{Cassandra, Doors};
+use testing::kafka::Alone;
+use testing::proxy::Proxy;
+use testing::s3::{self, BUCKET, KEYS, S3};
+
+/// Which servers a system has.
+#[derive(Clone, Debug)]
+pub enum Kind {
+    /// Those of one host: Kafka, SQLite, a folder.
+    Host,
+    /// As [`Kind::Host`], with blobs in a folder of the caller's, which has another name for who is outside.
+    BlobsIn { named: PathBuf, seen: PathBuf },
+    /// Those of a cluster: Kafka, CQL, S3.
+    Cluster,
+}
+
+/// Where store and blobs are.
+pub enum Stores {
+    Host {
+        /// What processes call the folder.
+        named: PathBuf,
+        /// What this process calls it.
+        blobs: PathBuf,
+    },
+    Cluster(Box<Cluster>),
+}
+
+/// What the processes of several hosts need.
+pub struct Cluster {
+    pub database: Cassandra,
+    pub database_proxy: Proxy,
+    pub s3: S3,
+    pub s3_proxy: Proxy,
+}
+
+/// Running servers, gone when this is dropped.
+pub struct Servers {
+    pub broker: Alone,
+    pub stores: Stores,
+    folder: TempDir,
+}
+
+impl Servers {
+    pub async fn start(kind: &Kind) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let broker = Alone::start();
+        let (broker, stores) = match kind {
+            Kind::Host => {
+                let blobs = folder.path().join("blobs");
+                (broker.await, Stores::Host { named: blobs.clone(), blobs })
+            }
+            Kind::BlobsIn { named, seen } => (broker.await, Stores::Host { named: named.clone(), blobs: seen.clone() }),
+            Kind::Cluster => {
+                let (broker, database, s3) = tokio::join!(broker, Cassandra::start(Doors::Open), S3::start());
+                let (database, s3) = (database.expect("Cassandra starts"), s3.expect("SeaweedFS starts"));
+                let (database_proxy, s3_proxy) =
+                    (proxy(&database.address()).await, proxy(&s3.access().address()).await);
+                (broker, Stores::Cluster(Box::new(Cluster { database, database_proxy, s3, s3_proxy })))
+            }
+        };
+        Self { broker: broker.expect("Kafka starts"), stores, folder }
+    }
+
+    /// Returns the variables that lead a process there.
+    pub fn variables(&self) -> Vec<(String, String)> {
+        let (store, blobs, mut variables) = match &self.stores {
+            Stores::Host { named, .. } => {
+                let file = self.database_file();
+                (format!("sqlite:{}", file.display()), named.display().to_string(), Vec::new())
+            }
+            Stores::Cluster(cluster) => {
+                let variables = s3::variables(&format!("http://{}", cluster.s3_proxy.address()), KEYS);
+                (format!("cql://{}/spillway", cluster.database_proxy.address()), format!("s3://{BUCKET}"), variables)
+            }
+        };
+        let named = [
+            ("SPILLWAY_BROKERS", self.broker.proxy().address().to_string()),
+            ("SPILLWAY_STORE", store),
+            ("SPILLWAY_STORE_REPLICATION", "1".to_owned()),
+            ("SPILLWAY_BLOBS", blobs),
+        ];
+        variables.extend(named.map(|(name, value)| (name.to_owned(), value)));
+        variables
+    }
+
+    /// Kills all of a cluster at once and starts it again.
+    pub async fn kill_and_start_again(&mut self) {
+        let Stores::Cluster(cluster) = &mut self.stores else { panic!("a cluster was not asked for") };
+        let Cluster { database, s3, .. } = cluster.as_mut();
+        tokio::join!(self.broker.kill(), database.kill(), s3.kill());
+        let (broker, database, s3) = tokio::join!(self.broker.start_again(), database.start_again(), s3.start_again());
+        broker.and(database).and(s3).expect("the servers are back");
+    }
+
+    /// Returns what a cluster has.
+    ///
+    /// # Panics
+    /// When this is none.
+    pub fn cluster(&mut self) -> &mut Cluster {
+        match &mut self.stores {
+            Stores::Cluster(cluster) => cluster,
+            Stores::Host { .. } => panic!("a cluster was not asked for"),
+        }
+    }
+
+    /// Returns the folder of the blobs.
+    ///
+    /// # Panics
+    /// When they are in none.
+    pub fn blobs(&self) -> &Path {
+        match &self.stores {
+            Stores::Host { blobs, .. } => blobs,
+            Stores::Cluster(_) => panic!("one host was not asked for"),
+        }
+    }
+
+    /// Returns the store's file.
+    pub fn database_file(&self) -> PathBuf {
+        self.folder.path().join("spillway.db")
+    }
+}
+
+async fn proxy(server: &str) -> Proxy {
+    let server: SocketAddr = server.parse().expect("an address");
+    Proxy::start(server).await.expect("a proxy")
+}

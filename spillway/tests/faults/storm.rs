@@ -1,0 +1,68 @@
+//! Workers join and leave all the time.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use testing::member::Member;
+use tokio::time::{Instant, sleep_until};
+
+use crate::chance::chance;
+use crate::ledger::Ledger;
+use crate::samples::{Sample, learn};
+use crate::system::{Plan, SHORT, System};
+
+/// Between one worker's coming or going and the next.
+const EVERY: Duration = Duration::from_secs(3);
+/// The stages that workers come and go at: those with most of the work.
+const STAGES: [&str; 3] = ["transcribe", "analyze", "cut"];
+/// How many there are beyond one a stage, at most.
+const MORE: usize = 3;
+/// The most work that may be done again, in percent.
+const REDONE_PERCENT: f64 = 5.0;
+/// How long a worker may take to leave: what it has in hand is finished.
+const LEAVE: Duration = Duration::from_secs(60);
+
+#[tokio::test]
+async fn workers_that_come_and_go_repeat_nothing() {
+    storm(&SHORT, Duration::from_secs(15)).await;
+}
+
+#[tokio::test]
+#[ignore = "takes four minutes: `make faults`"]
+async fn workers_that_come_and_go_repeat_nothing_in_full() {
+    storm(&[], Duration::from_secs(120)).await;
+}
+
+async fn storm(settings: &[(&str, &str)], lasting: Duration) {
+    let mut chance = chance("storm");
+    let system = System::start(Plan::host(settings)).await;
+    let samples = [Sample::Talk, Sample::Tiny(0), Sample::Tiny(1)];
+    learn(&system.api, &samples).await;
+    let mut ledger = Ledger::default();
+    let mut guests: Vec<Member> = Vec::new();
+    let begun = Instant::now();
+    let mut turn = begun;
+    let (mut joins, mut leaves) = (0, 0);
+    while begun.elapsed() < lasting {
+        ledger.submit(&system.api, *samples.choose(&mut chance).expect("there are some")).await;
+        if guests.is_empty() || (guests.len() < MORE && chance.random()) {
+            let stage = STAGES.choose(&mut chance).expect("there are some");
+            guests.push(system.join(stage, 2).await);
+            joins += 1;
+        } else {
+            let guest = guests.swap_remove(chance.random_range(0..guests.len()));
+            assert_eq!(guest.end(LEAVE).await.code(), Some(0));
+            leaves += 1;
+        }
+        turn += EVERY;
+        sleep_until(turn).await;
+    }
+    // One that leaves with everything still to be done.
+    system.member("cut").send(Signal::SIGTERM);
+    let balance = ledger.balance(&system, Duration::from_secs(300)).await;
+    println!("{joins} joined and {leaves} left: {:.1} % of {} units redone", balance.redone_percent(), balance.units);
+    assert!(balance.redone_percent() < REDONE_PERCENT, "{balance:?}");
+    assert_eq!(system.dead_letters(), 0);
+}

@@ -1,0 +1,131 @@
+//! A worker is stopped past its session and its claim's lease, another does its work, and it goes on.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use nix::sys::signal::Signal;
+use pipeline::id::{TenantId, UnitId, VideoId};
+use pipeline::store;
+use serde_json::Value;
+use testing::log::{BEGUN, LOST, ORPHANED};
+use testing::member::Member;
+use testing::until::{looking_each, until};
+
+use crate::ledger::Ledger;
+use crate::samples::{Sample, learn};
+use crate::system::{Plan, SHORT_LIVES, System};
+
+/// How long things may take that wait for sessions and leases.
+const LIMIT: Duration = Duration::from_secs(120);
+/// How often a unit is done before its worker could be stopped, at most.
+const TRIES: u32 = 8;
+
+#[tokio::test]
+async fn a_worker_that_was_stopped_overwrites_nothing() {
+    stop_and_go_on(&SHORT_LIVES, &["cut"]).await;
+}
+
+#[tokio::test]
+#[ignore = "takes five minutes: `make faults`"]
+async fn a_worker_that_was_stopped_overwrites_nothing_in_full() {
+    stop_and_go_on(&[], &["fetch", "split", "transcribe", "analyze", "moments", "cut"]).await;
+}
+
+async fn stop_and_go_on(settings: &[(&str, &str)], stages: &[&'static str]) {
+    let system = System::start(Plan::host(settings)).await;
+    learn(&system.api, &[Sample::Talk]).await;
+    let mut ledger = Ledger::default();
+    for stage in stages {
+        let (video, second) = stopped_with_work(&system, &mut ledger, stage).await;
+        let (files, log) = (files_of(&system, &video), log_of(&system, &video).await);
+        assert!(!files.is_empty());
+
+        system.member(stage).send(Signal::SIGCONT);
+        until(&format!("the {stage} that went on finds its claim lost"), LIMIT, async || {
+            system.log().says(LOST, stage, &video).then_some(())
+        })
+        .await;
+        assert_eq!(second.end(LIMIT).await.code(), Some(0));
+        // It is the only one now, so this also shows that it works again and has nothing old in hand.
+        let later = ledger.submit(&system.api, Sample::Talk).await;
+        done(&system, &later).await;
+        assert_eq!(files_of(&system, &video), files, "the {stage} that went on wrote over what is there");
+        assert_eq!(log_of(&system, &video).await, log, "the {stage} that went on told something more");
+    }
+    ledger.balance(&system, LIMIT).await;
+    assert_eq!(system.dead_letters(), 0);
+    assert_eq!(system.died(), Vec::<String>::new());
+}
+
+/// Stops the worker of `stage` while it has a unit in hand, and lets another do its work. Returns the unit's video, and
+/// the other.
+async fn stopped_with_work(system: &System, ledger: &mut Ledger, stage: &'static str) -> (String, Member) {
+    let worker = system.member(stage);
+    for _ in 0..TRIES {
+        let mut log = system.log().follow();
+        let video = ledger.submit(&system.api, Sample::Talk).await;
+        looking_each(Duration::from_millis(1), &format!("{stage} begins {video}"), LIMIT, async || {
+            log.says(BEGUN, stage, &video).then_some(())
+        })
+        .await;
+        worker.send(Signal::SIGSTOP);
+        if !can_be_written(system).await {
+            worker.send(Signal::SIGCONT);
+            continue;
+        }
+        let second = system.join(stage, 2).await;
+        done(system, &video).await;
+        // The work that another found left behind was in hand.
+        if system.log().says(ORPHANED, stage, &video) {
+            return (video, second);
+        }
+        worker.send(Signal::SIGCONT);
+        second.end(LIMIT).await;
+    }
+    panic!("{stage} was never stopped with a unit in hand");
+}
+
+/// Returns the log of a video that has ended, without the word that it is over, which bears the time it was asked for.
+async fn log_of(system: &System, video: &str) -> Vec<Value> {
+    let mut events = system.api.events(video).await;
+    events.retain(|event| event["type"] != "closed");
+    events
+}
+
+/// Says whether the store takes writes: a worker that was stopped in the middle of one holds SQLite's only lock, and
+/// nobody can take its work before it goes on or is killed.
+async fn can_be_written(system: &System) -> bool {
+    let Ok(store) = store::open_file(&system.servers.database_file()) else { return false };
+    let unit = UnitId::derive("none", &TenantId::default_tenant(), VideoId::random(), "none");
+    store.claim(unit, "the test", Timestamp::now(), Duration::from_secs(1)).await.is_ok()
+}
+
+async fn done(system: &System, video: &str) {
+    until(&format!("{video} is done"), LIMIT, async || {
+        (system.api.video(video).await?["state"] == "done").then_some(())
+    })
+    .await;
+}
+
+/// What is known of each file of a video but its bytes, which the ledger compares.
+fn files_of(system: &System, video: &str) -> BTreeMap<String, (u64, SystemTime)> {
+    let mut files = BTreeMap::new();
+    add_files(&system.servers.blobs().join("default").join(video), &mut files);
+    files
+}
+
+fn add_files(folder: &Path, files: &mut BTreeMap<String, (u64, SystemTime)>) {
+    use std::os::unix::fs::MetadataExt;
+    for entry in fs::read_dir(folder).expect("a folder of the video").flatten() {
+        let (path, metadata) = (entry.path(), entry.metadata().expect("a file"));
+        if metadata.is_dir() {
+            add_files(&path, files);
+        } else {
+            let written = metadata.modified().expect("a time");
+            files.insert(path.display().to_string(), (metadata.ino(), written));
+        }
+    }
+}
