@@ -12,8 +12,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::debug;
 
+use super::BrokerArgs;
 use super::headers::Headers;
-use super::{BrokerArgs, topics};
+use super::reach::known;
 use crate::topic::{MAX_RECORD_BYTES, Topic};
 
 /// How long a broker may take to answer.
@@ -74,13 +75,13 @@ pub struct Stored {
 /// # Errors
 /// When the topic is missing or the broker does not answer.
 pub async fn spans(brokers: &BrokerArgs, topic: Topic) -> Result<Vec<Span>> {
-    let counts = topics::partition_counts(brokers).await?;
+    let there = known(brokers).await?.topics;
     let mut partitions = Vec::new();
     for name in brokers.topic_names(topic) {
-        let Some(count) = counts.get(&name) else {
+        let Some(copies) = there.get(&name) else {
             bail!("topic {name} is missing; create the topics with `spillway topics`");
         };
-        partitions.extend((0..*count).map(|partition| (name.clone(), partition)));
+        partitions.extend((0..copies.len() as i32).map(|partition| (name.clone(), partition)));
     }
     let client = consumer(brokers)?;
     let asked = tokio::task::spawn_blocking(move || {
@@ -194,7 +195,7 @@ fn stored(message: &BorrowedMessage<'_>) -> Stored {
 }
 
 fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
-    let mut config = brokers.client();
+    let mut config = brokers.client()?;
     config
         // The client wants a name, but partitions are assigned by hand and nothing is committed: no group is joined.
         .set("group.id", format!("{}reader", brokers.topic_prefix))
