@@ -12,6 +12,10 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// What is quieter than the rest unless it is named: the driver tells of each node that does not let it in, several
+/// times, and whoever asked for the connection says so once.
+const QUIET: &str = "scylla=error";
+
 /// What is logged, and where spans go.
 #[derive(clap::Args, Clone, Debug)]
 pub struct TelemetryArgs {
@@ -54,7 +58,8 @@ impl Drop for Telemetry {
 /// # Errors
 /// When the filter or the collector's address is not valid.
 pub fn start(args: &TelemetryArgs, role: &str) -> Result<Telemetry> {
-    let filter = EnvFilter::try_new(&args.log).with_context(|| format!("read the log filter {:?}", args.log))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{}", args.log));
+    let filter = filter.with_context(|| format!("read the log filter {:?}", args.log))?;
     let resource = Resource::builder().with_service_name(format!("spillway-{role}")).build();
     let mut provider = SdkTracerProvider::builder().with_resource(resource);
     if let Some(address) = &args.otlp {

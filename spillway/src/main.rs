@@ -60,12 +60,12 @@ enum Command {
     Submit(submit::SubmitArgs),
     /// Follow videos until they end.
     Watch(watch::WatchArgs),
-    DeadLetters(dead_letters::DeadLettersArgs),
+    DeadLetters(Box<dead_letters::DeadLettersArgs>),
     /// Make the store anew from the topics and the blob store after it was lost.
     ///
     /// Into an empty store, while neither workers nor the API run. Interrupted, it is to be called again until it says
     /// that the store is rebuilt: nobody works with one that is half there.
-    Rebuild(rebuild::RebuildArgs),
+    Rebuild(Box<rebuild::RebuildArgs>),
     /// Measure the pipeline against the bare work.
     Bench(bench::BenchArgs),
     /// Run a part of `bench` that needs a process of its own.
@@ -108,8 +108,8 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Health(args) => health::run(args).await,
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,
-        Command::DeadLetters(args) => dead_letters::run(args).await,
-        Command::Rebuild(args) => rebuild::run(args).await,
+        Command::DeadLetters(args) => dead_letters::run(*args).await,
+        Command::Rebuild(args) => rebuild::run(*args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::BenchPart(args) => bench::path::part::run(args).await,
         Command::Models(args) => models::run(args).await,

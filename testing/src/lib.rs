@@ -6,8 +6,6 @@
 //! They listen on loopback, keep their data in a folder under `target/tmp`, and are gone with the tests' process,
 //! however it ends. Each kind has one that all tests of a process share, and ones of a test's own, to be killed.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test ends at what it did not expect")]
-
 pub mod api;
 pub mod cassandra;
 pub mod certificates;

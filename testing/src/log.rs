@@ -11,8 +11,6 @@ pub const BEGUN: &str = "unit begun";
 /// The runner's word that a unit's owner died while it worked.
 pub const ORPHANED: &str = "a worker died with this unit in hand: waiting to run it alone";
 
-/// The runner's word that its claim on a unit is gone.
-pub const LOST: &str = "claim lost: telling the unit to stop";
 /// The runner's word that a unit is given up.
 pub const GIVEN_UP: &str = "unit given up";
 /// The runner's word that a message is no message.

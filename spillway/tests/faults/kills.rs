@@ -24,13 +24,13 @@ const AFTER_ANSWER: Duration = Duration::from_millis(500);
 
 #[tokio::test]
 async fn workers_killed_at_random_lose_nothing() {
-    kill_workers(&SHORT_LIVES, Duration::from_secs(2), 6).await;
+    kill_workers(&SHORT_LIVES, Duration::from_secs(2), 6, 1).await;
 }
 
 #[tokio::test]
 #[ignore = "takes ten minutes: `make faults`"]
 async fn workers_killed_at_random_lose_nothing_in_full() {
-    kill_workers(&[], Duration::from_secs(10), 30).await;
+    kill_workers(&[], Duration::from_secs(10), 30, 4).await;
 }
 
 #[tokio::test]
@@ -55,14 +55,16 @@ async fn broker_database_and_everything_killed_lose_nothing_in_full() {
     kill_servers(&[], &SAMPLES, 6).await;
 }
 
-/// Kills a random worker each `every`, `times` times, while videos come in.
-async fn kill_workers(settings: &[(&str, &str)], every: Duration, times: u32) {
+/// Kills a random worker each `every`, `times` times, while `videos` come in each time.
+async fn kill_workers(settings: &[(&str, &str)], every: Duration, times: usize, videos: usize) {
     let mut chance = chance("kill_workers");
     let system = System::start(Plan::host(settings)).await;
     learn(&system.api, &SAMPLES).await;
     let mut ledger = Ledger::default();
     for _ in 0..times {
-        ledger.submit(&system.api, *SAMPLES.choose(&mut chance).expect("there are some")).await;
+        for _ in 0..videos {
+            ledger.submit(&system.api, *SAMPLES.choose(&mut chance).expect("there are some")).await;
+        }
         sleep(every).await;
         let workers: Vec<_> = system.members.iter().filter(|member| member.role() != "ingest").collect();
         let worker = workers.choose(&mut chance).expect("a worker");
@@ -70,7 +72,7 @@ async fn kill_workers(settings: &[(&str, &str)], every: Duration, times: u32) {
         worker.kill().await;
     }
     let balance = ledger.balance(&system, Duration::from_secs(300)).await;
-    assert_eq!(balance.videos, times as usize);
+    assert_eq!(balance.videos, times * videos);
     assert_eq!(system.dead_letters(), 0);
     assert_eq!(system.died(), Vec::<String>::new());
 }

@@ -121,11 +121,12 @@ impl System {
         self.log.units(GIVEN_UP).len() + self.log.units(UNREADABLE).len()
     }
 
-    /// Returns the processes that ended by themselves, with how: none may but those that were killed.
+    /// Returns the processes that ended by themselves, with how: none may but those that were killed or told to.
     pub fn died(&self) -> Vec<String> {
         use std::os::unix::process::ExitStatusExt;
         let ends = |member: &Member| {
-            let own = member.ends().into_iter().filter(|end| end.signal() != Some(Signal::SIGKILL as i32));
+            let own =
+                member.ends().into_iter().filter(|end| !end.success() && end.signal() != Some(Signal::SIGKILL as i32));
             own.map(|end| format!("{}: {end}", member.role())).collect::<Vec<String>>()
         };
         self.members.iter().flat_map(ends).collect()

@@ -113,7 +113,7 @@ fn says(output: &Output, code: i32, words: &[&str]) {
 async fn replayed_letters_complete_videos_and_a_lost_store_comes_back() {
     let world = World::new().await;
     let mut dev = world.start();
-    let api = Api::of(&dev);
+    let api = Api::at(dev.address());
     let (talk_id, url_id) = fail(&world, &api).await;
     look(&world, &talk_id, &url_id).await;
     complete(&world, &api, &talk_id, &url_id).await;
@@ -133,7 +133,7 @@ async fn replayed_letters_complete_videos_and_a_lost_store_comes_back() {
 
     lose_and_rebuild(&world, &deleted).await;
     let dev = world.start();
-    let api = Api::of(&dev);
+    let api = Api::at(dev.address());
     world.outside.speech_answers(200);
     api.done(&open).await;
     for (id, state) in [(&talk_id, "done"), (&url_id, "done"), (&gone, "failed"), (&partial, "partial")] {
