@@ -252,6 +252,31 @@ mod tests {
         }
     }
 
+    /// Gives a byte at a time, for ever.
+    struct Endless;
+
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            std::thread::sleep(Duration::from_millis(2));
+            buffer[0] = 0;
+            Ok(1)
+        }
+    }
+
+    impl Seek for Endless {
+        fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
+            Ok(0)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_not_understood_in_time_is_rejected() {
+        let limits = Limits { duration: Duration::from_secs(60), frame_rate: 120.0 };
+        let pulse = Pulse::new(tokio_util::sync::CancellationToken::new());
+        let probed = probe_within(Duration::from_millis(400), Endless, 1 << 30, limits, &pulse).await;
+        assert!(matches!(probed, Err(Failure::Reject { code: Code::ProbeTimeout, .. })), "{probed:?}");
+    }
+
     #[tokio::test]
     async fn a_blob_store_that_does_not_answer_is_not_the_videos_fault() {
         let limits = Limits { duration: Duration::from_secs(60), frame_rate: 120.0 };

@@ -37,7 +37,7 @@ pub struct BrokerArgs {
     pub publish_timeout: Duration,
     /// How long a consumer's question for records waits at a broker that has none. Longer costs brokers less while
     /// nothing happens; partitions that move to a busy member are read that much later at worst.
-    #[arg(long, env = "SPILLWAY_FETCH_WAIT", default_value = "250ms", value_parser = humantime::parse_duration, value_name = "TIME")]
+    #[arg(long, env = "SPILLWAY_FETCH_WAIT", default_value = "100ms", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub fetch_wait: Duration,
     /// How brokers and clients know each other.
     #[command(flatten)]
@@ -55,7 +55,7 @@ impl BrokerArgs {
             topic_prefix: String::new(),
             group_protocol: GroupProtocol::Consumer,
             publish_timeout: Duration::from_secs(30),
-            fetch_wait: Duration::from_millis(250),
+            fetch_wait: Duration::from_millis(100),
             security: Security::default(),
             kafka_setting: Vec::new(),
         }
