@@ -97,9 +97,9 @@ fn every_command_and_variable_is_one_the_binary_takes() {
 
 #[test]
 fn a_variable_that_is_not_read_is_found() {
-    let unknown = BTreeMap::from([("SPILLWAY_STROE", "sqlite:a")]);
+    let unknown = BTreeMap::from([("SPILLWAY_SHOP", "sqlite:a")]);
     let error = parse(&["process", "cut"], &unknown).expect_err("no such variable");
-    assert!(error.contains("SPILLWAY_STROE"), "{error}");
+    assert!(error.contains("SPILLWAY_SHOP"), "{error}");
     let misplaced = BTreeMap::from([("SPILLWAY_PARTITIONS", "12")]);
     parse(&["process", "cut"], &misplaced).expect_err("of another subcommand");
     let wrong = BTreeMap::from([("SPILLWAY_PARTITIONS", "many")]);
