@@ -12,9 +12,9 @@ use tracing_subscriber::filter::{EnvFilter, FilterExt, LevelFilter, filter_fn};
 use tracing_subscriber::layer::{Layer, SubscriberExt};
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// What is quieter than the rest unless it is named: the driver tells of each node that does not let it in, several
-/// times, and whoever asked for the connection says so once.
-const QUIET: &str = "scylla=error";
+/// What says nothing unless it is named: the driver tells of each node that does not let it in, several times, and
+/// whoever asked for the connection says so once.
+const QUIET: &str = "scylla=off";
 
 /// What is logged, and where spans go.
 #[derive(clap::Args, Clone, Debug)]

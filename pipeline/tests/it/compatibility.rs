@@ -6,11 +6,11 @@
 use std::collections::BTreeMap;
 
 use pipeline::event::{
-    AudioSegment, BlobRef, Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Created, EndState, Ended, Event,
-    Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload, Place, Reason, Reopened,
-    Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal, SegmentTranscript,
-    StageTotal, UnitDone, UnitFailed, UnitRetried, VideoEvent, VideoReady, VideoSegment, VideoSource, VideoSubmitted,
-    WindowGathered, Word, WorkerReport, video_failed,
+    Aspect, AudioSegment, BlobRef, Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Created, Edge,
+    EndState, Ended, Event, Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload,
+    Place, Reason, Reopened, Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
+    SegmentTranscript, StageTotal, UnitDone, UnitFailed, UnitFailure, UnitInHand, UnitRetried, VideoEvent, VideoReady,
+    VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerReport, video_failed,
 };
 use pipeline::failure::Code;
 use pipeline::id::TenantId;
@@ -49,6 +49,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>, bool)> {
     samples.extend(findings());
     samples.extend(clips());
     samples.extend(happenings());
+    samples.extend(every_field());
     samples
 }
 
@@ -191,6 +192,47 @@ fn happenings() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("happened-deleted", &VideoEvent::new(&job(), at, Happened::Deleted(true))),
         sample("happened-cancelled", &VideoEvent::new(&job(), at, Happened::Cancelled(true))),
         sample("worker-report", &worker),
+    ]
+}
+
+/// Messages of which the others show only a part.
+fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let at = jiff::Timestamp::UNIX_EPOCH;
+    let options = Options {
+        clips: 5,
+        min_clip_ms: 4000,
+        max_clip_ms: 9000,
+        aspect: Aspect::Square as i32,
+        height: 720,
+        captions: Captions::Burn as i32,
+        early: true,
+        language: "de".into(),
+        priority: true,
+        callback_url: Some("https://example.com/done".into()),
+    };
+    let mut job_with_options = job();
+    job_with_options.options = options;
+    let asked = VideoSubmitted { job: job_with_options, source: Some(VideoSource::Upload(blob())) };
+    let edge = Edge { thumbnails: vec![vec![1, 2].into(), vec![3].into()] };
+    let frame = Frame { at_us: 1, change_over_six: 0.5, blend: 0.25, ..Frame::default() };
+    let (head, tail) = (edge.clone(), edge);
+    let edges = SegmentAnalysis { frames: vec![frame], head, tail, ..SegmentAnalysis::default() };
+    let failure = UnitFailure {
+        unit: clip().id,
+        stage: StageName::Cut as i32,
+        code: "output_invalid".into(),
+        detail: "a black frame".into(),
+    };
+    let failed = ClipReport { job: job(), kind: Some(ClipReportKind::Failed(failure)) };
+    let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
+    let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
+    vec![
+        sample("submitted-with-options", &asked),
+        sample("analysis-edges", &edges),
+        sample("clip-failed", &failed),
+        sample("happened-ready", &VideoEvent::new(&job(), at, Happened::Ready(media()))),
+        sample("happened-analyzed", &VideoEvent::new(&job(), at, Happened::Analyzed(blob()))),
+        sample("worker-report-in-hand", &busy),
     ]
 }
 

@@ -43,9 +43,21 @@ impl Home {
         match &self.place {
             Place::Folder(folder) => std::fs::read_dir(folder.path()).expect("list a folder").next().is_none(),
             Place::Bucket(access, name) => {
-                !access.has_parts(name).await.expect("list parts") && self.blobs.tenants().await.unwrap().is_empty()
+                !access.has_parts(name).await.expect("list parts") && !self.has_objects().await
             }
         }
+    }
+
+    /// Says whether any object is listed. Not whether any folder is: this server goes on listing empty ones for a while.
+    async fn has_objects(&self) -> bool {
+        for tenant in self.blobs.tenants().await.unwrap() {
+            for video in self.blobs.videos(&tenant).await.unwrap() {
+                if !self.blobs.objects(&tenant, video).await.unwrap().is_empty() {
+                    return true;
+                }
+            }
+        }
+        false
     }
 }
 
