@@ -139,7 +139,15 @@ impl World {
             for partition in partitions(&client, &topic) {
                 asked.add_partition(&topic, partition);
             }
-            let answered = client.committed_offsets(asked, Duration::from_secs(10)).unwrap();
+            let begun = std::time::Instant::now();
+            let answered = loop {
+                match client.committed_offsets(asked.clone(), Duration::from_secs(10)) {
+                    Ok(answered) => break answered,
+                    // A group that is new has no coordinator for a moment.
+                    Err(error) => assert!(begun.elapsed() < PATIENCE, "{error}"),
+                }
+                std::thread::sleep(Duration::from_millis(50));
+            };
             answered.elements().iter().map(|e| (e.partition(), e.offset().to_raw().unwrap_or(0).max(0))).collect()
         })
         .await
