@@ -95,17 +95,25 @@ impl Topic {
         }
     }
 
-    /// Returns the stage that works on the records of this family, if one does: those it is done with can go.
-    pub fn worked_on_by(self) -> Option<StageName> {
-        match self {
-            Self::VideoSubmitted => Some(StageName::Fetch),
-            Self::VideoReady => Some(StageName::Split),
-            Self::SegmentAudio => Some(StageName::Transcribe),
-            Self::SegmentVideo => Some(StageName::Analyze),
-            Self::WindowGathered => Some(StageName::Moments),
-            Self::ClipPlanned => Some(StageName::Cut),
-            _ => None,
+    /// Returns the family that a stage reads.
+    pub fn read_by(stage: StageName) -> Self {
+        match stage {
+            StageName::Fetch => Self::VideoSubmitted,
+            StageName::Split => Self::VideoReady,
+            StageName::Transcribe => Self::SegmentAudio,
+            StageName::Analyze => Self::SegmentVideo,
+            StageName::Join => Self::SegmentDone,
+            StageName::Moments => Self::WindowGathered,
+            StageName::Cut => Self::ClipPlanned,
+            StageName::Deliver => Self::ClipReady,
+            StageName::Record => Self::VideoEvent,
         }
+    }
+
+    /// Returns the stage that works on the records of this family, if one does: those it is done with can go. Work has
+    /// lanes; what is gathered has none.
+    pub fn worked_on_by(self) -> Option<StageName> {
+        StageName::ALL.into_iter().filter(|_| self.spec().laned).find(|stage| Self::read_by(*stage) == self)
     }
 
     /// Returns the name without the lane.

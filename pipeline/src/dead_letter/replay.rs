@@ -75,7 +75,7 @@ pub async fn replay(
 
 /// Replays bytes that could not be read: a newer version may.
 async fn replay_unread(producer: &Producer, letter: &Letter) -> Result<Outcome> {
-    if read_by(letter.id.stage).spec().spread == Spread::ByVideo {
+    if Topic::read_by(letter.id.stage).spec().spread == Spread::ByVideo {
         let why = "nobody knows whose message it is, and messages of its topic lie with those of their video";
         return Ok(Outcome::Refused(why.to_owned()));
     }
@@ -112,7 +112,7 @@ async fn opens(store: &SharedStore, tenant: &TenantId, video: VideoId) -> Result
 
 /// Publishes the message as it was, to where it was read from.
 async fn send_back(producer: &Producer, letter: &Letter, video: Option<VideoId>) -> Result<()> {
-    let topic = read_by(letter.id.stage);
+    let topic = Topic::read_by(letter.id.stage);
     let mut headers = letter.headers.clone();
     for header in Header::OF_LETTERS {
         headers.remove(header);
@@ -131,19 +131,4 @@ async fn send_back(producer: &Producer, letter: &Letter, video: Option<VideoId>)
     };
     producer.post(post, &batch).await?;
     Ok(batch.acknowledged().await?)
-}
-
-/// Returns the family of topics that a stage reads.
-fn read_by(stage: StageName) -> Topic {
-    match stage {
-        StageName::Fetch => Topic::VideoSubmitted,
-        StageName::Split => Topic::VideoReady,
-        StageName::Transcribe => Topic::SegmentAudio,
-        StageName::Analyze => Topic::SegmentVideo,
-        StageName::Join => Topic::SegmentDone,
-        StageName::Moments => Topic::WindowGathered,
-        StageName::Cut => Topic::ClipPlanned,
-        StageName::Deliver => Topic::ClipReady,
-        StageName::Record => Topic::VideoEvent,
-    }
 }

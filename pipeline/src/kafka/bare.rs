@@ -16,10 +16,9 @@ use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerConte
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 
+use super::producer::IN_FLIGHT_KIB;
 use super::{BrokerArgs, topics};
 
-/// What a producer may have in flight, in KiB; as much as everybody's.
-const IN_FLIGHT_KIB: u32 = 32 << 10;
 /// One wait for a record.
 const POLL: Duration = Duration::from_millis(100);
 /// How long nothing may come before a measurement is given up.

@@ -27,7 +27,7 @@ use crate::outbox::Sink;
 use crate::topic::{Spread, Topic};
 
 /// How much may be in flight, in KiB; a record of the largest size fits several times.
-const IN_FLIGHT_KIB: u32 = 32 << 10;
+pub(super) const IN_FLIGHT_KIB: u32 = 32 << 10;
 
 /// How long one poll for deliveries lasts; those that come meanwhile are heard at once.
 const POLL: Duration = Duration::from_secs(2);

@@ -14,11 +14,9 @@ use tracing::debug;
 
 use super::BrokerArgs;
 use super::headers::Headers;
-use super::reach::known;
+use super::reach::{ANSWER_TIMEOUT, known};
 use crate::topic::{MAX_RECORD_BYTES, Topic};
 
-/// How long a broker may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long nothing may come from a partition that is not read to its end.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one poll lasts.

@@ -10,12 +10,9 @@ use rdkafka::topic_partition_list::Offset;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
-use super::reach::known;
+use super::reach::{ANSWER_TIMEOUT, known};
 use super::{BrokerArgs, topics};
 use crate::topic::Topic;
-
-/// How long a broker may take to answer.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Trims each `every` until `stop`; several processes may. An error is told and tried again the next time.
 pub async fn run(brokers: BrokerArgs, every: Duration, stop: CancellationToken) {
