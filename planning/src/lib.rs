@@ -1,0 +1,11 @@
+//! How many workers each stage needs, from numbers alone.
+//!
+//! [`observation`] is what is seen each tick; [`decide`](decide::decide) turns it, with what [`memory`] kept of earlier
+//! ones, into a [`decision`]. Nothing here reads a clock, a network or a random number generator of its own: the same
+//! observations give the same decisions, in the live autoscaler, in the simulator and in the planner.
+
+pub mod decide;
+pub mod decision;
+pub mod memory;
+pub mod observation;
+pub mod policy;

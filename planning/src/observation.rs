@@ -1,0 +1,161 @@
+//! What is seen of the stages at one moment: the input of every decision, a line of JSON each when recorded.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// All stages at one moment.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Observation {
+    /// When, in seconds of any clock that only goes forward.
+    pub at: f64,
+    /// When, by the wall: season's phase. Without it the phase is taken from [`Observation::at`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wall_clock: Option<jiff::Timestamp>,
+    /// The stages in the order of the flow: what one finishes arrives at the next.
+    pub stages: Vec<Stage>,
+    /// Videos whose upload has begun since the stream's start: they arrive at the first stage soon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uploads_started_total: Option<f64>,
+    /// What all workers together may cost in an hour, in units of [`Stage::cost_per_worker_hour`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_per_hour: Option<f64>,
+    /// What a person has fixed, by stage.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub pins: BTreeMap<String, Pin>,
+    /// What is degraded or paused, in words: a decision repeats it, a stage with an open breaker is not scaled up.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub breakers: Vec<Breaker>,
+}
+
+/// One stage.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Stage {
+    /// Its name: `analyze`.
+    pub stage: String,
+    /// Its queues.
+    pub lanes: Vec<Lane>,
+    /// Its workers.
+    pub workers: Workers,
+    /// Workers that are ready or starting.
+    pub replicas: u32,
+    /// Fewest workers.
+    #[serde(default)]
+    pub min_replicas: u32,
+    /// Most workers.
+    #[serde(default = "no_limit")]
+    pub max_replicas: u32,
+    /// Units a worker works on at once.
+    #[serde(default = "one")]
+    pub slots_per_worker: u32,
+    /// Units being worked on, those of draining workers too.
+    pub slots_busy: f64,
+    /// Longest wait before work begins, in seconds, that [`Stage::wait_slo_quantile`] of the records may have.
+    #[serde(default = "two_minutes")]
+    pub wait_slo_s: f64,
+    /// The share of records that are to begin within [`Stage::wait_slo_s`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wait_slo_quantile: Option<f64>,
+    /// Records finished since the stream's start.
+    pub done_total: f64,
+    /// Time that finished records took, in seconds.
+    pub busy_seconds_total: f64,
+    /// Media that finished records stood for, in seconds.
+    #[serde(default)]
+    pub work_done_media_s_total: f64,
+    /// Time in which nine of ten new workers are ready, in seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub startup_p90_s: Option<f64>,
+    /// Units that an outside API still allows this hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quota_left: Option<f64>,
+    /// Price of one worker for an hour.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost_per_worker_hour: Option<f64>,
+}
+
+/// One queue of a stage.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Lane {
+    /// Its name: `standard`.
+    pub lane: String,
+    /// Its partitions.
+    pub partitions: u32,
+    /// Sum of the partitions' end offsets.
+    pub end_offset_total: f64,
+    /// Sum of the committed offsets: what lies between is waiting or in work.
+    pub committed_total: f64,
+    /// Records that arrived since the stream's start.
+    #[serde(default)]
+    pub arrived_total: f64,
+    /// Age of the oldest record that nobody has begun, in seconds; 0 if there is none.
+    #[serde(default)]
+    pub head_age_s: f64,
+}
+
+/// Workers of a stage by what they do.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Workers {
+    /// Take work, busy or not.
+    pub ready: u32,
+    /// Have work in hand.
+    #[serde(default)]
+    pub busy: u32,
+    /// Will be ready, one entry each.
+    #[serde(default)]
+    pub starting: Vec<Starting>,
+    /// Finish what is in hand and take no more.
+    #[serde(default)]
+    pub draining: u32,
+}
+
+/// A worker that is starting.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Starting {
+    /// Seconds until it takes work.
+    pub ready_in_s: f64,
+}
+
+/// What a person has fixed of a stage's scale; the policy moves within it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Pin {
+    /// Never fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min: Option<u32>,
+    /// Never more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max: Option<u32>,
+    /// Exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fixed: Option<u32>,
+}
+
+/// A part of the system that is degraded or paused.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Breaker {
+    /// The stage that it holds up; empty for all.
+    #[serde(default)]
+    pub stage: String,
+    /// Why, in words.
+    #[serde(default)]
+    pub reason: String,
+}
+
+impl Lane {
+    /// Returns the records that are waiting or in work.
+    pub fn lag_records(&self) -> f64 {
+        self.end_offset_total - self.committed_total
+    }
+}
+
+fn no_limit() -> u32 {
+    u32::MAX
+}
+
+fn one() -> u32 {
+    1
+}
+
+fn two_minutes() -> f64 {
+    120.0
+}
