@@ -9,3 +9,4 @@ pub mod decision;
 pub mod memory;
 pub mod observation;
 pub mod policy;
+pub mod simulate;

@@ -1,0 +1,177 @@
+//! Compares policies on load traces: `cargo run --release -p spillway-planning --example policies -- FOLDER [POLICY..]`.
+//!
+//! FOLDER holds CSV files with a header `seconds,arrivals` and equal buckets. Of each its first five days are scaled to 20
+//! busy slots on average; a job takes 60 s on average (lognormal, coefficient of variation 0.7) and is to begin within
+//! 120 s. One line a start-up time and policy: means over the traces, and a line a trace with `-v`.
+
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use pipeline::lane::Lane;
+use planning::policy::Policy;
+use planning::simulate::engine;
+use planning::simulate::flow::{Flow, Spread, StageSpec};
+use planning::simulate::keda::{Keda, KedaScaler};
+use planning::simulate::load::{Kind, Load, Trace, Video, Work};
+use planning::simulate::outcome::Outcome;
+use planning::simulate::scaler::{Planned, Scaler};
+
+const DAYS_S: f64 = 5.0 * 86_400.0;
+const SLO_S: f64 = 120.0;
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let verbose = arguments.iter().any(|a| a == "-v");
+    let mut plain = arguments.iter().filter(|a| *a != "-v");
+    let folder = plain.next().expect("a folder of traces").clone();
+    let wanted: Vec<&String> = plain.collect();
+    let traces = read(Path::new(&folder));
+    for startup_s in [45.0, 180.0] {
+        for policy in ["ours", "keda2fast", "keda1", "keda1fast"] {
+            if !wanted.is_empty() && !wanted.iter().any(|w| *w == policy) {
+                continue;
+            }
+            compare(&traces, startup_s, policy, verbose);
+        }
+    }
+    for policy in ["ours", "keda2fast", "keda1", "keda1fast"] {
+        if wanted.is_empty() || wanted.iter().any(|w| *w == policy) {
+            spike(policy);
+        }
+    }
+}
+
+fn scaler(policy: &str) -> Box<dyn Scaler> {
+    match policy {
+        "ours" => Box::new(Planned::new(Policy::default())),
+        "keda1" => Box::new(KedaScaler::new(Keda::with_defaults(1.0))),
+        "keda1fast" => Box::new(KedaScaler::new(Keda::fast(1.0))),
+        "keda2fast" => Box::new(KedaScaler::new(Keda::fast(2.0))),
+        other => panic!("no policy {other}"),
+    }
+}
+
+fn read(folder: &Path) -> Vec<(String, Trace)> {
+    let mut traces = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("folder of traces") {
+        let path = entry.expect("entry").path();
+        if path.extension().is_none_or(|e| e != "csv") {
+            continue;
+        }
+        let text = std::fs::read_to_string(&path).expect("read");
+        let rows: Vec<(f64, f64)> = text
+            .lines()
+            .skip(1)
+            .map(|line| {
+                let (seconds, arrivals) = line.split_once(',').expect("two columns");
+                (seconds.trim().parse().expect("seconds"), arrivals.trim().parse().expect("arrivals"))
+            })
+            .collect();
+        let bucket_s = rows[1].0 - rows[0].0;
+        let trace = Trace { bucket_s, counts: rows.iter().map(|row| row.1).collect() };
+        traces.push((path.file_stem().expect("name").to_string_lossy().into_owned(), trace));
+    }
+    traces.sort_by(|a, b| a.0.cmp(&b.0));
+    traces
+}
+
+fn flow(stages: usize, startup_s: f64, partitions: u32) -> Flow {
+    let stages = (0..stages).map(|index| StageSpec {
+        name: format!("stage{index}"),
+        after: if index == 0 { vec![] } else { vec![index - 1] },
+        partitions,
+        slots_per_worker: 1,
+        startup: Spread::constant(startup_s),
+        min_replicas: 1,
+        max_replicas: 400,
+        wait_slo_s: SLO_S,
+        cost_per_worker_hour: 1.0,
+    });
+    Flow { stages: stages.collect(), tick_s: 5.0 }
+}
+
+fn load(arrivals: Vec<f64>, stages: usize, seed: u64) -> Load {
+    let videos = arrivals.into_iter().map(|arrives_at| Video { arrives_at, lane: Lane::Standard, kind: 0 });
+    let work = Work { units: 1, service: Spread { mean_s: 60.0, cv: 0.7 } };
+    Load { videos: videos.collect(), kinds: vec![Kind { media_s: 60.0, work: vec![work; stages] }], seed }
+}
+
+fn compare(traces: &[(String, Trace)], startup_s: f64, policy: &str, verbose: bool) {
+    let results: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                loop {
+                    let index = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((_, trace)) = traces.get(index) else { return };
+                    let trace = trace.first(DAYS_S);
+                    let arrivals = trace.arrivals(trace.factor(60.0, 20.0, 300.0, 192.0), 7 + index as u64);
+                    let load = load(arrivals, 1, 11);
+                    let outcome =
+                        engine::run(&flow(1, startup_s, 240), &load, scaler(policy).as_mut(), trace.length_s());
+                    results.lock().expect("no panic").push((index, outcome));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().expect("no panic");
+    results.sort_by_key(|(index, _)| *index);
+    let count = results.len() as f64;
+    let mean = |of: &dyn Fn(&Outcome) -> f64| results.iter().map(|(_, o)| of(o)).sum::<f64>() / count;
+    let mut p95: Vec<f64> = results.iter().map(|(_, o)| o.stages[0].wait_quantile(0.95)).collect();
+    p95.sort_by(f64::total_cmp);
+    println!(
+        "{startup_s:>4} {policy:<10} over {:.3} %  p95 {:.0}  utilisation {:.1} (pooled {:.1})  changes {:.0}",
+        100.0 * mean(&|o| o.stages[0].share_over(SLO_S)),
+        p95[p95.len() / 2],
+        100.0 * mean(&|o| o.stages[0].utilisation()),
+        100.0 * results.iter().map(|(_, o)| o.stages[0].busy_s).sum::<f64>()
+            / results.iter().map(|(_, o)| o.stages[0].paid_s).sum::<f64>(),
+        mean(&|o| o.stages[0].changes as f64),
+    );
+    if verbose {
+        for (index, outcome) in &results {
+            let stage = &outcome.stages[0];
+            println!(
+                "     {:<24} over {:.3} %  p95 {:.0}  utilisation {:.1}  changes {}  busy {:.1} starting {:.1} %",
+                traces[*index].0,
+                100.0 * stage.share_over(SLO_S),
+                stage.wait_quantile(0.95),
+                100.0 * stage.utilisation(),
+                stage.changes,
+                stage.busy_s / outcome.length_s,
+                100.0 * stage.started as f64 * startup_s / stage.paid_s,
+            );
+        }
+    }
+}
+
+/// The two bursts: 500 at once on one stage, 100 at once on three in a row.
+fn spike(policy: &str) {
+    let runs = 20;
+    let (mut p95, mut over, mut hours, mut first) = (0.0, 0.0, 0.0, 0.0f64);
+    for seed in 0..runs {
+        let trace = Trace { bucket_s: 10.0, counts: vec![500.0] };
+        let mut arrivals = trace.arrivals(1.0, seed);
+        arrivals.truncate(500);
+        let outcome = engine::run(&flow(1, 45.0, 400), &load(arrivals, 1, seed), scaler(policy).as_mut(), 1800.0);
+        let stage = &outcome.stages[0];
+        p95 += stage.wait_quantile(0.95) / runs as f64;
+        over += 100.0 * stage.share_over(SLO_S) / runs as f64;
+        hours += stage.worker_hours() / runs as f64;
+        first = first.max(stage.scales.first().map_or(f64::INFINITY, |s| s.0));
+    }
+    println!(
+        "spike 500 {policy:<10} p95 {p95:.0}  over {over:.1} %  worker-hours {hours:.1}  first decision {first:.0} s"
+    );
+    let (mut p95, mut hours) = (0.0, 0.0);
+    for seed in 0..runs {
+        let arrivals = Trace { bucket_s: 10.0, counts: vec![100.0] }.arrivals(1.0, seed);
+        let outcome = engine::run(&flow(3, 180.0, 240), &load(arrivals, 3, seed), scaler(policy).as_mut(), 3600.0);
+        p95 += outcome.video_wait_quantile(0.95) / runs as f64;
+        hours += outcome.stages.iter().map(|s| s.worker_hours()).sum::<f64>() / runs as f64;
+    }
+    println!("three stages {policy:<10} summed p95 {p95:.0}  worker-hours {hours:.1}");
+}
