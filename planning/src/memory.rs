@@ -1,5 +1,65 @@
 //! What is remembered between two decisions.
 
-/// The state of the policy: empty at start, bounded for ever.
+use std::collections::{BTreeMap, VecDeque};
+
+use crate::arrivals::Arrivals;
+use crate::forecast::Forecaster;
+use crate::measure::{FanOut, InWork, Service, Startup};
+use crate::policy::Policy;
+use crate::trust::Judge;
+
+/// The state of the policy: empty at start, bounded however long it runs.
 #[derive(Clone, Debug, Default)]
-pub struct Memory {}
+pub struct Memory {
+    /// By stage.
+    pub(crate) stages: BTreeMap<String, StageMemory>,
+}
+
+/// What is remembered of one stage.
+#[derive(Clone, Debug)]
+pub(crate) struct StageMemory {
+    pub judge: Judge,
+    /// Totals at the last look.
+    pub totals: Option<Totals>,
+    pub arrivals: Arrivals,
+    pub forecaster: Forecaster,
+    pub service: Service,
+    pub in_work: InWork,
+    pub startup: Startup,
+    pub fan_out: FanOut,
+    /// How few workers would have been enough lately, with the time of each look.
+    pub enough: VecDeque<(f64, u32)>,
+    /// The last decision that was made from good data.
+    pub decided: Option<u32>,
+    /// Uploads under way, smoothed, and records that arrive in a second, smoothed: how long an upload takes.
+    pub uploads: f64,
+}
+
+/// A stage's counters at one look.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Totals {
+    pub at: f64,
+    pub arrived: f64,
+    pub done: f64,
+    pub busy_s: f64,
+    pub media_s: f64,
+    pub slots_busy: f64,
+}
+
+impl StageMemory {
+    pub(crate) fn new(policy: &Policy) -> Self {
+        Self {
+            judge: Judge::default(),
+            totals: None,
+            arrivals: Arrivals::default(),
+            forecaster: Forecaster::new(policy.coverage),
+            service: Service::default(),
+            in_work: InWork::default(),
+            startup: Startup::default(),
+            fan_out: FanOut::default(),
+            enough: VecDeque::new(),
+            decided: None,
+            uploads: 0.0,
+        }
+    }
+}

@@ -69,6 +69,9 @@ pub struct Stage {
     /// Units that an outside API still allows this hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub quota_left: Option<f64>,
+    /// The stages whose finished records arrive here; the stage before it in the list if not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fed_by: Option<Vec<String>>,
     /// Price of one worker for an hour.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_per_worker_hour: Option<f64>,

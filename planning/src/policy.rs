@@ -9,10 +9,27 @@ pub struct Policy {
     pub startup_s: f64,
     /// Service time of a record until some were seen done, in seconds.
     pub service_s: f64,
+    /// Shortest time for which fewer workers must be enough before some are let go, in seconds; a start-up time longer
+    /// than this replaces it.
+    pub down_window_s: f64,
+    /// Share of the workers by which fewer must be enough before some are let go.
+    pub down_band: f64,
+    /// Time after which bad data is answered by a floor that only scales up, in seconds.
+    pub hold_s: f64,
+    /// Share of forecasts whose upper band is to hold.
+    pub coverage: f64,
 }
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { tick_s: 5.0, startup_s: 45.0, service_s: 60.0 }
+        Self {
+            tick_s: 5.0,
+            startup_s: 45.0,
+            service_s: 60.0,
+            down_window_s: 60.0,
+            down_band: 0.03,
+            hold_s: 60.0,
+            coverage: 0.45,
+        }
     }
 }

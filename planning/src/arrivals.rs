@@ -1,0 +1,152 @@
+//! Recent arrivals, and what they say about the rate: steady, or changed of late.
+
+use std::collections::VecDeque;
+
+/// Ticks that are remembered.
+const TICKS: usize = 720;
+
+/// Lengths over which the rate is looked at, in ticks.
+const WINDOWS: [usize; 14] = [1, 2, 3, 6, 12, 24, 36, 60, 90, 120, 180, 240, 360, 480];
+
+/// The shortest length that counts as steady, in ticks.
+const STEADY: usize = 24;
+
+/// How many standard deviations are a change. Square roots of counts have a standard deviation of a half whatever the
+/// count (Anscombe 1948), which keeps small counts from looking like bursts.
+const CHANGE: f64 = 3.0;
+
+/// A change is expected to go on for this many times as long as it has been seen.
+const GOES_ON: f64 = 2.0;
+
+/// Arrivals of each tick.
+#[derive(Clone, Debug, Default)]
+pub struct Arrivals {
+    counts: VecDeque<f64>,
+}
+
+/// What the recent arrivals say.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Level {
+    /// The steady rate, in records a second.
+    pub rate: f64,
+    /// What the rate is above it (below, if negative) since a change.
+    pub excess: f64,
+    /// How long the change is expected to go on, in seconds: it fades with this time constant.
+    pub lasts_s: f64,
+}
+
+impl Level {
+    /// Returns the arrivals expected within `time_s` from now.
+    pub fn within(&self, time_s: f64) -> f64 {
+        let change = if self.excess == 0.0 { 0.0 } else { self.lasts_s * (1.0 - (-time_s / self.lasts_s).exp()) };
+        (self.rate * time_s + self.excess * change).max(0.0)
+    }
+}
+
+impl Arrivals {
+    /// Adds what arrived in the last tick.
+    pub fn push(&mut self, count: f64) {
+        if self.counts.len() == TICKS {
+            self.counts.pop_front();
+        }
+        self.counts.push_back(count);
+    }
+
+    /// Returns the arrivals of each tick, newest first.
+    pub fn newest_first(&self) -> impl Iterator<Item = f64> + '_ {
+        self.counts.iter().rev().copied()
+    }
+
+    /// Returns the sum over the last `ticks`.
+    pub fn last(&self, ticks: usize) -> f64 {
+        self.newest_first().take(ticks).sum()
+    }
+
+    /// Returns the mean rate of the last `time_s`, or of what is remembered of it, in records a second.
+    pub fn rate(&self, time_s: f64, tick_s: f64) -> f64 {
+        let ticks = ((time_s / tick_s) as usize).clamp(1, self.counts.len().max(1));
+        self.last(ticks) / (ticks as f64 * tick_s)
+    }
+
+    /// Returns the steady rate and the change against it.
+    ///
+    /// The steady rate is the mean over the longest window that no shorter one contradicts. Where one does, the window
+    /// that contradicts most is the change: its rate, less half a standard deviation, because it was chosen for being
+    /// extreme.
+    pub fn level(&self, tick_s: f64) -> Level {
+        let sums = WINDOWS.map(|ticks| (ticks, self.last(ticks)));
+        let known = self.counts.len();
+        if known == 0 {
+            return Level::default();
+        }
+        let shortest = STEADY.min(known);
+        let rate = self.last(shortest) / (shortest as f64 * tick_s);
+        // All there is may be a burst: of what has just begun, only a part is steady.
+        let steady = rate * shortest as f64 / STEADY as f64;
+        let mut level = Level { rate: steady, excess: rate - steady, lasts_s: GOES_ON * shortest as f64 * tick_s };
+        let longer = sums.into_iter().filter(|(ticks, _)| *ticks > shortest && *ticks <= known);
+        for (ticks, sum) in std::iter::once((shortest, self.last(shortest))).chain(longer) {
+            let rate = sum / (ticks as f64 * tick_s);
+            let deviation = |within: usize, count: f64| 2.0 * (count.sqrt() - (rate * within as f64 * tick_s).sqrt());
+            let shorter = sums.iter().filter(|(within, _)| *within < ticks);
+            let most = shorter.max_by(|a, b| deviation(a.0, a.1).abs().total_cmp(&deviation(b.0, b.1).abs()));
+            if let Some(&(within, count)) = most
+                && deviation(within, count).abs() > CHANGE
+            {
+                let root = count.sqrt() - 0.5 * deviation(within, count).signum();
+                let seen_s = within as f64 * tick_s;
+                level.excess = root.max(0.0).powi(2) / seen_s - level.rate;
+                level.lasts_s = GOES_ON * seen_s;
+                break;
+            }
+            if ticks >= STEADY {
+                level.rate = rate;
+            }
+        }
+        level
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(counts: impl IntoIterator<Item = f64>) -> Level {
+        let mut arrivals = Arrivals::default();
+        counts.into_iter().for_each(|count| arrivals.push(count));
+        arrivals.level(5.0)
+    }
+
+    #[test]
+    fn a_steady_stream_has_its_mean_and_no_change() {
+        let level = level((0..480).map(|tick| f64::from(tick % 4)));
+        assert!((level.rate - 0.3).abs() < 1e-9, "{level:?}");
+        assert_eq!(level.excess, 0.0);
+    }
+
+    #[test]
+    fn a_burst_is_seen_within_two_ticks() {
+        let level = level(std::iter::repeat_n(2.0, 240).chain([10.0, 10.0]));
+        assert!((level.rate - 0.4).abs() < 0.15, "{level:?}");
+        assert!(level.excess > 0.9 && level.excess < 1.6, "{level:?}");
+        assert_eq!(level.lasts_s, 20.0);
+    }
+
+    #[test]
+    fn a_stop_is_seen_within_a_minute() {
+        let level = level(std::iter::repeat_n(2.0, 240).chain(std::iter::repeat_n(0.0, 12)));
+        assert!(level.rate + level.excess < 0.1, "{level:?}");
+    }
+
+    #[test]
+    fn nothing_yet_is_a_rate_of_zero() {
+        assert_eq!(level([]), Level::default());
+    }
+
+    #[test]
+    fn a_change_fades() {
+        let level = Level { rate: 1.0, excess: 1.0, lasts_s: 10.0 };
+        assert!(level.within(1.0) > 1.9);
+        assert!((level.within(1000.0) - 1010.0).abs() < 0.1);
+    }
+}

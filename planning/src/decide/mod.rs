@@ -1,0 +1,50 @@
+//! The decision: an observation becomes a number of workers a stage, with its reason.
+//!
+//! For each stage, in the order of the flow: is the data good ([`crate::trust`]); what is expected
+//! ([`crate::forecast`] for the first stage, what the one before it will finish for the others); what follows for those
+//! who wait ([`crate::rollforward`]); and so, how many workers.
+
+mod bounds;
+mod stage;
+
+use bounds::within_budget;
+use stage::Verdict;
+
+use crate::decision::{Decision, StageDecision};
+use crate::memory::{Memory, StageMemory};
+use crate::observation::Observation;
+use crate::policy::Policy;
+
+/// Decides how many workers each stage is to have.
+///
+/// Pure but for `memory`: the same observations in the same order give the same decisions.
+pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Observation) -> Decision {
+    // A stage that never started a worker takes the start-up time of the slowest that did.
+    let startups = memory.stages.values().filter_map(|own| own.startup.p90_s());
+    let startup_s = startups.reduce(f64::max).unwrap_or(policy.startup_s);
+    let policy = &Policy { startup_s, ..policy.clone() };
+    let mut verdicts: Vec<Verdict> = Vec::with_capacity(seen.stages.len());
+    for index in 0..seen.stages.len() {
+        let name = &seen.stages[index].stage;
+        let own = memory.stages.entry(name.clone()).or_insert_with(|| StageMemory::new(policy));
+        let feeds = stage::feeds(seen, index, &verdicts);
+        verdicts.push(stage::judge(policy, own, seen, index, feeds));
+    }
+    let mut wanted: Vec<u32> = verdicts.iter().map(|verdict| verdict.replicas).collect();
+    let cut = within_budget(&seen.stages, &mut wanted, seen.budget_per_hour);
+    let stages = seen.stages.iter().zip(verdicts).zip(wanted.into_iter().zip(cut));
+    let stages = stages.map(|((stage, verdict), (replicas, is_cut))| {
+        let mut reason = verdict.reason;
+        if is_cut {
+            reason = format!("the budget allows {replicas} of {}: {reason}", verdict.replicas);
+        }
+        if let Some(own) = memory.stages.get_mut(&stage.stage) {
+            own.decided = Some(replicas);
+        }
+        StageDecision { stage: stage.stage.clone(), replicas, reason, inputs: verdict.inputs }
+    });
+    Decision { at: seen.at, stages: stages.collect() }
+}
+
+#[cfg(test)]
+mod tests;

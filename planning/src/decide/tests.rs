@@ -1,0 +1,158 @@
+//! The decision through its public face: bounds, order, data that is wrong, pins, budgets.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::observation::{Lane, Pin, Stage, Starting, Workers};
+
+/// One stage of one lane with `ready` workers, all counters from one running count of ticks.
+fn stage(tick: u32, waiting: f64, ready: u32) -> Stage {
+    let done = f64::from(tick) * 2.0;
+    let busy = waiting.min(f64::from(ready));
+    Stage {
+        stage: "analyze".to_owned(),
+        lanes: vec![Lane {
+            lane: "standard".to_owned(),
+            partitions: 240,
+            end_offset_total: done + busy + waiting,
+            committed_total: done,
+            arrived_total: done + busy + waiting,
+            head_age_s: 0.0,
+        }],
+        workers: Workers { ready, ..Workers::default() },
+        replicas: ready,
+        min_replicas: 1,
+        max_replicas: 400,
+        slots_per_worker: 1,
+        slots_busy: busy,
+        wait_slo_s: 120.0,
+        done_total: done,
+        busy_seconds_total: done * 60.0,
+        ..Stage::default()
+    }
+}
+
+fn seen(tick: u32, stages: Vec<Stage>) -> Observation {
+    Observation { at: f64::from(tick) * 5.0, stages, ..Observation::default() }
+}
+
+fn one(memory: &mut Memory, seen: &Observation) -> StageDecision {
+    decide(&Policy::default(), memory, seen).stages.remove(0)
+}
+
+#[test]
+fn a_burst_is_answered_at_once() {
+    let mut memory = Memory::default();
+    (0..60).for_each(|tick| drop(one(&mut memory, &seen(tick, vec![stage(tick, 0.0, 2)]))));
+    let decision = one(&mut memory, &seen(60, vec![stage(60, 300.0, 2)]));
+    assert!(decision.replicas > 100, "{decision:?}");
+    assert!(decision.reason.starts_with("up 2 ->"), "{}", decision.reason);
+}
+
+#[test]
+fn scaling_down_waits_for_the_window() {
+    let mut memory = Memory::default();
+    let mut first_down = None;
+    for tick in 0..60 {
+        let decision = one(&mut memory, &seen(tick, vec![stage(tick, 0.0, 100)]));
+        if decision.replicas < 100 && first_down.is_none() {
+            first_down = Some(tick);
+        }
+    }
+    // A minute is twelve ticks.
+    assert!(first_down.is_some_and(|tick| (11..=13).contains(&tick)), "{first_down:?}");
+}
+
+#[test]
+fn wrong_data_holds_the_last_good_scale_and_then_only_scales_up() {
+    let mut memory = Memory::default();
+    let good = one(&mut memory, &seen(0, vec![stage(0, 50.0, 10)]));
+    for tick in 1..=20 {
+        let mut wrong = stage(tick, 0.0, 10);
+        wrong.lanes[0].committed_total += 1000.0;
+        let decision = one(&mut memory, &seen(tick, vec![wrong]));
+        assert!(decision.replicas >= good.replicas, "{decision:?}");
+        assert!(decision.reason.contains("lag"), "{}", decision.reason);
+        assert_eq!(decision.inputs, None);
+    }
+}
+
+#[test]
+fn a_pin_wins() {
+    let mut memory = Memory::default();
+    let mut observation = seen(0, vec![stage(0, 300.0, 2)]);
+    observation.pins.insert("analyze".to_owned(), Pin { fixed: Some(7), ..Pin::default() });
+    assert_eq!(one(&mut memory, &observation).replicas, 7);
+    observation.at += 5.0;
+    observation.pins.insert("analyze".to_owned(), Pin { max: Some(20), ..Pin::default() });
+    let decision = one(&mut memory, &observation);
+    assert_eq!(decision.replicas, 20);
+    assert!(decision.reason.contains("a pin"), "{}", decision.reason);
+}
+
+#[test]
+fn a_budget_bounds_what_is_added_and_says_so() {
+    let mut memory = Memory::default();
+    let mut observation = seen(0, vec![stage(0, 300.0, 2)]);
+    observation.budget_per_hour = Some(12.0);
+    let decision = one(&mut memory, &observation);
+    assert_eq!(decision.replicas, 12);
+    assert!(decision.reason.contains("budget"), "{}", decision.reason);
+}
+
+#[test]
+fn a_later_stage_starts_its_workers_while_the_work_is_upstream() {
+    let mut memory = Memory::default();
+    let mut later = stage(0, 0.0, 1);
+    later.stage = "cut".to_owned();
+    let mut first = stage(0, 100.0, 1);
+    first.workers.starting = vec![Starting { ready_in_s: 10.0 }; 99];
+    first.replicas = 100;
+    let decision = decide(&Policy::default(), &mut memory, &seen(0, vec![first, later]));
+    assert!(decision.stages[1].replicas > 10, "{decision:?}");
+    assert!(decision.stages[1].reason.contains("upstream"), "{decision:?}");
+}
+
+#[test]
+fn the_same_observations_give_the_same_decisions() {
+    let run = || {
+        let mut memory = Memory::default();
+        (0..200)
+            .map(|tick| one(&mut memory, &seen(tick, vec![stage(tick, f64::from(tick % 37), 5)])))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(run(), run());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    /// Whatever is seen, however wrong, the scale stays within the bounds and a reason is given.
+    #[test]
+    fn decisions_stay_in_bounds(
+        lags in prop::collection::vec((-10.0..2000.0_f64, 0..60_u32, 0..40_usize), 1..40),
+        min in 0..5_u32,
+        max in 5..300_u32,
+        slots in 1..8_u32,
+    ) {
+        let mut memory = Memory::default();
+        for (tick, (lag, ready, starting)) in lags.into_iter().enumerate() {
+            let mut stage = stage(tick as u32, 0.0, ready);
+            stage.lanes[0].end_offset_total = stage.lanes[0].committed_total + lag;
+            stage.workers.starting = vec![Starting { ready_in_s: 20.0 }; starting];
+            stage.replicas = ready + starting as u32;
+            (stage.min_replicas, stage.max_replicas, stage.slots_per_worker) = (min, max, slots);
+            let decision = one(&mut memory, &seen(tick as u32, vec![stage]));
+            prop_assert!((min..=max).contains(&decision.replicas), "{decision:?}");
+            prop_assert!(!decision.reason.is_empty());
+        }
+    }
+
+    /// More waiting never asks for fewer workers.
+    #[test]
+    fn more_waiting_never_asks_for_fewer(waiting in 0.0..1000.0_f64, more in 0.0..1000.0_f64, ready in 1..50_u32) {
+        let first = one(&mut Memory::default(), &seen(0, vec![stage(0, waiting, ready)]));
+        let second = one(&mut Memory::default(), &seen(0, vec![stage(0, waiting + more, ready)]));
+        prop_assert!(second.replicas >= first.replicas, "{first:?} {second:?}");
+    }
+}
