@@ -87,8 +87,9 @@ fn flow(stages: usize, startup_s: f64, partitions: u32) -> Flow {
         max_replicas: 400,
         wait_slo_s: SLO_S,
         cost_per_worker_hour: 1.0,
+        ..StageSpec::default()
     });
-    Flow { stages: stages.collect(), tick_s: 5.0 }
+    Flow { stages: stages.collect(), tick_s: 5.0, ..Flow::default() }
 }
 
 fn load(arrivals: Vec<f64>, stages: usize, seed: u64) -> Load {
