@@ -141,15 +141,10 @@ impl<'a> Engine<'a> {
             if !is_due {
                 continue;
             }
-            let work = kind.work[index];
-            left[index] = work.units;
+            left[index] = kind.work[index].units;
             self.firsts[from + index].arrived_at = self.now;
-            let seed = load.seed ^ (u64::from(video) << 8 | index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let mut rng = Pcg64Mcg::seed_from_u64(seed);
-            let stage = &mut self.stages[index];
-            for _ in 0..work.units {
-                let service_s = work.service.draw(StandardNormal.sample(&mut rng)) as f32;
-                stage.enqueue(lane, Unit { arrived_at: self.now, video, service_s });
+            for service_s in load.services(video, index) {
+                self.stages[index].enqueue(lane, Unit { arrived_at: self.now, video, service_s });
             }
             self.begin(index);
         }
