@@ -4,9 +4,12 @@
 //! ones, into a [`decision`]. Nothing here reads a clock, a network or a random number generator of its own: the same
 //! observations give the same decisions, in the live autoscaler, in the simulator and in the planner.
 
+pub mod cost;
 pub mod decide;
 pub mod decision;
 pub mod memory;
 pub mod observation;
+pub mod page;
+pub mod plan;
 pub mod policy;
 pub mod simulate;

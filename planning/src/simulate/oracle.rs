@@ -10,9 +10,9 @@ use super::flow::{Flow, StageSpec};
 use super::load::Load;
 use super::scaler::Scaler;
 use super::string::tight;
-use crate::observation::Observation;
+use crate::observation::{Observation, Stage};
 
-/// The part of the wait target that is planned for: the rest is for what averages hide.
+/// The part of a wait target that [`Oracle::new`] plans for: the rest is for what averages hide.
 const PLANNED: f64 = 0.8;
 /// By how much a target is loosened until the peak fits within the most workers.
 const LOOSENED: f64 = 1.25;
@@ -21,8 +21,30 @@ const LOOSENED: f64 = 1.25;
 #[derive(Clone, Debug)]
 pub struct Oracle {
     tick_s: f64,
-    /// Workers by stage and tick.
-    scales: Vec<Vec<u32>>,
+    stages: Vec<Planned>,
+}
+
+/// One stage's plan.
+#[derive(Clone, Debug)]
+struct Planned {
+    /// Workers by tick.
+    scale: Vec<u32>,
+    /// Work that has arrived and is not done, by tick, in slot-seconds.
+    left_s: Vec<f64>,
+    /// The wait that it keeps to, in seconds.
+    wait_s: f64,
+    /// Mean time of a unit, in seconds.
+    service_s: f64,
+}
+
+/// Work over time.
+struct Curves {
+    /// Work that has arrived by each tick, in slot-seconds.
+    arrived: Vec<f64>,
+    /// Work that is to be done by each tick.
+    line: Vec<f64>,
+    wait_s: f64,
+    service_s: f64,
 }
 
 /// Work of one video at one stage.
@@ -37,9 +59,14 @@ struct Piece {
 impl Oracle {
     /// Plans for all that `load` brings within `length_s` seconds.
     pub fn new(flow: &Flow, load: &Load, length_s: f64) -> Self {
+        Self::within(flow, load, length_s, PLANNED)
+    }
+
+    /// Plans for waits at each stage within `share` of its target.
+    pub fn within(flow: &Flow, load: &Load, length_s: f64, share: f64) -> Self {
         let ticks = (length_s / flow.tick_s).ceil() as usize + 1;
         let mut done_at: Vec<Vec<f64>> = Vec::new();
-        let mut scales = Vec::new();
+        let mut stages = Vec::new();
         for (stage, spec) in flow.stages.iter().enumerate() {
             let arrived_at = |video: usize| {
                 let before = spec.after.iter().map(|earlier| done_at[*earlier][video]);
@@ -53,23 +80,45 @@ impl Oracle {
                 })
                 .collect();
             pieces.sort_by(|a, b| a.at_s.total_cmp(&b.at_s));
-            let line = plan(spec, &pieces, flow.tick_s, ticks);
-            done_at.push(ends(&pieces, &line, flow.tick_s, load.videos.len()));
-            scales.push(workers(spec, &line, flow.tick_s));
+            let curves = plan(spec, &pieces, flow.tick_s, ticks, share);
+            done_at.push(ends(&pieces, &curves.line, flow.tick_s, load.videos.len()));
+            stages.push(Planned {
+                scale: workers(spec, &curves.line, flow.tick_s),
+                left_s: curves.arrived.iter().zip(&curves.line).map(|(arrived, done)| arrived - done).collect(),
+                wait_s: curves.wait_s,
+                service_s: curves.service_s,
+            });
         }
-        Self { tick_s: flow.tick_s, scales }
+        Self { tick_s: flow.tick_s, stages }
     }
 }
 
 impl Scaler for Oracle {
     fn scale(&mut self, seen: &Observation) -> Vec<u32> {
         let tick = (seen.at / self.tick_s).round() as usize;
-        self.scales.iter().map(|scale| scale[tick.min(scale.len() - 1)]).collect()
+        let planned = self.stages.iter().zip(&seen.stages);
+        planned.map(|(stage, seen)| stage.scale(tick, seen)).collect()
     }
 }
 
-/// Returns the work that is to be done by each tick, in slot-seconds.
-fn plan(spec: &StageSpec, pieces: &[Piece], tick_s: f64, ticks: usize) -> Vec<f64> {
+impl Planned {
+    /// Returns the planned workers, and beside them those that work off what should no longer wait: partitions or a quota
+    /// may have held it up.
+    fn scale(&self, tick: usize, seen: &Stage) -> u32 {
+        let planned = self.scale[tick.min(self.scale.len() - 1)];
+        let slots = f64::from(seen.slots_per_worker.max(1));
+        let lags = || seen.lanes.iter().map(|lane| (lane.lag_records() / slots, f64::from(lane.partitions)));
+        let waiting_s = (lags().map(|(lag, _)| lag * slots).sum::<f64>() - seen.slots_busy).max(0.0) * self.service_s;
+        let late_s = waiting_s - self.left_s[tick.min(self.left_s.len() - 1)].max(0.0);
+        let behind = (late_s / self.wait_s / slots).max(0.0) as u32;
+        // More workers than these have no partition to read.
+        let useful = lags().map(|(lag, partitions)| lag.min(partitions)).sum::<f64>().ceil() as u32;
+        planned + behind.min(useful.saturating_sub(planned))
+    }
+}
+
+/// Returns what arrives at a stage and the plan for it.
+fn plan(spec: &StageSpec, pieces: &[Piece], tick_s: f64, ticks: usize, share: f64) -> Curves {
     let mut arrived = vec![0.0; ticks];
     for piece in pieces {
         let tick = (piece.at_s / tick_s).ceil() as usize;
@@ -90,7 +139,7 @@ fn plan(spec: &StageSpec, pieces: &[Piece], tick_s: f64, ticks: usize) -> Vec<f6
     }
     let units: f64 = pieces.iter().map(|piece| piece.work_s / piece.longest_s.max(f64::MIN_POSITIVE)).sum();
     let service_s = pieces.iter().map(|piece| piece.work_s).sum::<f64>() / units.max(1.0);
-    let mut wait_s = PLANNED * spec.wait_slo_s + service_s / 2.0;
+    let mut wait_s = share * spec.wait_slo_s + service_s / 2.0;
     loop {
         let late = (wait_s / tick_s).floor() as usize;
         let mut lower: Vec<f64> =
@@ -100,7 +149,7 @@ fn plan(spec: &StageSpec, pieces: &[Piece], tick_s: f64, ticks: usize) -> Vec<f6
         let line = tight(&lower, &upper);
         let peak = line.windows(2).map(|pair| (pair[1] - pair[0]) / tick_s).fold(0.0, f64::max);
         if peak <= slots(spec.max_replicas) || late >= ticks {
-            return line;
+            return Curves { arrived, line, wait_s, service_s };
         }
         wait_s *= LOOSENED;
     }
