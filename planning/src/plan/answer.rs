@@ -40,6 +40,8 @@ pub struct Answer {
     pub rivals: Vec<Rival>,
     /// What gives way, the first one first.
     pub breaking: Vec<Breaking>,
+    /// The wait p95 if nothing were limited, in seconds.
+    pub unlimited_wait_p95_s: Band,
 }
 
 /// What comes of one way of scaling.
@@ -59,6 +61,8 @@ pub struct Rival {
     pub processing_p50_s: Band,
     /// The same.
     pub processing_p95_s: Band,
+    /// Share of those videos that were not done when the simulation ended: their times are longer than is told.
+    pub unfinished: f64,
     /// By stage, in the order of the flow.
     pub stages: Vec<StageUse>,
     /// Busy over paid time of all slots, over the whole time.
@@ -142,7 +146,9 @@ pub fn answer(scenario: &Scenario, seeds: u32) -> Answer {
     let breaking = breaking::find(scenario, &unlimited, per_month);
     let videos_per_day = scenario.arrivals.videos_per_day();
     let grain = system::grain(scenario, videos_per_day * scenario.arrivals.length_s() / DAY_S);
-    Answer { scenario: scenario.clone(), videos_per_day, grain, rivals, breaking }
+    let waits: Vec<f64> = unlimited.iter().map(|run| quantile(run.queue_waits_s(), 0.95)).collect();
+    let unlimited_wait_p95_s = Band::of(&waits);
+    Answer { scenario: scenario.clone(), videos_per_day, grain, rivals, breaking, unlimited_wait_p95_s }
 }
 
 fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
@@ -176,6 +182,7 @@ fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
         }),
         processing_p50_s: processing(0.5),
         processing_p95_s: processing(0.95),
+        unfinished: band(&Run::unfinished).mid,
         stages: stages.collect(),
         utilisation: total(|stage| stage.busy_s) / paid_slot_s.max(f64::MIN_POSITIVE),
         changes_per_day: total(|stage| stage.changes as f64) * DAY_S / length_s,

@@ -103,12 +103,20 @@ impl Run {
         self.of_busiest(waits)
     }
 
-    /// Returns how long videos were worked on until their end, in seconds, of those that came in the busiest hour.
+    /// Returns how long videos were worked on until their end, in seconds, of those that came in the busiest hour and were
+    /// begun.
     pub fn processing_s(&self) -> Vec<f64> {
-        self.of_busiest(self.outcome.processing_s())
+        self.of_busiest(self.outcome.processing_s()).into_iter().flatten().collect()
     }
 
-    fn of_busiest(&self, values: Vec<f64>) -> Vec<f64> {
+    /// Returns the share of the busiest hour's videos that were not done when the simulation ended: what is told of their
+    /// times is too short.
+    pub fn unfinished(&self) -> f64 {
+        let ends = self.of_busiest(self.outcome.videos.iter().map(|video| video.done_at).collect());
+        ends.iter().filter(|done_at| done_at.is_none()).count() as f64 / ends.len().max(1) as f64
+    }
+
+    fn of_busiest<T>(&self, values: Vec<T>) -> Vec<T> {
         let hour = self.busiest_s..self.busiest_s + HOUR_S;
         let videos = self.outcome.videos.iter().zip(values);
         videos.filter(|(video, _)| hour.contains(&video.arrived_at)).map(|(_, value)| value).collect()

@@ -72,6 +72,8 @@ pub struct Limits {
     pub quota_per_hour: Option<f64>,
     /// What a month may cost.
     pub budget_per_month: Option<f64>,
+    /// What all workers together may cost in an hour: the policy keeps to it.
+    pub budget_per_hour: Option<f64>,
     /// Growth of the load in a month, as a share: 0.2 is a fifth more each month.
     pub growth_per_month: f64,
 }
@@ -156,6 +158,7 @@ impl Default for Limits {
             broker_disk_gb: 500.0,
             quota_per_hour: None,
             budget_per_month: None,
+            budget_per_hour: None,
             growth_per_month: 0.2,
         }
     }

@@ -45,7 +45,7 @@ pub fn flow(scenario: &Scenario) -> Flow {
         quota_per_hour: limits.quota_per_hour.filter(|_| place == TRANSCRIBE),
     };
     let stages = scenario.costs.stages.iter().enumerate().map(stage).collect();
-    Flow { stages, tick_s: machines.tick_s, budget_per_hour: None }
+    Flow { stages, tick_s: machines.tick_s, budget_per_hour: limits.budget_per_hour }
 }
 
 /// Returns the videos that come within `span_s`, drawn from `seed`, with `grain` pieces simulated as one.

@@ -112,12 +112,12 @@ impl Outcome {
     }
 
     /// Returns how long each video was worked on, from the moment when its first unit was begun until its end, in
-    /// seconds; one that is not done counts until now.
-    pub fn processing_s(&self) -> Vec<f64> {
+    /// seconds; one that is not done counts until now, one that was not begun has no time.
+    pub fn processing_s(&self) -> Vec<Option<f64>> {
         let stages = self.stages.len().max(1);
         let of = |(video, firsts): (&VideoOutcome, &[First])| {
             let begun_at = firsts.iter().map(|first| first.begun_at).fold(f64::INFINITY, f64::min);
-            (video.done_at.unwrap_or(self.length_s) - begun_at).max(0.0)
+            begun_at.is_finite().then(|| video.done_at.unwrap_or(self.length_s) - begun_at)
         };
         self.videos.iter().zip(self.firsts.chunks(stages)).map(of).collect()
     }
