@@ -88,7 +88,8 @@ impl Costs {
         // Reports of older versions have the videos' numbers one level higher.
         let pipeline = if measured["pipeline"].is_object() { &measured["pipeline"] } else { measured };
         let floors = pipeline["floors"].as_array().filter(|floors| !floors.is_empty());
-        let floors = floors.with_context(|| format!("{name} has no video measured: give `spillway bench` a --video"))?;
+        let floors =
+            floors.with_context(|| format!("{name} has no video measured: give `spillway bench` a --video"))?;
         let sum = |of: &dyn Fn(&serde_json::Value) -> Option<f64>| -> Option<f64> { floors.iter().map(of).sum() };
         let spent = |part: &'static str| {
             sum(&|floor| floor[part]["wall_s"].as_f64()).with_context(|| format!("{name} does not tell {part}"))
@@ -162,7 +163,8 @@ mod tests {
     #[test]
     fn costs_are_those_of_the_bench_times_what_the_pipeline_adds() {
         let costs = Costs::from_bench(&report().to_string(), "bench.json").unwrap();
-        let near = |stage: &str, wanted: f64| assert!((costs.of(stage) - wanted).abs() < 1e-9, "{stage}: {}", costs.of(stage));
+        let near =
+            |stage: &str, wanted: f64| assert!((costs.of(stage) - wanted).abs() < 1e-9, "{stage}: {}", costs.of(stage));
         near("analyze", 0.1 * 1.1);
         near("transcribe", 0.2 * 1.1);
         near("cut", 0.5 * 1.1);

@@ -161,7 +161,13 @@ fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
     let length_s = whole.map_or(DAY_S, |run| run.outcome.length_s);
     let stages = whole.iter().flat_map(|run| run.outcome.stages.iter().enumerate());
     let stages = stages.map(|(place, stage)| StageUse {
-        stage: scenario.costs.stages.get(place).filter(|_| scaling != Scaling::Old).map_or("all steps", |cost| cost.stage).to_owned(),
+        stage: scenario
+            .costs
+            .stages
+            .get(place)
+            .filter(|_| scaling != Scaling::Old)
+            .map_or("all steps", |cost| cost.stage)
+            .to_owned(),
         peak_workers: band(&|run| f64::from(run.outcome.stages[place].peak_replicas)),
         mean_workers: stage.paid_s / length_s,
         utilisation: stage.utilisation(),

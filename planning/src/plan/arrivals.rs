@@ -76,7 +76,10 @@ impl Arrivals {
             counts.iter_mut().for_each(|count| *count *= f64::from(videos) / total);
         }
         let videos: f64 = counts.iter().sum();
-        ensure!(videos <= MOST_VIDEOS, "it has {videos:.0} arrivals, more than {MOST_VIDEOS:.0}: say how many videos it stands for");
+        ensure!(
+            videos <= MOST_VIDEOS,
+            "it has {videos:.0} arrivals, more than {MOST_VIDEOS:.0}: say how many videos it stands for"
+        );
         Ok(Self { curve: Trace { bucket_s, counts }, burst: 0, burst_at_s: 0.0 })
     }
 

@@ -63,7 +63,9 @@ fn workers(scenario: &Scenario, runs: &[&Run]) -> Breaking {
     let (stage, used) = largest(scenario, runs, |_, stage| f64::from(stage.peak_replicas));
     let limit = f64::from(scenario.limits.max_workers);
     Breaking {
-        then: format!("waits at {stage} grow in the peak; raise --max-workers of the autoscaler and the machines behind it"),
+        then: format!(
+            "waits at {stage} grow in the peak; raise --max-workers of the autoscaler and the machines behind it"
+        ),
         what: format!("workers of {stage}"),
         used,
         limit: Some(limit),
@@ -93,8 +95,7 @@ fn partitions(scenario: &Scenario, runs: &[&Run]) -> Breaking {
 fn disk(scenario: &Scenario, runs: &[&Run]) -> Breaking {
     let mix = &scenario.mix;
     // Pieces of sound and of picture wait in messages; everything else that waits is small.
-    let piece_bytes =
-        [mix.sound_piece_s * SOUND_BYTES_PER_S, mix.picture_piece_s * scenario.bytes.source_per_s];
+    let piece_bytes = [mix.sound_piece_s * SOUND_BYTES_PER_S, mix.picture_piece_s * scenario.bytes.source_per_s];
     let peak_bytes = |run: &&Run| -> f64 {
         let peak = |place: usize| run.outcome.stages[place].backlog.iter().map(|(_, units)| *units).max().unwrap_or(0);
         let bytes = system::SEGMENTS.iter().zip(piece_bytes).map(|(place, bytes)| f64::from(peak(*place)) * bytes);
@@ -102,9 +103,10 @@ fn disk(scenario: &Scenario, runs: &[&Run]) -> Breaking {
     };
     let waiting = quantile(runs.iter().map(peak_bytes).collect(), 0.5);
     let weights: f64 = mix.lengths.iter().map(|(_, weight)| weight).sum();
-    let units = mix.lengths.iter().map(|(length_s, weight)| {
-        system::units(scenario, *length_s).iter().sum::<f64>() * weight / weights
-    });
+    let units = mix
+        .lengths
+        .iter()
+        .map(|(length_s, weight)| system::units(scenario, *length_s).iter().sum::<f64>() * weight / weights);
     let videos = scenario.arrivals.videos_per_day();
     let events_a_day = units.sum::<f64>() * EVENT_BYTES_PER_UNIT * videos;
     let (gathered_per_s, gathered_days) = GATHERED_BYTES_PER_S;

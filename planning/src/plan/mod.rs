@@ -3,10 +3,11 @@
 //! In the order of the flow: a [`scenario`] says what comes and on what; [`arrivals`] draws when videos come; [`system`]
 //! makes the stages and the work of it (also the system that this one replaces); [`runs`] simulates days and peaks under
 //! the policy and its rivals; [`answer`] is what came of it; [`breaking`] what gives way first, and when. [`emulated`] is
-//! the scenario of the load test's emulation, to hold the simulator against the live system.
+//! the scenario of the load test's emulation, and [`beside`] holds the simulator against a run of it.
 
 pub mod answer;
 pub mod arrivals;
+pub mod beside;
 pub mod breaking;
 pub mod emulated;
 pub mod runs;

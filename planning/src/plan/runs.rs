@@ -164,7 +164,8 @@ pub fn run(scenario: &Scenario, job: Job) -> Run {
     let mut flow = system::flow(scenario);
     if job.span == Span::PeakUnlimited {
         for stage in &mut flow.stages {
-            (stage.max_replicas, stage.partitions, stage.quota_per_hour) = (u32::from(u16::MAX), u32::from(u16::MAX), None);
+            (stage.max_replicas, stage.partitions, stage.quota_per_hour) =
+                (u32::from(u16::MAX), u32::from(u16::MAX), None);
         }
     }
     let videos = scenario.arrivals.videos_per_day() * length_s / DAY_S + f64::from(scenario.arrivals.burst);

@@ -1,7 +1,7 @@
 //! What holds of every run: work is conserved, order is kept, limits are limits, and the same seed gives the same.
 
-use std::collections::BinaryHeap;
 use std::cmp::Reverse;
+use std::collections::BinaryHeap;
 
 use pipeline::lane::Lane;
 use planning::simulate::engine;

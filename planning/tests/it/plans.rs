@@ -8,8 +8,9 @@ use serde_json::Value;
 
 /// Two hours of little load: enough for all that is told.
 fn small() -> Scenario {
-    let counts: String = (0..120).map(|minute| format!("{},{}\n", minute * 60, if minute == 70 { 30 } else { 1 })).collect();
-    let arrivals = Arrivals::parse(&format!("seconds,arrivals\n{counts}"), None).unwrap();
+    let counts: String =
+        (0..120).map(|minute| format!("{},{}\n", minute * 60, if minute == 70 { 30 } else { 1 })).collect();
+    let arrivals = Arrivals::parse(&format!("seconds,arrivals\n{counts}"), None).expect("a trace");
     Scenario { name: "small".to_owned(), arrivals, ..Scenario::of_users(0, 0) }
 }
 

@@ -120,6 +120,10 @@ pub struct PlanArgs {
     /// How many times the busiest hour is simulated, each with other chance, for the bands; the rivals get a fifth.
     #[arg(long, value_name = "COUNT", default_value_t = 20, help_heading = "Answer", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub seeds: u32,
+    /// Simulate instead the videos of an emulated load test (`spillway loadtest --emulate --json FILE`), and show its waits
+    /// beside the simulation's: how far the simulator can be believed.
+    #[arg(long, value_name = "FILE", help_heading = "Answer", conflicts_with_all = ["users", "videos_per_day", "trace", "html"])]
+    pub beside: Option<PathBuf>,
     /// Print JSON.
     #[arg(long, help_heading = "Answer")]
     pub json: bool,
@@ -178,7 +182,8 @@ impl PlanArgs {
             (self.old_price, "--old-price"),
         ];
         let given: Vec<&str> = given.iter().filter(|(price, _)| price.is_some()).map(|(_, flag)| *flag).collect();
-        let source = if given.is_empty() { known.source } else { format!("{}; else {}", given.join(", "), known.source) };
+        let source =
+            if given.is_empty() { known.source } else { format!("{}; else {}", given.join(", "), known.source) };
         Prices {
             worker_hour: self.price.unwrap_or(known.worker_hour),
             base_hour: self.base_price.unwrap_or(known.base_hour),
@@ -252,7 +257,10 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 fn price(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|price| (0.0..1e12).contains(price)).ok_or_else(|| "must be a number of 0 or more".to_owned())
+    text.parse()
+        .ok()
+        .filter(|price| (0.0..1e12).contains(price))
+        .ok_or_else(|| "must be a number of 0 or more".to_owned())
 }
 
 fn positive(text: &str) -> Result<f64, String> {

@@ -4,10 +4,12 @@ mod args;
 mod page;
 mod table;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use planning::plan::answer::{Answer, answer};
+use planning::plan::beside::beside;
 
 pub use args::PlanArgs;
 
@@ -16,6 +18,9 @@ pub use args::PlanArgs;
 /// # Errors
 /// When an input file is not as it should be, or the page cannot be written.
 pub async fn run(args: PlanArgs) -> Result<ExitCode> {
+    if let Some(file) = &args.beside {
+        return compare(&args, file);
+    }
     let scenarios = args.scenarios()?;
     let seeds = args.seeds;
     let simulated = tokio::task::spawn_blocking(move || {
@@ -32,6 +37,18 @@ pub async fn run(args: PlanArgs) -> Result<ExitCode> {
     print!("{}", table::text(&answers));
     if let Some(file) = &args.html {
         println!("\nwith plots: {}", file.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Holds the simulator against a load test.
+fn compare(args: &PlanArgs, file: &Path) -> Result<ExitCode> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let rows = beside(&text, args.seeds).with_context(|| format!("simulate {}", file.display()))?;
+    if args.json {
+        println!("{:#}", serde_json::json!({ "rows": rows }));
+    } else {
+        print!("{}", table::beside(&rows));
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -24,15 +24,26 @@ pub fn page(answers: &[Answer]) -> String {
     if let Some(answer) = answers.first() {
         let rows: Vec<Vec<String>> =
             sources(&answer.scenario).into_iter().map(|(name, value, source)| vec![name, value, source]).collect();
-        let _ = write!(body, "<h2>Where the numbers come from</h2>{}", page::table(&["what", "value", "source"], 3, &rows));
+        let _ =
+            write!(body, "<h2>Where the numbers come from</h2>{}", page::table(&["what", "value", "source"], 3, &rows));
     }
     page::page("Capacity", &body)
 }
 
 fn section(answer: &Answer) -> String {
     let mut html = format!("<h2>{}</h2><p>{}.</p>", escaped(&answer.scenario.name), escaped(&heading(answer)));
-    let heads =
-        ["", "wait p50", "wait p95", "over 120 s", "work p50", "work p95", "use", "changes a day", "a video", "a month"];
+    let heads = [
+        "",
+        "wait p50",
+        "wait p95",
+        "over 120 s",
+        "work p50",
+        "work p95",
+        "use",
+        "changes a day",
+        "a video",
+        "a month",
+    ];
     let rows: Vec<Vec<String>> = answer.rivals.iter().map(|rival| cells(rival).to_vec()).collect();
     html += &page::table(&heads, 1, &rows);
     let stages = answer.rivals.iter().take(1).flat_map(|ours| &ours.stages).map(|stage| {
@@ -45,9 +56,10 @@ fn section(answer: &Answer) -> String {
     });
     html += "<h3>Workers</h3>";
     html += &page::table(&["stage", "in the peak", "all day", "use"], 1, &stages.collect::<Vec<_>>());
-    let breaking = answer.breaking.iter().map(|breaking| {
-        vec![when(breaking), breaking.what.clone(), used(breaking), breaking.then.clone()]
-    });
+    let breaking = answer
+        .breaking
+        .iter()
+        .map(|breaking| vec![when(breaking), breaking.what.clone(), used(breaking), breaking.then.clone()]);
     html += "<h3>What breaks first</h3>";
     html += &page::table(&["when", "what", "used", "then"], 4, &breaking.collect::<Vec<_>>());
     html += "<section class=\"charts\">";

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use planning::plan::answer::{Answer, Band, Rival};
+use planning::plan::beside::Row;
 use planning::plan::breaking::Breaking;
 use planning::plan::runs::Scaling;
 use planning::plan::scenario::Scenario;
@@ -137,6 +138,16 @@ pub fn sources(scenario: &Scenario) -> Vec<(String, String, String)> {
     rows
 }
 
+/// Returns a run beside its simulation.
+pub fn beside(rows: &[Row]) -> String {
+    let mut text = format!("{:<12}{:>10}{:>24}{:>8}\n", "", "run", "simulated", "off");
+    for row in rows {
+        let (run, simulated) = (format!("{:.0} s", row.run_s), times(row.simulated_s));
+        let _ = writeln!(text, "{:<12}{run:>10}{simulated:>24}{:>+6.0} %", row.name, 100.0 * row.off);
+    }
+    text
+}
+
 /// Says when something breaks.
 pub fn when(breaking: &Breaking) -> String {
     match (breaking.limit, breaking.days) {
@@ -174,7 +185,7 @@ fn times(band: Band) -> String {
 /// Writes a share.
 pub fn percent(share: f64) -> String {
     let percent = 100.0 * share;
-    if percent < 0.05 || percent >= 9.95 { format!("{percent:.0} %") } else { format!("{percent:.1} %") }
+    if (0.05..9.95).contains(&percent) { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
 }
 
 /// Writes an amount of money.
