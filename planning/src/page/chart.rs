@@ -29,7 +29,7 @@ pub struct Line {
 }
 
 /// How many classes of colour a page has.
-pub const COLOURS: usize = 8;
+const COLOURS: usize = 8;
 
 const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 260.0;

@@ -4,7 +4,7 @@ mod chart;
 
 use std::fmt::Write as _;
 
-pub use chart::{COLOURS, Chart, Line, escaped};
+pub use chart::{Chart, Line, escaped};
 
 const STYLE: &str = include_str!("style.css");
 

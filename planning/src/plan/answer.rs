@@ -14,7 +14,7 @@ pub const MONTH_DAYS: f64 = 30.44;
 /// What waits longer than this missed its target, in seconds.
 const WAIT_LIMIT_S: f64 = 120.0;
 /// Points of a curve that is drawn.
-const POINTS: usize = 360;
+const POINTS: usize = 720;
 
 /// A number that depends on chance: what 5, 50 and 95 % of the seeds stay below.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
@@ -244,9 +244,11 @@ fn workers(run: &Run) -> Vec<(f64, f64)> {
 fn waiting(run: &Run) -> Vec<(f64, f64)> {
     let ticks = run.outcome.stages.iter().map(|stage| stage.backlog.len()).min().unwrap_or(0);
     let every = ticks.div_ceil(POINTS).max(1);
-    let at = |tick: usize| {
-        let all = run.outcome.stages.iter().map(|stage| f64::from(stage.backlog[tick].1)).sum();
-        (run.outcome.stages[0].backlog[tick].0 - run.busiest_s, all)
+    let all = |tick: usize| run.outcome.stages.iter().map(|stage| f64::from(stage.backlog[tick].1)).sum::<f64>();
+    // The most of each stretch: a peak must not fall between two points.
+    let stretch = |first: usize| {
+        let most = (first..(first + every).min(ticks)).map(all).fold(0.0, f64::max);
+        (run.outcome.stages[0].backlog[first].0 - run.busiest_s, most)
     };
-    (0..ticks).step_by(every).map(at).collect()
+    (0..ticks).step_by(every).map(stretch).collect()
 }

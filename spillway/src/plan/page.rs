@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use planning::page::{self, Chart, Line, escaped};
-use planning::plan::answer::Answer;
+use planning::plan::answer::{Answer, MONTH_DAYS};
 use planning::plan::runs::Scaling;
 
 use super::table::{banded, cells, heading, percent, sources, used, when};
@@ -97,15 +97,15 @@ fn costs(answer: &Answer) -> Chart<'static> {
     let Some(ours) = answer.rivals.first() else {
         return Chart { title: "Cost", across: "", up: "", lines: Vec::new(), levels: Vec::new() };
     };
-    let bill = ours.bill;
+    let (bill, scenario) = (ours.bill, &answer.scenario);
     let videos = answer.videos_per_day;
-    // What always runs is shared by more videos; work and storage are each video's own.
-    let at = |times: f64| {
-        let own = bill.per_video - bill.base / bill.per_month.max(f64::MIN_POSITIVE) * bill.per_video;
-        (videos * times, own + (bill.per_video - own) / times)
-    };
+    // What always runs, and the fewest workers of each stage, are shared by more videos; the rest is each video's own.
+    let fewest = f64::from(scenario.machines.min_workers) * scenario.costs.stages.len() as f64;
+    let idle = fewest * scenario.prices.worker_hour * 24.0 * MONTH_DAYS;
+    let fixed = (bill.base + idle.min(bill.workers)) / bill.per_month.max(f64::MIN_POSITIVE) * bill.per_video;
+    let at = |times: f64| (videos * times, bill.per_video - fixed + fixed / times);
     let points = (1..=60).map(|step| at(f64::from(step) / 20.0)).collect();
-    let old = answer.scenario.prices.old_video;
+    let old = scenario.prices.old_video;
     Chart {
         title: "Cost of a video",
         across: "videos a day",
