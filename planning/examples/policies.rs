@@ -14,6 +14,7 @@ use planning::simulate::engine;
 use planning::simulate::flow::{Flow, Spread, StageSpec};
 use planning::simulate::keda::{Keda, KedaScaler};
 use planning::simulate::load::{Kind, Load, Trace, Video, Work};
+use planning::simulate::oracle::Oracle;
 use planning::simulate::outcome::Outcome;
 use planning::simulate::scaler::{Planned, Scaler};
 
@@ -28,22 +29,23 @@ fn main() {
     let wanted: Vec<&String> = plain.collect();
     let traces = read(Path::new(&folder));
     for startup_s in [45.0, 180.0] {
-        for policy in ["ours", "keda2fast", "keda1", "keda1fast"] {
+        for policy in ["ours", "keda2fast", "keda1", "keda1fast", "perfect"] {
             if !wanted.is_empty() && !wanted.iter().any(|w| *w == policy) {
                 continue;
             }
             compare(&traces, startup_s, policy, verbose);
         }
     }
-    for policy in ["ours", "keda2fast", "keda1", "keda1fast"] {
+    for policy in ["ours", "keda2fast", "keda1", "keda1fast", "perfect"] {
         if wanted.is_empty() || wanted.iter().any(|w| *w == policy) {
             spike(policy);
         }
     }
 }
 
-fn scaler(policy: &str) -> Box<dyn Scaler> {
+fn scaler(policy: &str, flow: &Flow, load: &Load, length_s: f64) -> Box<dyn Scaler> {
     match policy {
+        "perfect" => Box::new(Oracle::new(flow, load, length_s)),
         "ours" => Box::new(Planned::new(Policy::default())),
         "keda1" => Box::new(KedaScaler::new(Keda::with_defaults(1.0))),
         "keda1fast" => Box::new(KedaScaler::new(Keda::fast(1.0))),
@@ -87,8 +89,9 @@ fn flow(stages: usize, startup_s: f64, partitions: u32) -> Flow {
         max_replicas: 400,
         wait_slo_s: SLO_S,
         cost_per_worker_hour: 1.0,
+        ..StageSpec::default()
     });
-    Flow { stages: stages.collect(), tick_s: 5.0 }
+    Flow { stages: stages.collect(), tick_s: 5.0, ..Flow::default() }
 }
 
 fn load(arrivals: Vec<f64>, stages: usize, seed: u64) -> Load {
@@ -108,9 +111,9 @@ fn compare(traces: &[(String, Trace)], startup_s: f64, policy: &str, verbose: bo
                     let Some((_, trace)) = traces.get(index) else { return };
                     let trace = trace.first(DAYS_S);
                     let arrivals = trace.arrivals(trace.factor(60.0, 20.0, 300.0, 192.0), 7 + index as u64);
-                    let load = load(arrivals, 1, 11);
-                    let outcome =
-                        engine::run(&flow(1, startup_s, 240), &load, scaler(policy).as_mut(), trace.length_s());
+                    let (flow, load) = (flow(1, startup_s, 240), load(arrivals, 1, 11));
+                    let mut scaler = scaler(policy, &flow, &load, trace.length_s());
+                    let outcome = engine::run(&flow, &load, scaler.as_mut(), trace.length_s());
                     results.lock().expect("no panic").push((index, outcome));
                 }
             });
@@ -156,7 +159,8 @@ fn spike(policy: &str) {
         let trace = Trace { bucket_s: 10.0, counts: vec![500.0] };
         let mut arrivals = trace.arrivals(1.0, seed);
         arrivals.truncate(500);
-        let outcome = engine::run(&flow(1, 45.0, 400), &load(arrivals, 1, seed), scaler(policy).as_mut(), 1800.0);
+        let (flow, load) = (flow(1, 45.0, 400), load(arrivals, 1, seed));
+        let outcome = engine::run(&flow, &load, scaler(policy, &flow, &load, 1800.0).as_mut(), 1800.0);
         let stage = &outcome.stages[0];
         p95 += stage.wait_quantile(0.95) / runs as f64;
         over += 100.0 * stage.share_over(SLO_S) / runs as f64;
@@ -169,7 +173,8 @@ fn spike(policy: &str) {
     let (mut p95, mut hours) = (0.0, 0.0);
     for seed in 0..runs {
         let arrivals = Trace { bucket_s: 10.0, counts: vec![100.0] }.arrivals(1.0, seed);
-        let outcome = engine::run(&flow(3, 180.0, 240), &load(arrivals, 3, seed), scaler(policy).as_mut(), 3600.0);
+        let (flow, load) = (flow(3, 180.0, 240), load(arrivals, 3, seed));
+        let outcome = engine::run(&flow, &load, scaler(policy, &flow, &load, 3600.0).as_mut(), 3600.0);
         p95 += outcome.video_wait_quantile(0.95) / runs as f64;
         hours += outcome.stages.iter().map(|s| s.worker_hours()).sum::<f64>() / runs as f64;
     }

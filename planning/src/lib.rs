@@ -18,3 +18,7 @@ pub mod decision;
 pub mod memory;
 
 pub mod simulate;
+
+pub mod cost;
+pub mod page;
+pub mod plan;

@@ -8,6 +8,7 @@ mod dev;
 mod health;
 mod ingest;
 mod models;
+mod plan;
 mod process;
 mod rebuild;
 mod submit;
@@ -66,6 +67,7 @@ enum Command {
     /// Into an empty store, while neither workers nor the API run. Interrupted, it is to be called again until it says
     /// that the store is rebuilt: nobody works with one that is half there.
     Rebuild(Box<rebuild::RebuildArgs>),
+    Plan(Box<plan::PlanArgs>),
     /// Measure the pipeline against the bare work.
     Bench(bench::BenchArgs),
     /// Run a part of `bench` that needs a process of its own.
@@ -110,6 +112,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Watch(args) => watch::run(args).await,
         Command::DeadLetters(args) => dead_letters::run(*args).await,
         Command::Rebuild(args) => rebuild::run(*args).await,
+        Command::Plan(args) => plan::run(*args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::BenchPart(args) => bench::path::part::run(args).await,
         Command::Models(args) => models::run(args).await,
@@ -133,6 +136,7 @@ impl Command {
             Self::Watch(_) => "watch",
             Self::DeadLetters(_) => "dead-letters",
             Self::Rebuild(_) => "rebuild",
+            Self::Plan(_) => "plan",
             Self::Bench(_) => "bench",
             Self::BenchPart(_) => "bench-part",
             Self::Models(_) => "models",

@@ -1,97 +1,31 @@
-//! The simulation itself: a heap of events, a queue a lane, a pool of workers a stage.
-
-use std::cmp::Ordering;
-use std::collections::{BinaryHeap, VecDeque};
-use std::time::Duration;
+//! The simulation itself: events in the order of time move units through the stages.
 
 use pipeline::lane::Lane;
-use pipeline::runner::{RunnerArgs, Turns};
 use rand::SeedableRng;
 use rand_distr::{Distribution, StandardNormal};
 use rand_pcg::Pcg64Mcg;
 
-use super::flow::{Flow, StageSpec};
+use super::event::{Events, What};
+use super::flow::Flow;
 use super::load::Load;
-use super::outcome::{Outcome, StageOutcome, VideoOutcome};
-use super::pool::Pool;
+use super::outcome::{First, Outcome, VideoOutcome};
 use super::scaler::Scaler;
-use crate::observation::{self, Observation, Starting, Workers};
+use super::stage::{Stage, Unit};
+use crate::observation::Observation;
 
-const LANES: usize = Lane::ALL.len();
+/// A stage has not been given a video's units yet.
+const NOT_YET: u32 = u32::MAX;
+const HOUR_S: f64 = 3600.0;
 
 /// Runs `load` through `flow` for `length_s` seconds, scaled by `scaler`.
 ///
 /// Every stage starts with its fewest workers, ready. Service times depend on the load's seed, the video, the stage and
-/// the unit alone: two policies meet the same work.
+/// the unit alone: two policies meet the same work. Workers of a stage share its queues, so no worker is idle while a
+/// partition that may still be read has a record; `split`'s pieces arrive when it is done, not while it reads.
 pub fn run(flow: &Flow, load: &Load, scaler: &mut dyn Scaler, length_s: f64) -> Outcome {
     let mut engine = Engine::new(flow, load, length_s);
     engine.run(scaler);
     engine.finish()
-}
-
-#[derive(Clone, Copy, Debug)]
-enum What {
-    Arrive { video: u32 },
-    Ready { stage: u16, worker: u32 },
-    Finish { stage: u16, worker: u32, lane: u8, video: u32, service_s: f32 },
-    Tick,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Event {
-    at: f64,
-    /// Of equal times the earlier made comes first.
-    order: u64,
-    what: What,
-}
-
-impl PartialEq for Event {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-impl Eq for Event {}
-impl PartialOrd for Event {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Event {
-    /// The earliest is the greatest, since the heap gives the greatest first.
-    fn cmp(&self, other: &Self) -> Ordering {
-        other.at.total_cmp(&self.at).then(other.order.cmp(&self.order))
-    }
-}
-
-/// A unit that waits.
-#[derive(Clone, Copy, Debug)]
-struct Unit {
-    arrived_at: f64,
-    video: u32,
-    service_s: f32,
-}
-
-/// A stage's queues, workers and counts.
-struct Stage {
-    queues: [VecDeque<Unit>; LANES],
-    in_work: [u32; LANES],
-    arrived: [u64; LANES],
-    done: [u64; LANES],
-    lanes: Vec<Lane>,
-    turns: Turns,
-    pool: Pool,
-    busy_seconds_done: f64,
-    media_done_s: f64,
-    outcome: StageOutcome,
-}
-
-/// How far a video is.
-#[derive(Clone, Debug)]
-struct Progress {
-    /// Units at each stage that are not done; `None` before they arrived.
-    left: Vec<Option<u32>>,
-    /// Its longest wait at each stage.
-    waited_s: Vec<f32>,
 }
 
 struct Engine<'a> {
@@ -99,13 +33,18 @@ struct Engine<'a> {
     load: &'a Load,
     length_s: f64,
     now: f64,
-    events: BinaryHeap<Event>,
-    made: u64,
+    events: Events,
     stages: Vec<Stage>,
-    progress: Vec<Option<Progress>>,
+    /// Units that are not done, by video and stage.
+    left: Vec<u32>,
+    /// The longest wait, by video and stage.
+    waited_s: Vec<f32>,
+    firsts: Vec<First>,
     videos: Vec<VideoOutcome>,
     next_video: usize,
     startups: Pcg64Mcg,
+    lanes: Vec<Lane>,
+    seen: Observation,
 }
 
 impl<'a> Engine<'a> {
@@ -114,46 +53,48 @@ impl<'a> Engine<'a> {
         if lanes.is_empty() {
             lanes.push(Lane::Standard);
         }
-        let stages = flow.stages.iter().map(|spec| Stage::new(spec, &lanes)).collect();
-        let videos =
-            load.videos.iter().map(|v| VideoOutcome { arrived_at: v.arrives_at, ..Default::default() }).collect();
+        let videos = load.videos.iter().map(|v| VideoOutcome { arrived_at: v.arrives_at, ..Default::default() });
+        let places = load.videos.len() * flow.stages.len();
+        let described = flow.stages.iter().map(|spec| Stage::described(spec, &lanes)).collect();
+        let seen = Observation { stages: described, budget_per_hour: flow.budget_per_hour, ..Observation::default() };
         Self {
             flow,
             load,
             length_s,
             now: 0.0,
-            events: BinaryHeap::new(),
-            made: 0,
-            stages,
-            progress: vec![None; load.videos.len()],
-            videos,
+            events: Events::default(),
+            stages: flow.stages.iter().map(Stage::new).collect(),
+            left: vec![NOT_YET; places],
+            waited_s: vec![0.0; places],
+            firsts: vec![First::default(); places],
+            videos: videos.collect(),
             next_video: 0,
             startups: Pcg64Mcg::seed_from_u64(load.seed ^ 0x5eed),
+            lanes,
+            seen,
         }
-    }
-
-    fn push(&mut self, at: f64, what: What) {
-        self.made += 1;
-        self.events.push(Event { at, order: self.made, what });
     }
 
     fn run(&mut self, scaler: &mut dyn Scaler) {
-        for (stage, spec) in self.flow.stages.iter().enumerate() {
+        for (stage, spec) in self.stages.iter_mut().zip(&self.flow.stages) {
             for _ in 0..spec.min_replicas {
-                let worker = self.stages[stage].pool.ask(0.0, 0.0);
-                self.stages[stage].pool.ready(worker);
+                let worker = stage.pool.ask(0.0, 0.0);
+                stage.pool.ready(worker);
             }
         }
-        self.push(0.0, What::Tick);
+        self.events.push(0.0, What::Tick);
+        if self.flow.stages.iter().any(|spec| spec.quota_per_hour.is_some()) {
+            self.events.push(HOUR_S, What::Refill);
+        }
         self.next_arrival();
-        while let Some(event) = self.events.pop() {
-            if event.at > self.length_s {
+        while let Some((at, what)) = self.events.pop() {
+            if at > self.length_s {
                 break;
             }
-            self.now = event.at;
-            match event.what {
+            self.now = at;
+            match what {
                 What::Arrive { video } => {
-                    self.arrive(video);
+                    self.pass_on(video);
                     self.next_arrival();
                 }
                 What::Ready { stage, worker } => {
@@ -163,9 +104,10 @@ impl<'a> Engine<'a> {
                 What::Finish { stage, worker, lane, video, service_s } => {
                     self.unit_done(stage as usize, worker, usize::from(lane), video, service_s);
                 }
+                What::Refill => self.refill(),
                 What::Tick => {
                     self.tick(scaler);
-                    self.push(self.now + self.flow.tick_s, What::Tick);
+                    self.events.push(self.now + self.flow.tick_s, What::Tick);
                 }
             }
         }
@@ -177,14 +119,12 @@ impl<'a> Engine<'a> {
         if let Some(video) = self.load.videos.get(self.next_video) {
             let number = self.next_video as u32;
             self.next_video += 1;
-            self.push(video.arrives_at, What::Arrive { video: number });
+            self.events.push(video.arrives_at, What::Arrive { video: number });
         }
     }
 
-    fn arrive(&mut self, video: u32) {
-        let stages = self.flow.stages.len();
-        self.progress[video as usize] = Some(Progress { left: vec![None; stages], waited_s: vec![0.0; stages] });
-        self.pass_on(video);
+    fn place(&self, video: u32, stage: usize) -> usize {
+        video as usize * self.flow.stages.len() + stage
     }
 
     /// Gives every stage whose predecessors are done with the video its units.
@@ -193,85 +133,68 @@ impl<'a> Engine<'a> {
         let described = &load.videos[video as usize];
         let kind = &load.kinds[described.kind];
         let lane = described.lane.index();
+        let from = self.place(video, 0);
         for (index, spec) in self.flow.stages.iter().enumerate() {
-            let Some(progress) = &mut self.progress[video as usize] else { return };
-            let is_due = progress.left[index].is_none() && spec.after.iter().all(|s| progress.left[*s] == Some(0));
+            let left = &mut self.left[from..from + self.flow.stages.len()];
+            let is_due = left[index] == NOT_YET && spec.after.iter().all(|s| left[*s] == 0);
             if !is_due {
                 continue;
             }
-            let work = kind.work[index];
-            progress.left[index] = Some(work.units);
-            let seed = load.seed ^ (u64::from(video) << 8 | index as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            let mut rng = Pcg64Mcg::seed_from_u64(seed);
-            let stage = &mut self.stages[index];
-            for _ in 0..work.units {
-                let service_s = work.service.draw(StandardNormal.sample(&mut rng)) as f32;
-                stage.queues[lane].push_back(Unit { arrived_at: self.now, video, service_s });
-                stage.arrived[lane] += 1;
+            left[index] = kind.work[index].units;
+            self.firsts[from + index].arrived_at = self.now;
+            for service_s in load.services(video, index) {
+                self.stages[index].enqueue(lane, Unit { arrived_at: self.now, video, service_s });
             }
             self.begin(index);
         }
-        let progress = &self.progress[video as usize];
-        if progress.as_ref().is_some_and(|p| p.left.iter().all(|left| *left == Some(0))) {
-            let progress = self.progress[video as usize].take();
-            let outcome = &mut self.videos[video as usize];
-            outcome.done_at = Some(self.now);
-            outcome.waited_s = progress.map_or(0.0, |p| p.waited_s.iter().map(|w| f64::from(*w)).sum());
+        if self.left[from..from + self.flow.stages.len()].iter().all(|left| *left == 0) {
+            self.videos[video as usize].done_at = Some(self.now);
         }
     }
 
     /// Begins what there are slots for.
     fn begin(&mut self, index: usize) {
-        let spec = &self.flow.stages[index];
-        let cap = spec.partitions.saturating_mul(spec.slots_per_worker);
-        loop {
-            let now = self.now;
-            let stage = &mut self.stages[index];
-            let waited = std::array::from_fn(|lane| {
-                let head = stage.queues[lane].front().filter(|_| stage.in_work[lane] < cap)?;
-                Some(Duration::from_secs_f64((now - head.arrived_at).max(0.0)))
-            });
-            if waited.iter().all(Option::is_none) {
-                return;
-            }
-            let Some(worker) = stage.pool.take() else { return };
-            let Some(lane) = stage.turns.choose(waited).map(Lane::index) else { return };
-            let Some(unit) = stage.queues[lane].pop_front() else { return };
-            stage.in_work[lane] += 1;
-            let wait_s = (now - unit.arrived_at) as f32;
-            stage.outcome.waits_s.push(wait_s);
-            let service_s = f64::from(unit.service_s);
-            stage.outcome.busy_s += service_s.min(self.length_s - now);
-            if let Some(progress) = &mut self.progress[unit.video as usize] {
-                progress.waited_s[index] = progress.waited_s[index].max(wait_s);
-            }
-            let (stage, lane, video) = (index as u16, lane as u8, unit.video);
-            self.push(now + service_s, What::Finish { stage, worker, lane, video, service_s: unit.service_s });
+        let now = self.now;
+        while let Some(begun) = self.stages[index].begin(now) {
+            let Unit { arrived_at, video, service_s } = begun.unit;
+            let place = self.place(video, index);
+            self.waited_s[place] = self.waited_s[place].max((now - arrived_at) as f32);
+            self.firsts[place].begun_at = self.firsts[place].begun_at.min(now);
+            let lasts_s = f64::from(service_s);
+            self.stages[index].outcome.busy_s += lasts_s.min(self.length_s - now);
+            let (stage, lane, worker) = (index as u16, begun.lane, begun.worker);
+            self.events.push(now + lasts_s, What::Finish { stage, worker, lane, video, service_s });
         }
     }
 
     fn unit_done(&mut self, index: usize, worker: u32, lane: usize, video: u32, service_s: f32) {
         let kind = &self.load.kinds[self.load.videos[video as usize].kind];
-        let stage = &mut self.stages[index];
-        stage.pool.give(self.now, worker);
-        stage.in_work[lane] -= 1;
-        stage.done[lane] += 1;
-        stage.busy_seconds_done += f64::from(service_s);
-        stage.media_done_s += kind.media_s / f64::from(kind.work[index].units.max(1));
-        let left = self.progress[video as usize].as_mut().and_then(|progress| progress.left[index].as_mut());
-        let is_last = left.is_some_and(|left| {
-            *left -= 1;
-            *left == 0
-        });
+        let media_s = kind.media_s / f64::from(kind.work[index].units.max(1));
+        self.stages[index].done(self.now, worker, lane, f64::from(service_s), media_s);
+        let place = self.place(video, index);
+        self.left[place] -= 1;
+        let is_last = self.left[place] == 0;
         self.begin(index);
         if is_last {
             self.pass_on(video);
         }
     }
 
+    fn refill(&mut self) {
+        for index in 0..self.stages.len() {
+            self.stages[index].refill(&self.flow.stages[index]);
+            self.begin(index);
+        }
+        self.events.push(self.now + HOUR_S, What::Refill);
+    }
+
     fn tick(&mut self, scaler: &mut dyn Scaler) {
-        let seen = self.observe();
-        let wanted = scaler.scale(&seen);
+        self.seen.at = self.now;
+        for (stage, seen) in self.stages.iter_mut().zip(&mut self.seen.stages) {
+            stage.note_backlog(self.now);
+            stage.observe(self.now, &self.lanes, seen);
+        }
+        let wanted = scaler.scale(&self.seen);
         for (index, spec) in self.flow.stages.iter().enumerate() {
             let Some(target) = wanted.get(index) else { continue };
             let target = (*target).clamp(spec.min_replicas, spec.max_replicas);
@@ -279,7 +202,7 @@ impl<'a> Engine<'a> {
             let current = stage.pool.replicas();
             stage.outcome.peak_replicas = stage.outcome.peak_replicas.max(target);
             if target != current {
-                stage.pool.changes += 1;
+                stage.outcome.changes += 1;
                 stage.outcome.scales.push((self.now, target));
             }
             if target < current {
@@ -287,92 +210,30 @@ impl<'a> Engine<'a> {
             }
             for _ in current..target {
                 let startup_s = spec.startup.draw(StandardNormal.sample(&mut self.startups));
-                self.stages[index].outcome.started += 1;
-                let worker = self.stages[index].pool.ask(self.now, self.now + startup_s);
-                self.push(self.now + startup_s, What::Ready { stage: index as u16, worker });
+                stage.outcome.started += 1;
+                let worker = stage.pool.ask(self.now, self.now + startup_s);
+                self.events.push(self.now + startup_s, What::Ready { stage: index as u16, worker });
             }
         }
     }
 
-    fn observe(&mut self) -> Observation {
-        let now = self.now;
-        let stages = self.stages.iter_mut().zip(&self.flow.stages);
-        let stages = stages.map(|(stage, spec)| {
-            let waiting = stage.queues.iter().map(VecDeque::len).sum::<usize>();
-            stage.outcome.backlog.push((now, waiting as u32));
-            stage.observe(spec, now)
-        });
-        Observation { at: now, stages: stages.collect(), ..Observation::default() }
-    }
-
-    fn finish(self) -> Outcome {
+    fn finish(mut self) -> Outcome {
         let length_s = self.length_s;
-        let stages = self.stages.into_iter().zip(&self.flow.stages).map(|(stage, spec)| {
-            let mut outcome = stage.outcome;
-            let left = stage.queues.iter().flatten();
-            outcome.unbegun_waits_s = left.map(|unit| (length_s - unit.arrived_at) as f32).collect();
-            outcome.paid_s = stage.pool.paid_s(length_s);
-            outcome.changes = stage.pool.changes;
-            outcome.slots_per_worker = spec.slots_per_worker;
-            outcome
-        });
-        Outcome { stages: stages.collect(), videos: self.videos, length_s }
-    }
-}
-
-impl Stage {
-    fn new(spec: &StageSpec, lanes: &[Lane]) -> Self {
-        Self {
-            queues: Default::default(),
-            in_work: [0; LANES],
-            arrived: [0; LANES],
-            done: [0; LANES],
-            lanes: lanes.to_vec(),
-            turns: Turns::new(&RunnerArgs::default()),
-            pool: Pool::new(spec.slots_per_worker.max(1)),
-            busy_seconds_done: 0.0,
-            media_done_s: 0.0,
-            outcome: StageOutcome::default(),
-        }
-    }
-
-    fn observe(&self, spec: &StageSpec, now: f64) -> observation::Stage {
-        let lanes = self.lanes.iter().map(|lane| {
-            let index = lane.index();
-            let head = self.queues[index].front();
-            observation::Lane {
-                lane: lane.to_string(),
-                partitions: spec.partitions,
-                end_offset_total: self.arrived[index] as f64,
-                committed_total: self.done[index] as f64,
-                arrived_total: self.arrived[index] as f64,
-                head_age_s: head.map_or(0.0, |unit| now - unit.arrived_at),
+        for (index, stage) in self.stages.iter_mut().enumerate() {
+            let mut unbegun = Vec::new();
+            for unit in stage.left() {
+                let wait_s = (length_s - unit.arrived_at) as f32;
+                unbegun.push(wait_s);
+                let waited_s = &mut self.waited_s[unit.video as usize * self.flow.stages.len() + index];
+                *waited_s = waited_s.max(wait_s);
             }
-        });
-        let starting: Vec<Starting> =
-            self.pool.starting().map(|at| Starting { ready_in_s: (at - now).max(0.0) }).collect();
-        let replicas = self.pool.replicas();
-        let workers = Workers {
-            ready: replicas - starting.len() as u32,
-            busy: self.pool.busy_workers(),
-            starting,
-            draining: self.pool.draining(),
-        };
-        observation::Stage {
-            stage: spec.name.clone(),
-            lanes: lanes.collect(),
-            workers,
-            replicas,
-            min_replicas: spec.min_replicas,
-            max_replicas: spec.max_replicas,
-            slots_per_worker: spec.slots_per_worker,
-            slots_busy: f64::from(self.pool.busy_slots()),
-            wait_slo_s: spec.wait_slo_s,
-            done_total: self.done.iter().sum::<u64>() as f64,
-            busy_seconds_total: self.busy_seconds_done,
-            work_done_media_s_total: self.media_done_s,
-            cost_per_worker_hour: Some(spec.cost_per_worker_hour),
-            ..observation::Stage::default()
+            stage.outcome.unbegun_waits_s = unbegun;
+            stage.outcome.paid_s = stage.pool.paid_s(length_s);
         }
+        for (video, waited_s) in self.videos.iter_mut().zip(self.waited_s.chunks(self.flow.stages.len().max(1))) {
+            video.waited_s = waited_s.iter().map(|wait_s| f64::from(*wait_s)).sum();
+        }
+        let stages = self.stages.into_iter().map(|stage| stage.outcome).collect();
+        Outcome { stages, videos: self.videos, firsts: self.firsts, length_s }
     }
 }

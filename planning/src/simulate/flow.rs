@@ -7,10 +7,12 @@ pub struct Flow {
     pub stages: Vec<StageSpec>,
     /// Time between two decisions, in seconds.
     pub tick_s: f64,
+    /// What all workers together may cost in an hour: shown to the scaler, which is to keep to it.
+    pub budget_per_hour: Option<f64>,
 }
 
 /// One stage.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct StageSpec {
     /// Its name.
     pub name: String,
@@ -30,10 +32,12 @@ pub struct StageSpec {
     pub wait_slo_s: f64,
     /// Price of a worker for an hour.
     pub cost_per_worker_hour: f64,
+    /// Units that an outside API takes in each hour; what is over waits for the next.
+    pub quota_per_hour: Option<f64>,
 }
 
 /// A time that varies: lognormal, or always the same where [`Spread::cv`] is 0.
-#[derive(Clone, Copy, PartialEq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Spread {
     /// Mean, in seconds.
     pub mean_s: f64,

@@ -2,7 +2,7 @@
 
 use pipeline::lane::Lane;
 use rand::SeedableRng;
-use rand_distr::{Distribution, Poisson, Uniform};
+use rand_distr::{Distribution, Poisson, StandardNormal, Uniform};
 use rand_pcg::Pcg64Mcg;
 
 use super::flow::Spread;
@@ -45,6 +45,16 @@ pub struct Load {
     pub kinds: Vec<Kind>,
     /// What service times are drawn from: the same for every policy.
     pub seed: u64,
+}
+
+impl Load {
+    /// Draws how long each unit of `video` takes at the stage in place `stage`, in seconds: always the same.
+    pub fn services(&self, video: u32, stage: usize) -> impl Iterator<Item = f32> {
+        let work = self.kinds[self.videos[video as usize].kind].work[stage];
+        let seed = self.seed ^ (u64::from(video) << 8 | stage as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        (0..work.units).map(move |_| work.service.draw(StandardNormal.sample(&mut rng)) as f32)
+    }
 }
 
 /// Counts of arrivals in equal buckets.

@@ -5,9 +5,13 @@
 //! that both it and [`decide`](crate::decide::decide) have.
 
 pub mod engine;
+mod event;
 pub mod flow;
 pub mod keda;
 pub mod load;
+pub mod oracle;
 pub mod outcome;
 mod pool;
 pub mod scaler;
+mod stage;
+mod string;

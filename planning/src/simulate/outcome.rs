@@ -7,6 +7,8 @@ pub struct Outcome {
     pub stages: Vec<StageOutcome>,
     /// In order of arrival.
     pub videos: Vec<VideoOutcome>,
+    /// When each stage first had a unit of a video, by video and stage.
+    pub firsts: Vec<First>,
     /// How long was simulated, in seconds.
     pub length_s: f64,
 }
@@ -28,6 +30,8 @@ pub struct StageOutcome {
     pub started: u64,
     /// Most workers at once.
     pub peak_replicas: u32,
+    /// Most units of one lane in work at once.
+    pub peak_in_work: u32,
     /// Slots of a worker.
     pub slots_per_worker: u32,
     /// When the scale was changed and to what, in order.
@@ -45,6 +49,28 @@ pub struct VideoOutcome {
     pub waited_s: f64,
     /// When its last unit was done; `None` if that is still to come.
     pub done_at: Option<f64>,
+}
+
+/// A stage and the first unit of a video there.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct First {
+    /// When the video's units arrived, in seconds; infinite if they did not.
+    pub arrived_at: f64,
+    /// When the first of them was begun, in seconds; infinite if none was.
+    pub begun_at: f64,
+}
+
+impl Default for First {
+    fn default() -> Self {
+        Self { arrived_at: f64::INFINITY, begun_at: f64::INFINITY }
+    }
+}
+
+impl First {
+    /// Returns the wait of the first unit by `end` at the latest, in seconds; 0 if none arrived by then.
+    fn wait_s(&self, end: f64) -> f64 {
+        (self.begun_at.min(end) - self.arrived_at).max(0.0)
+    }
 }
 
 impl StageOutcome {
@@ -72,6 +98,30 @@ impl StageOutcome {
 }
 
 impl Outcome {
+    /// Returns how long each video lay in queues until its first segment was begun, in seconds: its waits at the stages
+    /// `before`, and that of the first unit begun at any of the stages `segments`. A wait that goes on counts until now.
+    pub fn queue_waits_s(&self, before: &[usize], segments: &[usize]) -> Vec<f64> {
+        let stages = self.stages.len().max(1);
+        let of = |firsts: &[First]| {
+            let waits: f64 = before.iter().map(|stage| firsts[*stage].wait_s(self.length_s)).sum();
+            let first = segments.iter().map(|stage| &firsts[*stage]);
+            let first = first.min_by(|a, b| a.begun_at.total_cmp(&b.begun_at));
+            waits + first.map_or(0.0, |first| first.wait_s(self.length_s))
+        };
+        self.firsts.chunks(stages).map(of).collect()
+    }
+
+    /// Returns how long each video was worked on, from the moment when its first unit was begun until its end, in
+    /// seconds; one that is not done counts until now, one that was not begun has no time.
+    pub fn processing_s(&self) -> Vec<Option<f64>> {
+        let stages = self.stages.len().max(1);
+        let of = |(video, firsts): (&VideoOutcome, &[First])| {
+            let begun_at = firsts.iter().map(|first| first.begun_at).fold(f64::INFINITY, f64::min);
+            begun_at.is_finite().then(|| video.done_at.unwrap_or(self.length_s) - begun_at)
+        };
+        self.videos.iter().zip(self.firsts.chunks(stages)).map(of).collect()
+    }
+
     /// Returns the summed wait that `share` of the videos had at most, in seconds.
     pub fn video_wait_quantile(&self, share: f64) -> f64 {
         quantile(self.videos.iter().map(|video| video.waited_s).collect(), share)

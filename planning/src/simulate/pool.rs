@@ -30,14 +30,12 @@ pub(super) struct Pool {
     busy_slots: u32,
     busy_ready_slots: u32,
     paid_s: f64,
-    /// How often the scale was changed.
-    pub(super) changes: u64,
 }
 
 impl Pool {
     pub(super) fn new(slots: u32) -> Self {
         let (workers, active, free) = Default::default();
-        Self { slots, workers, active, free, draining: 0, busy_slots: 0, busy_ready_slots: 0, paid_s: 0.0, changes: 0 }
+        Self { slots, workers, active, free, draining: 0, busy_slots: 0, busy_ready_slots: 0, paid_s: 0.0 }
     }
 
     /// Adds a worker that will be ready at `ready_at`; returns its number.
@@ -81,18 +79,28 @@ impl Pool {
         }
     }
 
+    /// Says whether a slot is free.
+    pub(super) fn has_free(&mut self) -> bool {
+        while let Some(id) = self.free.last() {
+            let worker = &self.workers[*id as usize];
+            if worker.state == State::Ready && worker.busy < self.slots {
+                return true;
+            }
+            self.free.pop();
+        }
+        false
+    }
+
     /// Takes a free slot; returns its worker.
     pub(super) fn take(&mut self) -> Option<u32> {
-        while let Some(id) = self.free.pop() {
-            let worker = &mut self.workers[id as usize];
-            if worker.state == State::Ready && worker.busy < self.slots {
-                worker.busy += 1;
-                self.busy_slots += 1;
-                self.busy_ready_slots += 1;
-                return Some(id);
-            }
+        if !self.has_free() {
+            return None;
         }
-        None
+        let id = self.free.pop()?;
+        self.workers[id as usize].busy += 1;
+        self.busy_slots += 1;
+        self.busy_ready_slots += 1;
+        Some(id)
     }
 
     /// Gives a slot back.

@@ -1,0 +1,254 @@
+//! What a plan comes to: waits with bands, workers, cost, beside its rivals.
+
+use serde::Serialize;
+
+use super::breaking::{self, Breaking};
+use super::runs::{self, Job, Run, Scaling, Span};
+use super::scenario::Scenario;
+use super::system;
+use crate::simulate::outcome::quantile;
+
+const DAY_S: f64 = 86_400.0;
+/// Days of a month, on average.
+pub const MONTH_DAYS: f64 = 30.44;
+/// What waits longer than this missed its target, in seconds.
+const WAIT_LIMIT_S: f64 = 120.0;
+/// Points of a curve that is drawn.
+const POINTS: usize = 720;
+
+/// A number that depends on chance: what 5, 50 and 95 % of the seeds stay below.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+pub struct Band {
+    /// 5 %.
+    pub low: f64,
+    /// Half.
+    pub mid: f64,
+    /// 95 %.
+    pub high: f64,
+}
+
+/// What a scenario comes to.
+#[derive(Clone, Debug, Serialize)]
+pub struct Answer {
+    /// What it is about.
+    pub scenario: Scenario,
+    /// Videos a day.
+    pub videos_per_day: f64,
+    /// So many pieces were simulated as one in the simulation of the whole.
+    pub grain: u32,
+    /// Who scales and what comes of it.
+    pub rivals: Vec<Rival>,
+    /// What gives way, the first one first.
+    pub breaking: Vec<Breaking>,
+    /// The wait p95 if nothing were limited, in seconds.
+    pub unlimited_wait_p95_s: Band,
+}
+
+/// What comes of one way of scaling.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rival {
+    /// Who scales.
+    pub scaling: Scaling,
+    /// Seeds behind the bands.
+    pub seeds: u32,
+    /// Of the busiest hour's videos, in seconds.
+    pub queue_wait_p50_s: Band,
+    /// The same.
+    pub queue_wait_p95_s: Band,
+    /// Of the busiest hour's videos, those that waited longer than two minutes, as a share.
+    pub waited_too_long: Band,
+    /// From the first worker to the end, of the busiest hour's videos, in seconds.
+    pub processing_p50_s: Band,
+    /// The same.
+    pub processing_p95_s: Band,
+    /// Share of those videos that were not done when the simulation ended: their times are longer than is told.
+    pub unfinished: f64,
+    /// By stage, in the order of the flow.
+    pub stages: Vec<StageUse>,
+    /// Busy over paid time of all slots, over the whole time.
+    pub utilisation: f64,
+    /// Changes of scale a day.
+    pub changes_per_day: f64,
+    /// What it costs.
+    pub bill: Bill,
+    /// Workers of all stages over the busiest hours, as seconds and number, for one seed.
+    #[serde(skip)]
+    pub workers: Vec<(f64, f64)>,
+    /// Waiting units of all stages likewise.
+    #[serde(skip)]
+    pub waiting: Vec<(f64, f64)>,
+    /// Waits of the busiest hour's videos in order, for one seed.
+    #[serde(skip)]
+    pub waits_s: Vec<f64>,
+}
+
+/// Use of one stage's workers.
+#[derive(Clone, Debug, Serialize)]
+pub struct StageUse {
+    /// The stage.
+    pub stage: String,
+    /// Most workers at once in the busiest hours.
+    pub peak_workers: Band,
+    /// Workers paid for on average over the whole time.
+    pub mean_workers: f64,
+    /// Busy over paid time of its slots.
+    pub utilisation: f64,
+}
+
+/// What a month costs.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
+pub struct Bill {
+    /// Workers, a month.
+    pub workers: f64,
+    /// What always runs, a month.
+    pub base: f64,
+    /// Blobs, a month, once as much is kept as is to be.
+    pub storage: f64,
+    /// All, a month.
+    pub per_month: f64,
+    /// All, a video.
+    pub per_video: f64,
+    /// Workers alone, a video.
+    pub workers_per_video: f64,
+}
+
+impl Band {
+    /// Describes `values`, one a seed.
+    pub fn of(values: &[f64]) -> Self {
+        let at = |share| quantile(values.to_vec(), share);
+        Self { low: at(0.05), mid: at(0.5), high: at(0.95) }
+    }
+}
+
+/// Simulates `scenario` under all ways of scaling: its busiest hours from `seeds` seeds, a fifth of them for the rivals,
+/// and the whole of it once.
+pub fn answer(scenario: &Scenario, seeds: u32) -> Answer {
+    let seeds = seeds.max(1);
+    let of = |scaling| if scaling == Scaling::Spillway { seeds } else { seeds.div_ceil(5) };
+    let mut jobs = Vec::new();
+    for scaling in Scaling::ALL {
+        jobs.push(Job { scaling, seed: 1, span: Span::Whole });
+        if scaling != Scaling::Old {
+            jobs.extend((1..=u64::from(of(scaling))).map(|seed| Job { scaling, seed, span: Span::Peak }));
+        } else {
+            jobs.extend((2..=u64::from(of(scaling))).map(|seed| Job { scaling, seed, span: Span::Whole }));
+        }
+    }
+    jobs.extend((1..=u64::from(seeds.div_ceil(5))).map(|seed| Job {
+        scaling: Scaling::Spillway,
+        seed,
+        span: Span::PeakUnlimited,
+    }));
+    let runs = runs::run_all(scenario, &jobs);
+    let rivals: Vec<Rival> = Scaling::ALL.into_iter().map(|scaling| rival(scenario, scaling, &runs)).collect();
+    let unlimited: Vec<&Run> = runs.iter().filter(|run| run.job.span == Span::PeakUnlimited).collect();
+    let per_month = rivals.first().map_or(0.0, |ours| ours.bill.per_month);
+    let breaking = breaking::find(scenario, &unlimited, per_month);
+    let videos_per_day = scenario.arrivals.videos_per_day();
+    let grain = system::grain(scenario, videos_per_day * scenario.arrivals.length_s() / DAY_S);
+    let waits: Vec<f64> = unlimited.iter().map(|run| quantile(run.queue_waits_s(), 0.95)).collect();
+    let unlimited_wait_p95_s = Band::of(&waits);
+    Answer { scenario: scenario.clone(), videos_per_day, grain, rivals, breaking, unlimited_wait_p95_s }
+}
+
+fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
+    let of = |span| runs.iter().filter(move |run| run.job.scaling == scaling && run.job.span == span);
+    let peaks: Vec<&Run> = of(if scaling == Scaling::Old { Span::Whole } else { Span::Peak }).collect();
+    let whole = of(Span::Whole).next();
+    let band = |value: &dyn Fn(&Run) -> f64| Band::of(&peaks.iter().map(|run| value(run)).collect::<Vec<f64>>());
+    let wait = |share| band(&|run| quantile(run.queue_waits_s(), share));
+    let processing = |share| band(&|run| quantile(run.processing_s(), share));
+    let length_s = whole.map_or(DAY_S, |run| run.outcome.length_s);
+    let stages = whole.iter().flat_map(|run| run.outcome.stages.iter().enumerate());
+    let stages = stages.map(|(place, stage)| StageUse {
+        stage: scenario
+            .costs
+            .stages
+            .get(place)
+            .filter(|_| scaling != Scaling::Old)
+            .map_or("all steps", |cost| cost.stage)
+            .to_owned(),
+        peak_workers: band(&|run| f64::from(run.outcome.stages[place].peak_replicas)),
+        mean_workers: stage.paid_s / length_s,
+        utilisation: stage.utilisation(),
+    });
+    let total = |of: fn(&crate::simulate::outcome::StageOutcome) -> f64| -> f64 {
+        whole.iter().flat_map(|run| &run.outcome.stages).map(of).sum()
+    };
+    let paid_slot_s = total(|stage| stage.paid_s * f64::from(stage.slots_per_worker.max(1)));
+    let first = peaks.first();
+    Rival {
+        scaling,
+        seeds: peaks.len() as u32,
+        queue_wait_p50_s: wait(0.5),
+        queue_wait_p95_s: wait(0.95),
+        waited_too_long: band(&|run| {
+            let waits = run.queue_waits_s();
+            waits.iter().filter(|wait_s| **wait_s > WAIT_LIMIT_S).count() as f64 / waits.len().max(1) as f64
+        }),
+        processing_p50_s: processing(0.5),
+        processing_p95_s: processing(0.95),
+        unfinished: band(&Run::unfinished).mid,
+        stages: stages.collect(),
+        utilisation: total(|stage| stage.busy_s) / paid_slot_s.max(f64::MIN_POSITIVE),
+        changes_per_day: total(|stage| stage.changes as f64) * DAY_S / length_s,
+        bill: bill(scenario, scaling, total(|stage| stage.paid_s) / length_s),
+        workers: first.map_or(Vec::new(), |run| workers(run)),
+        waiting: first.map_or(Vec::new(), |run| waiting(run)),
+        waits_s: first.map_or(Vec::new(), |run| {
+            let mut waits_s = run.queue_waits_s();
+            waits_s.sort_by(f64::total_cmp);
+            waits_s
+        }),
+    }
+}
+
+fn bill(scenario: &Scenario, scaling: Scaling, mean_workers: f64) -> Bill {
+    let (prices, bytes) = (&scenario.prices, &scenario.bytes);
+    let videos_per_month = scenario.arrivals.videos_per_day() * MONTH_DAYS;
+    if scaling == Scaling::Old {
+        let per_month = videos_per_month * prices.old_video;
+        return Bill { per_month, per_video: prices.old_video, ..Bill::default() };
+    }
+    let hours = MONTH_DAYS * 24.0;
+    let sources_gb = scenario.mix.mean_s() * bytes.source_per_s * bytes.keep_sources_days / MONTH_DAYS / 1e9;
+    let clips_gb = scenario.mix.mean_clips_s() * bytes.clip_per_s * bytes.keep_clips_months / 1e9;
+    let workers = mean_workers * prices.worker_hour * hours;
+    let base = prices.base_hour * hours;
+    let storage = (sources_gb + clips_gb) * videos_per_month * prices.storage_gb_month;
+    let per_month = workers + base + storage;
+    let videos = videos_per_month.max(f64::MIN_POSITIVE);
+    Bill { workers, base, storage, per_month, per_video: per_month / videos, workers_per_video: workers / videos }
+}
+
+/// Returns the scale of all stages over time, from the start of the busiest hour.
+fn workers(run: &Run) -> Vec<(f64, f64)> {
+    let mut now: Vec<f64> = vec![0.0; run.outcome.stages.len()];
+    let all = run.outcome.stages.iter().enumerate();
+    let mut changes: Vec<(f64, usize, u32)> =
+        all.flat_map(|(place, stage)| stage.scales.iter().map(move |(at_s, to)| (*at_s, place, *to))).collect();
+    changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    for (at_s, place, to) in changes {
+        now[place] = f64::from(to);
+        let point = (at_s - run.busiest_s, now.iter().sum());
+        match points.last_mut() {
+            Some(last) if last.0 == point.0 => *last = point,
+            _ => points.push(point),
+        }
+    }
+    points
+}
+
+/// Returns what waits at all stages over time, from the start of the busiest hour.
+fn waiting(run: &Run) -> Vec<(f64, f64)> {
+    let ticks = run.outcome.stages.iter().map(|stage| stage.backlog.len()).min().unwrap_or(0);
+    let every = ticks.div_ceil(POINTS).max(1);
+    let all = |tick: usize| run.outcome.stages.iter().map(|stage| f64::from(stage.backlog[tick].1)).sum::<f64>();
+    // The most of each stretch: a peak must not fall between two points.
+    let stretch = |first: usize| {
+        let most = (first..(first + every).min(ticks)).map(all).fold(0.0, f64::max);
+        (run.outcome.stages[0].backlog[first].0 - run.busiest_s, most)
+    };
+    (0..ticks).step_by(every).map(stretch).collect()
+}

@@ -1,0 +1,188 @@
+//! Days and peaks, simulated under the policy and under its rivals.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use serde::Serialize;
+
+use super::scenario::Scenario;
+use super::system;
+use crate::policy::Policy;
+use crate::simulate::engine;
+use crate::simulate::keda::{Keda, KedaScaler};
+use crate::simulate::oracle::Oracle;
+use crate::simulate::outcome::Outcome;
+use crate::simulate::scaler::{Fixed, Planned, Scaler};
+
+const HOUR_S: f64 = 3600.0;
+const DAY_S: f64 = 24.0 * HOUR_S;
+/// How long before the busiest hour its simulation begins, so that workers are there as they would be.
+const BEFORE_S: f64 = HOUR_S;
+/// How long after the start of the busiest hour it ends.
+const AFTER_S: f64 = 2.0 * HOUR_S;
+
+/// The share of each stage's wait target that the perfect forecast plans for: three stages lie before a video's first
+/// segment, and their waits add up.
+const FORESEEN: f64 = 0.8 / 3.0;
+
+/// Who scales.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scaling {
+    /// This product's policy.
+    Spillway,
+    /// KEDA and the horizontal pod autoscaler with a lag threshold of 10 and all defaults.
+    KedaDefault,
+    /// The same with a threshold of 2, no rate limit and a down window of a minute: tuned by hand.
+    KedaTuned,
+    /// A policy that knows what will come.
+    Perfect,
+    /// The system that this one replaces.
+    Old,
+}
+
+impl Scaling {
+    /// All of them, in the order of tables.
+    pub const ALL: [Self; 5] = [Self::Spillway, Self::KedaDefault, Self::KedaTuned, Self::Perfect, Self::Old];
+
+    /// Returns the name for tables.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Spillway => "spillway",
+            Self::KedaDefault => "KEDA, defaults",
+            Self::KedaTuned => "KEDA, tuned",
+            Self::Perfect => "perfect forecast",
+            Self::Old => "old system",
+        }
+    }
+}
+
+/// A simulation to be made.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Job {
+    /// Who scales.
+    pub scaling: Scaling,
+    /// What is drawn from.
+    pub seed: u64,
+    /// Which part of the time, in seconds.
+    pub span: Span,
+}
+
+/// Which part of a scenario is simulated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Span {
+    /// All of it.
+    Whole,
+    /// The busiest hour, from an hour before to an hour after.
+    Peak,
+    /// The same where nothing is limited: what it would need.
+    PeakUnlimited,
+}
+
+/// What a simulation came to.
+#[derive(Clone, Debug)]
+pub struct Run {
+    /// Which it was.
+    pub job: Job,
+    /// Where the busiest hour begins in it, in seconds.
+    pub busiest_s: f64,
+    /// So many pieces were simulated as one.
+    pub grain: u32,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+impl Run {
+    /// Returns how long videos lay in queues until their first segment was begun, in seconds, of those that came in the
+    /// busiest hour.
+    pub fn queue_waits_s(&self) -> Vec<f64> {
+        let waits = match self.job.scaling {
+            Scaling::Old => self.outcome.queue_waits_s(&[], &[0]),
+            _ => self.outcome.queue_waits_s(&system::BEFORE, &system::SEGMENTS),
+        };
+        self.of_busiest(waits)
+    }
+
+    /// Returns how long videos were worked on until their end, in seconds, of those that came in the busiest hour and were
+    /// begun.
+    pub fn processing_s(&self) -> Vec<f64> {
+        self.of_busiest(self.outcome.processing_s()).into_iter().flatten().collect()
+    }
+
+    /// Returns the share of the busiest hour's videos that were not done when the simulation ended: what is told of their
+    /// times is too short.
+    pub fn unfinished(&self) -> f64 {
+        let ends = self.of_busiest(self.outcome.videos.iter().map(|video| video.done_at).collect());
+        ends.iter().filter(|done_at| done_at.is_none()).count() as f64 / ends.len().max(1) as f64
+    }
+
+    fn of_busiest<T>(&self, values: Vec<T>) -> Vec<T> {
+        let hour = self.busiest_s..self.busiest_s + HOUR_S;
+        let videos = self.outcome.videos.iter().zip(values);
+        videos.filter(|(video, _)| hour.contains(&video.arrived_at)).map(|(_, value)| value).collect()
+    }
+}
+
+/// Runs `jobs` on as many threads as there are cores; the results are in their order.
+pub fn run_all(scenario: &Scenario, jobs: &[Job]) -> Vec<Run> {
+    let results: Mutex<Vec<(usize, Run)>> = Mutex::default();
+    let next = AtomicUsize::new(0);
+    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let place = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(job) = jobs.get(place) else { return };
+                    let run = run(scenario, *job);
+                    if let Ok(mut results) = results.lock() {
+                        results.push((place, run));
+                    }
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_default();
+    results.sort_by_key(|(place, _)| *place);
+    results.into_iter().map(|(_, run)| run).collect()
+}
+
+/// Makes one simulation.
+pub fn run(scenario: &Scenario, job: Job) -> Run {
+    let busiest_s = scenario.arrivals.busiest_hour_s();
+    let end_s = scenario.arrivals.length_s();
+    let from_s = if job.span == Span::Whole { 0.0 } else { (busiest_s - BEFORE_S).max(0.0) };
+    if job.scaling == Scaling::Old {
+        // Its queue has no end within the hour: what is still there a day later waits for longer than is told.
+        let load = system::old_load(scenario, (0.0, end_s), job.seed);
+        let flow = system::old_flow(scenario.machines.tick_s);
+        let outcome = engine::run(&flow, &load, &mut Fixed(vec![system::OLD_WORKERS]), end_s + DAY_S);
+        return Run { job, busiest_s, grain: 1, outcome };
+    }
+    let until_s = if job.span == Span::Whole { end_s } else { (busiest_s + AFTER_S).min(end_s) };
+    let length_s = until_s - from_s;
+    let mut flow = system::flow(scenario);
+    if job.span == Span::PeakUnlimited {
+        for stage in &mut flow.stages {
+            (stage.max_replicas, stage.partitions, stage.quota_per_hour) =
+                (u32::from(u16::MAX), u32::from(u16::MAX), None);
+        }
+    }
+    let videos = scenario.arrivals.videos_per_day() * length_s / DAY_S + f64::from(scenario.arrivals.burst);
+    let grain = system::grain(scenario, videos);
+    let load = system::load(scenario, (from_s, until_s), job.seed, grain);
+    let mut scaler: Box<dyn Scaler> = match job.scaling {
+        Scaling::Spillway => Box::new(Planned::new(policy(scenario))),
+        // A lag of one is as much work as so many records.
+        Scaling::KedaDefault => Box::new(KedaScaler::new(Keda::with_defaults(10.0 / f64::from(grain)))),
+        Scaling::KedaTuned => Box::new(KedaScaler::new(Keda::fast(2.0 / f64::from(grain)))),
+        Scaling::Perfect | Scaling::Old => Box::new(Oracle::within(&flow, &load, length_s, FORESEEN)),
+    };
+    let outcome = engine::run(&flow, &load, scaler.as_mut(), length_s);
+    Run { job, busiest_s: busiest_s - from_s, grain, outcome }
+}
+
+fn policy(scenario: &Scenario) -> Policy {
+    let machines = &scenario.machines;
+    Policy { tick_s: machines.tick_s, startup_s: machines.startup_s, ..Policy::default() }
+}

@@ -1,0 +1,116 @@
+//! The answers as one page with plots.
+
+use std::fmt::Write as _;
+
+use planning::page::{self, Chart, Line, escaped};
+use planning::plan::answer::{Answer, MONTH_DAYS};
+use planning::plan::runs::Scaling;
+
+use super::table::{banded, cells, heading, percent, sources, used, when};
+
+/// The part of the busiest hours that is drawn, in seconds from their start.
+const DRAWN_S: (f64, f64) = (-600.0, 3600.0);
+
+/// Returns the page.
+pub fn page(answers: &[Answer]) -> String {
+    let mut body = String::from(
+        "<p>Simulated with the policy that scales the live system, over its lanes, partitions and start-up times. Waits are \
+         those of the videos that come in the busiest hour: the time in queues until the first segment is begun; work lasts \
+         from the first worker to the end. Numbers in brackets are what 5 and 95 % of the seeds stay below.</p>",
+    );
+    for answer in answers {
+        body += &section(answer);
+    }
+    if let Some(answer) = answers.first() {
+        let rows: Vec<Vec<String>> =
+            sources(&answer.scenario).into_iter().map(|(name, value, source)| vec![name, value, source]).collect();
+        let _ =
+            write!(body, "<h2>Where the numbers come from</h2>{}", page::table(&["what", "value", "source"], 3, &rows));
+    }
+    page::page("Capacity", &body)
+}
+
+fn section(answer: &Answer) -> String {
+    let mut html = format!("<h2>{}</h2><p>{}.</p>", escaped(&answer.scenario.name), escaped(&heading(answer)));
+    let heads = [
+        "",
+        "wait p50",
+        "wait p95",
+        "over 120 s",
+        "work p50",
+        "work p95",
+        "use",
+        "changes a day",
+        "a video",
+        "a month",
+    ];
+    let rows: Vec<Vec<String>> = answer.rivals.iter().map(|rival| cells(rival).to_vec()).collect();
+    html += &page::table(&heads, 1, &rows);
+    let stages = answer.rivals.iter().take(1).flat_map(|ours| &ours.stages).map(|stage| {
+        vec![
+            stage.stage.clone(),
+            banded(stage.peak_workers),
+            format!("{:.1}", stage.mean_workers),
+            percent(stage.utilisation),
+        ]
+    });
+    html += "<h3>Workers</h3>";
+    html += &page::table(&["stage", "in the peak", "all day", "use"], 1, &stages.collect::<Vec<_>>());
+    let breaking = answer
+        .breaking
+        .iter()
+        .map(|breaking| vec![when(breaking), breaking.what.clone(), used(breaking), breaking.then.clone()]);
+    html += "<h3>What breaks first</h3>";
+    html += &page::table(&["when", "what", "used", "then"], 4, &breaking.collect::<Vec<_>>());
+    html += "<section class=\"charts\">";
+    for chart in charts(answer) {
+        html += &chart.html();
+    }
+    html + "</section>"
+}
+
+fn charts(answer: &Answer) -> Vec<Chart<'static>> {
+    let new = || answer.rivals.iter().filter(|rival| rival.scaling != Scaling::Old);
+    let drawn = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
+        points.iter().copied().filter(|(at_s, _)| (DRAWN_S.0..=DRAWN_S.1).contains(at_s)).collect()
+    };
+    let workers = new().map(|rival| Line::steps(rival.scaling.name(), drawn(&rival.workers))).collect();
+    let waiting = new().map(|rival| Line::steps(rival.scaling.name(), drawn(&rival.waiting))).collect();
+    let waits = new().map(|rival| Line::shares(rival.scaling.name(), &rival.waits_s)).collect();
+    let across = "seconds from the start of the busiest hour";
+    vec![
+        Chart { title: "Workers of all stages", across, up: "workers", lines: workers, levels: Vec::new() },
+        Chart { title: "Units that wait", across, up: "units", lines: waiting, levels: Vec::new() },
+        Chart {
+            title: "Waits until the first segment",
+            across: "seconds",
+            up: "% of the busiest hour's videos",
+            lines: waits,
+            levels: Vec::new(),
+        },
+        costs(answer),
+    ]
+}
+
+/// Draws what videos cost for the load, with the old system's price as a level.
+fn costs(answer: &Answer) -> Chart<'static> {
+    let Some(ours) = answer.rivals.first() else {
+        return Chart { title: "Cost", across: "", up: "", lines: Vec::new(), levels: Vec::new() };
+    };
+    let (bill, scenario) = (ours.bill, &answer.scenario);
+    let videos = answer.videos_per_day;
+    // What always runs, and the fewest workers of each stage, are shared by more videos; the rest is each video's own.
+    let fewest = f64::from(scenario.machines.min_workers) * scenario.costs.stages.len() as f64;
+    let idle = fewest * scenario.prices.worker_hour * 24.0 * MONTH_DAYS;
+    let fixed = (bill.base + idle.min(bill.workers)) / bill.per_month.max(f64::MIN_POSITIVE) * bill.per_video;
+    let at = |times: f64| (videos * times, bill.per_video - fixed + fixed / times);
+    let points = (1..=60).map(|step| at(f64::from(step) / 20.0)).collect();
+    let old = scenario.prices.old_video;
+    Chart {
+        title: "Cost of a video",
+        across: "videos a day",
+        up: "a video",
+        lines: vec![Line::through("spillway", points)],
+        levels: vec![(old, "old system".to_owned()), (0.05, "target".to_owned())],
+    }
+}
