@@ -93,7 +93,9 @@ impl Topic {
             | Self::ClipPlanned => work(7 * DAY),
             Self::SegmentDone | Self::ClipReady => gathered,
             Self::VideoEvent => Spec { retention: None, ..gathered },
-            Self::WorkerReport | Self::SystemState => Spec { spread: Spread::Even, laned: false, retention: Some(HOUR) },
+            Self::WorkerReport | Self::SystemState => {
+                Spec { spread: Spread::Even, laned: false, retention: Some(HOUR) }
+            }
             Self::DeadLetter(_) => Spec { spread: Spread::Even, laned: false, retention: Some(14 * DAY) },
         }
     }

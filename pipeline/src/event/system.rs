@@ -36,7 +36,7 @@ pub struct SystemState {
     /// Free space of the fullest disk that is written to, in bytes; 0 where it is not known.
     #[prost(uint64, tag = "11")]
     pub disk_free_bytes: u64,
-    /// Stages with workers whose dependencies are down, such as a speech service.
-    #[prost(string, repeated, tag = "12")]
-    pub paused_stages: Vec<String>,
+    /// The most failures in a row of an outside service that a worker reports.
+    #[prost(uint64, tag = "12")]
+    pub outside_failures: u64,
 }

@@ -9,8 +9,8 @@ use pipeline::event::{
     Aspect, AudioSegment, BlobRef, Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Created, Edge,
     EndState, Ended, Event, Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload,
     Place, Reason, Reopened, Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
-    SegmentTranscript, StageTotal, SystemState, UnitDone, UnitFailed, UnitFailure, UnitInHand, UnitRetried, VideoEvent, VideoReady,
-    VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerReport, video_failed,
+    SegmentTranscript, StageTotal, SystemState, UnitDone, UnitFailed, UnitFailure, UnitInHand, UnitRetried, VideoEvent,
+    VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerReport, video_failed,
 };
 use pipeline::failure::Code;
 use pipeline::id::TenantId;
@@ -229,7 +229,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         memory_bytes: 5,
         memory_limit_bytes: 6,
         disk_free_bytes: 7,
-        paused_stages: vec!["transcribe".into()],
+        outside_failures: 4,
     };
     let edge = Edge { thumbnails: vec![vec![1, 2].into(), vec![3].into()] };
     let frame = Frame { at_us: 1, change_over_six: 0.5, blend: 0.25, ..Frame::default() };
@@ -241,6 +241,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         code: "output_invalid".into(),
         detail: "a black frame".into(),
     };
+    let outside = WorkerReport { outside_failures: 10, ..WorkerReport::default() };
     let failed = ClipReport { job: job(), kind: Some(ClipReportKind::Failed(failure)) };
     let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
     let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
@@ -254,6 +255,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("submitted-degraded", &lowered),
         sample("happened-clip-degraded", &VideoEvent::new(&job(), at, Happened::ClipReady(degraded))),
         sample("system-state", &system),
+        sample("worker-report-outside", &outside),
     ]
 }
 
