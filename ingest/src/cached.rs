@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 /// Reading takes no larger share of the time than one in this, however much there is to read.
 const SHARE: u32 = 20;
 
+/// How long one waits for another's reading where nothing is known.
+const PATIENCE: Duration = Duration::from_millis(500);
+
 /// A value that is read anew when it is old. While one caller reads, others go on with what there was.
 pub struct Cached<T> {
     known: Mutex<Option<Known<T>>>,
@@ -36,9 +39,10 @@ impl<T> Cached<T> {
             return Ok(value);
         }
         let _turn = match (self.reading.try_lock(), self.known()) {
-            (Ok(turn), _) => turn,
+            (Ok(turn), _) => Some(turn),
             (Err(_), Some((old, _))) => return Ok(old),
-            (Err(_), None) => self.reading.lock().await,
+            // Where reading fails slowly those who wait are not to do so one after another.
+            (Err(_), None) => tokio::time::timeout(PATIENCE, self.reading.lock()).await.ok(),
         };
         // Whoever had the turn before may have read it.
         if let Some((value, true)) = self.known() {

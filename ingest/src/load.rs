@@ -11,10 +11,11 @@ use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
 use jiff::Timestamp;
-use pipeline::event::{Envelope, SystemState};
+use pipeline::event::{Envelope, SystemState, WorkerReport};
 use pipeline::lane::Lane;
 use pipeline::topic::Topic;
 use prost::Message;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,8 @@ pub use readings::{Memory, Workers};
 
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
+/// How long the store may take; disk and memory are not looked at meanwhile.
+const STORE_PATIENCE: Duration = Duration::from_secs(10);
 /// How often it is published though nothing changed.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
@@ -141,11 +144,21 @@ pub async fn run(app: App, disks: Vec<PathBuf>, stop: CancellationToken) {
     }
 }
 
+/// Hears what workers say on `worker.report` until `stop`, or until there is nothing more.
+pub async fn hear(workers: &Workers, mut reports: mpsc::Receiver<Vec<u8>>, stop: CancellationToken) {
+    while let Some(Some(body)) = stop.run_until_cancelled(reports.recv()).await {
+        if let Ok(report) = WorkerReport::decode(&*body) {
+            workers.hear(&report);
+        }
+    }
+}
+
 async fn see(app: &App, disks: &[PathBuf]) -> Seen {
     // A store that is away says nothing: what was judged by it stays, and whoever asks for it is told.
-    let queue = app.queues.look(&app.store, &app.tenants.ids()).await.ok();
+    let tenants = app.tenants.ids();
+    let queue = tokio::time::timeout(STORE_PATIENCE, app.queues.look(&app.store, &tenants)).await;
     Seen {
-        unfinished: queue.map(|queue| queue.videos().count() as u64),
+        unfinished: queue.ok().and_then(Result::ok).map(|queue| queue.videos().count() as u64),
         memory: readings::memory(app.load.args.memory_limit),
         disk_free_bytes: readings::free_bytes(disks),
         outside_failures: app.workers.outside_failures(Timestamp::now()),
