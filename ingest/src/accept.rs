@@ -1,15 +1,14 @@
 //! Makes the row that turns received bytes into a video, and tells the flow of it.
 
 use jiff::Timestamp;
-use pipeline::event::{
-    Created as CreatedEvent, Envelope, Happened, Job, Options, VideoEvent, VideoSource, VideoSubmitted,
-};
+use pipeline::event::{Created as CreatedEvent, Envelope, Happened, Options, VideoEvent, VideoSource, VideoSubmitted};
 use pipeline::failure::Failure;
 use pipeline::id::{TenantId, VideoId};
 use pipeline::store::{Created, NewVideo, Video, VideoState};
 use prost::Message;
 use sha2::{Digest, Sha256};
 
+use crate::admit::Admission;
 use crate::app::App;
 use crate::problem::{Kind, Problem};
 
@@ -41,6 +40,8 @@ pub struct Submission {
     pub tenant: TenantId,
     /// Which video it is about.
     pub identity: Identity,
+    /// On what terms it was let in.
+    pub admission: Admission,
     /// What was asked for.
     pub options: Options,
     /// The tidied name.
@@ -60,8 +61,10 @@ pub async fn accept(app: &App, submission: Submission) -> Result<Video, Problem>
     // When this fails the row may be there all the same, so the bytes stay; without a row the sweep removes them.
     match app.store.create_video(&new).await? {
         Created::New => {
-            publish_soon(app, &new).await;
-            Ok(Video { new, state: VideoState::default(), cancelled_at: None })
+            let video = Video { new, state: VideoState::default(), cancelled_at: None };
+            submission.admission.accepted(app, &video);
+            publish_soon(app, &video.new).await;
+            Ok(video)
         }
         Created::Existing => {
             remove_source(app, &new.source).await;
@@ -97,10 +100,10 @@ fn new_video(app: &App, submission: &Submission) -> NewVideo {
         VideoSource::Upload(blob) => Some(blob.bytes),
         VideoSource::Url(_) => None,
     };
-    let lane = app.limits.guess_lane(&submission.tenant, submission.options.priority, bytes);
     let keyed = submission.identity.keyed;
+    let identity = (&submission.tenant, submission.identity.video);
     NewVideo {
-        job: Job::new(&submission.tenant, submission.identity.video, lane, submission.options.clone()),
+        job: submission.admission.job(&app.limits, identity, &submission.options, bytes),
         source: submission.source.clone(),
         name: submission.name.clone(),
         created_at: now(),

@@ -1,6 +1,7 @@
 //! What every handler shares, and what an operator sets.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,11 @@ use pipeline::store::SharedStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::forecast::Forecasts;
+use crate::ledger::Ledger;
+use crate::load::{Load, OverloadArgs, Workers};
 use crate::removals::Removals;
+use crate::tenants::Tenants;
+use crate::unfinished::Queues;
 
 /// How the HTTP API runs.
 #[derive(clap::Args, Clone, Debug)]
@@ -29,6 +34,25 @@ pub struct IngestArgs {
     /// When what is not needed any more goes.
     #[command(flatten)]
     pub keep: Keep,
+    /// Who may come in, and how they share.
+    #[command(flatten)]
+    pub sharing: Sharing,
+    /// When work is saved, and when it is refused.
+    #[command(flatten)]
+    pub overload: OverloadArgs,
+}
+
+/// Who may come in, and how they share.
+#[derive(clap::Args, Clone, Debug)]
+pub struct Sharing {
+    /// File with the tenants, their keys' hashes and their quotas, see docs/overload.md; it is read again when it
+    /// changes. Without one everybody is the tenant `default` and needs no key.
+    #[arg(long, env = "SPILLWAY_TENANTS", value_name = "FILE")]
+    pub tenants: Option<PathBuf>,
+    /// So many unfinished videos of a tenant (times its weight) keep the lane of their length, the others go lower; for
+    /// installations with a file of tenants. 0 lets length alone count.
+    #[arg(long, env = "SPILLWAY_FAIR_SHARE", default_value_t = 1, value_name = "VIDEOS")]
+    pub fair_share: usize,
 }
 
 /// What one upload and one tenant may take.
@@ -49,7 +73,7 @@ pub struct Limits {
     /// The bit rate by which an upload's length is guessed from its bytes until it is measured, in kbit/s.
     #[arg(long, env = "SPILLWAY_GUESSED_BITRATE", default_value_t = 4000, value_name = "KBPS")]
     pub guessed_bitrate_kbps: u32,
-    /// Tenants with a right to the priority lane, separated by commas.
+    /// Tenants with a right to the priority lane, separated by commas, where no file of tenants says who has it.
     #[arg(
         long,
         env = "SPILLWAY_PRIORITY_TENANTS",
@@ -81,11 +105,8 @@ pub struct Keep {
 }
 
 impl Limits {
-    /// Guesses the lane of a video of `tenant`; `fetch` sets it for good from the measured duration.
-    pub fn guess_lane(&self, tenant: &TenantId, asks_priority: bool, bytes: Option<u64>) -> Lane {
-        if asks_priority && self.priority_tenants.contains(tenant) {
-            return Lane::Priority;
-        }
+    /// Guesses the lane of a video by its length; `fetch` sets it for good from the measured duration.
+    pub fn guess_lane(&self, bytes: Option<u64>) -> Lane {
         match bytes {
             Some(bytes) => {
                 Lane::for_duration(Duration::from_millis(bytes * 8 / u64::from(self.guessed_bitrate_kbps.max(1))))
@@ -106,23 +127,52 @@ pub struct App {
     pub events: Arc<dyn Sink>,
     /// What one upload and one tenant may take.
     pub limits: Arc<Limits>,
+    /// Who may come in.
+    pub tenants: Arc<Tenants>,
+    /// How the service is.
+    pub load: Arc<Load>,
+    /// What workers say of themselves.
+    pub workers: Arc<Workers>,
     /// Ends event streams when the process is to end.
     pub stop: CancellationToken,
+    pub(crate) fair_share: usize,
     pub(crate) removals: Arc<Removals>,
     pub(crate) forecasts: Arc<Forecasts>,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl App {
     /// Puts together what handlers share.
+    ///
+    /// # Errors
+    /// When the file of tenants cannot be read, or with one line for each mistake in it.
     pub fn new(
         store: SharedStore,
         blobs: Blobs,
         events: Arc<dyn Sink>,
-        limits: Limits,
+        args: &IngestArgs,
         stop: CancellationToken,
-    ) -> Self {
-        let limits = Arc::new(limits);
-        Self { store, blobs, events, limits, stop, removals: Arc::default(), forecasts: Arc::default() }
+    ) -> anyhow::Result<Self> {
+        let tenants = match &args.sharing.tenants {
+            Some(path) => Tenants::read(path)?,
+            None => Tenants::anybody(args.limits.priority_tenants.contains(&TenantId::default_tenant())),
+        };
+        Ok(Self {
+            store,
+            blobs,
+            events,
+            limits: Arc::new(args.limits.clone()),
+            tenants: Arc::new(tenants),
+            load: Arc::new(Load::new(args.overload.clone())),
+            workers: Arc::default(),
+            stop,
+            fair_share: args.sharing.fair_share,
+            removals: Arc::default(),
+            forecasts: Arc::default(),
+            queues: Arc::default(),
+            ledger: Arc::default(),
+        })
     }
 }
 
@@ -138,14 +188,11 @@ mod tests {
     }
 
     #[test]
-    fn lanes_are_guessed_from_right_and_bytes() {
-        let limits = Args::parse_from(["x", "--priority-tenants", "gold,silver"]).ingest.limits;
-        let (gold, other) = ("gold".parse().expect("a tenant"), TenantId::default_tenant());
-        assert_eq!(limits.guess_lane(&gold, true, None), Lane::Priority);
-        assert_eq!(limits.guess_lane(&gold, false, Some(1)), Lane::Express);
-        assert_eq!(limits.guess_lane(&other, true, Some(149_000_000)), Lane::Express);
-        assert_eq!(limits.guess_lane(&other, true, Some(151_000_000)), Lane::Standard);
-        assert_eq!(limits.guess_lane(&other, false, Some(10 << 30)), Lane::Batch);
-        assert_eq!(limits.guess_lane(&other, false, None), Lane::Standard);
+    fn lanes_are_guessed_from_bytes() {
+        let limits = Args::parse_from(["x"]).ingest.limits;
+        assert_eq!(limits.guess_lane(Some(149_000_000)), Lane::Express);
+        assert_eq!(limits.guess_lane(Some(151_000_000)), Lane::Standard);
+        assert_eq!(limits.guess_lane(Some(10 << 30)), Lane::Batch);
+        assert_eq!(limits.guess_lane(None), Lane::Standard);
     }
 }

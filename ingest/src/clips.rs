@@ -35,6 +35,10 @@ pub struct ClipBody {
     transcript: String,
     /// What is said, word by word.
     words: Vec<WordBody>,
+    /// Whether it was made with less work, because the service was under more load than it should be when the video was
+    /// accepted: faces were looked for in small pictures alone, so that small ones may be missed, and the encoder was
+    /// faster, which costs sharpness or bytes.
+    degraded: bool,
     /// Its files.
     links: ClipLinks,
 }
@@ -144,6 +148,7 @@ impl ClipBody {
             crop: clip.framings.iter().map(FramingBody::of).collect(),
             transcript: clip.transcript(),
             words: clip.words.iter().map(WordBody::of).collect(),
+            degraded: clip.degraded,
             links: ClipLinks {
                 video: link(&clip.video, "video.mp4"),
                 captions: link(&clip.captions, "captions.vtt"),

@@ -1,19 +1,35 @@
 //! What handlers take from a request: the tenant, ids in the path, parameters in the query.
 
+use std::sync::Arc;
+
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
 use pipeline::id::{ClipId, TenantId, VideoId};
 
+use crate::app::App;
 use crate::problem::{Kind, Problem, shorten};
+use crate::tenants::Account;
 
-/// Whose request it is. The one place where a key will be turned into a tenant; without keys it is the default one.
-pub struct Tenant(pub TenantId);
+/// Who sent the request, by its key; without a file of tenants everybody is the default one.
+pub struct Caller(pub Arc<Account>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Tenant {
+impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
-    async fn from_request_parts(_: &mut Parts, _: &S) -> Result<Self, Problem> {
-        Ok(Self(TenantId::default_tenant()))
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        app.tenants.enter(&parts.headers).map(Self)
+    }
+}
+
+/// Whose request it is.
+pub struct Tenant(pub TenantId);
+
+impl FromRequestParts<App> for Tenant {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Caller(account) = Caller::from_request_parts(parts, app).await?;
+        Ok(Self(account.tenant.clone()))
     }
 }
 

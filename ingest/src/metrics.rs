@@ -4,9 +4,11 @@ use std::sync::LazyLock;
 use std::time::Duration;
 
 use prometheus::{
-    Histogram, IntCounter, IntCounterVec, IntGauge, histogram_opts, opts, register_histogram, register_int_counter,
-    register_int_counter_vec, register_int_gauge,
+    Histogram, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, histogram_opts, opts, register_histogram,
+    register_int_counter, register_int_counter_vec, register_int_gauge, register_int_gauge_vec,
 };
+
+use crate::load::{Breaker, Judgement, Seen};
 
 static SUBMISSIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let options = opts!("spillway_submissions_total", "Submissions by how they were answered");
@@ -31,6 +33,74 @@ static LATE_PUBLICATIONS: LazyLock<IntCounter> = LazyLock::new(|| {
     let help = "Creations that a request could not publish and the sweep did";
     register_int_counter!("spillway_late_publications_total", help).expect("registered once")
 });
+
+static REFUSALS: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = opts!("spillway_refusals_total", "Videos that were not taken in, by what was short");
+    register_int_counter_vec!(options, &["reason"]).expect("registered once")
+});
+
+static LOWERED: LazyLock<IntCounterVec> = LazyLock::new(|| {
+    let options = opts!("spillway_lowered_videos_total", "Videos beyond their tenant's share, by how many lanes lower");
+    register_int_counter_vec!(options, &["lanes"]).expect("registered once")
+});
+
+static BREAKERS: LazyLock<IntGaugeVec> = LazyLock::new(|| {
+    let options = opts!("spillway_overload_breaker_open", "Whether what is watched degrades the service, 0 or 1");
+    register_int_gauge_vec!(options, &["breaker"]).expect("registered once")
+});
+
+static DEGRADED: LazyLock<IntGauge> = LazyLock::new(|| {
+    let help = "Whether new videos are made without optional work, 0 or 1";
+    register_int_gauge!("spillway_degraded", help).expect("registered once")
+});
+
+static UNFINISHED: LazyLock<IntGauge> = LazyLock::new(|| {
+    let help = "Videos that were accepted and have not ended, of all tenants";
+    register_int_gauge!("spillway_unfinished_videos", help).expect("registered once")
+});
+
+/// What was short when a video was not taken in.
+#[derive(Clone, Copy, Debug)]
+pub enum Refusal {
+    /// The tenant's quota.
+    Quota,
+    /// Free space.
+    Disk,
+    /// Memory.
+    Memory,
+}
+
+/// Counts a video that was not taken in.
+pub fn refused(reason: Refusal) {
+    let reason = match reason {
+        Refusal::Quota => "quota",
+        Refusal::Disk => "disk",
+        Refusal::Memory => "memory",
+    };
+    REFUSALS.with_label_values(&[reason]).inc();
+}
+
+/// Counts a video that goes so many lanes lower.
+pub fn lowered(lanes: u32) {
+    let lanes = match lanes {
+        0 => return,
+        1 => "1",
+        _ => "2",
+    };
+    LOWERED.with_label_values(&[lanes]).inc();
+}
+
+/// Shows how the service is.
+pub fn set_load(judgement: &Judgement, seen: &Seen) {
+    let open = judgement.open();
+    for breaker in Breaker::ALL {
+        BREAKERS.with_label_values(&[breaker.as_str()]).set(open.contains(&breaker).into());
+    }
+    DEGRADED.set(judgement.is_degraded().into());
+    if let Some(unfinished) = seen.unfinished {
+        UNFINISHED.set(unfinished as i64);
+    }
+}
 
 /// Counts a submission that was answered with `status`.
 pub fn submission(status: axum::http::StatusCode, took: Duration) {

@@ -36,6 +36,10 @@ pub enum Kind {
     UploadTimeout,
     /// The upload broke off.
     UploadInterrupted,
+    /// A key is needed, and there is none or a wrong one.
+    Unauthorized,
+    /// A quota of the tenant is used up.
+    QuotaExceeded,
     /// No such path.
     NotFound,
     /// No such video of this tenant.
@@ -52,6 +56,8 @@ pub enum Kind {
     RangeNotSatisfiable,
     /// No room for more.
     StorageFull,
+    /// Disk or memory is short.
+    Overloaded,
     /// Store, blobs or broker cannot be reached.
     Unavailable,
     /// A bug or damaged data.
@@ -89,6 +95,8 @@ impl Kind {
             Self::UrlRefused => (S::UNPROCESSABLE_ENTITY, Code::UrlRefused.as_str(), "The URL is not admitted"),
             Self::UploadTimeout => (S::REQUEST_TIMEOUT, "upload_timeout", "The upload took too long"),
             Self::UploadInterrupted => (S::BAD_REQUEST, "upload_interrupted", "The upload broke off"),
+            Self::Unauthorized => (S::UNAUTHORIZED, "unauthorized", "A key is needed"),
+            Self::QuotaExceeded => (S::TOO_MANY_REQUESTS, "quota_exceeded", "A quota is used up"),
             Self::NotFound => (S::NOT_FOUND, "not_found", "There is nothing here"),
             Self::VideoNotFound => (S::NOT_FOUND, "video_not_found", "There is no such video"),
             Self::ClipNotFound => (S::NOT_FOUND, "clip_not_found", "There is no such clip"),
@@ -99,6 +107,7 @@ impl Kind {
                 (S::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "The range is outside the file")
             }
             Self::StorageFull => (S::INSUFFICIENT_STORAGE, "storage_full", "There is no room for more videos"),
+            Self::Overloaded => (S::SERVICE_UNAVAILABLE, "overloaded", "The service takes no more videos now"),
             Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "The service cannot do this now"),
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal_error", "Something is wrong on our side"),
         }
@@ -146,7 +155,10 @@ pub enum Faults {
     /// A bug or damaged data
     #[response(status = 500, content_type = "application/problem+json")]
     Internal(Body),
-    /// The store or another dependency is away; try again
+    /// A key is needed, and there is none or a wrong one; only where the operator keeps a file of tenants
+    #[response(status = 401, content_type = "application/problem+json")]
+    Unauthorized(Body),
+    /// The store or another dependency is away, or disk or memory is short; try again
     #[response(
         status = 503, content_type = "application/problem+json",
         headers(("Retry-After" = u32, description = "After how many seconds")),

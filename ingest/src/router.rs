@@ -7,7 +7,8 @@ use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
 use axum::routing::get;
 use tower_http::trace::TraceLayer;
-use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -18,12 +19,26 @@ use crate::{analysis, clips, events, status, submit};
 #[derive(OpenApi)]
 #[openapi(
     info(title = "spillway", description = "Turns long videos into short vertical clips.", license(name = "Apache-2.0", identifier = "Apache-2.0")),
+    modifiers(&Keys),
+    security((), ("key" = [])),
     tags(
         (name = "videos", description = "What was submitted, and how far it is"),
         (name = "clips", description = "What came of it"),
     )
 )]
 struct Description;
+
+/// Describes how a tenant is known.
+struct Keys;
+
+impl Modify for Keys {
+    fn modify(&self, description: &mut utoipa::openapi::OpenApi) {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer);
+        let bearer = bearer.description(Some("A key of the tenant; none where the operator keeps no file of tenants."));
+        let components = description.components.get_or_insert_default();
+        components.add_security_scheme("key", SecurityScheme::Http(bearer.build()));
+    }
+}
 
 /// Returns the routes of the API over `app`, beside `others` (health, metrics), for which the same holds.
 pub fn router(app: App, others: Router) -> Router {

@@ -33,6 +33,11 @@ pub struct VideoBody {
     /// How urgent it is: `priority`, `express`, `standard` or `batch`; a guess until its duration is measured.
     #[schema(pattern = "^(priority|express|standard|batch)$")]
     lane: String,
+    /// How many lanes lower than its length says it goes, because its tenant had more than its share unfinished.
+    lanes_lower: u32,
+    /// Whether it was accepted while the service was under more load than it should be: its clips are made with less
+    /// work, see those.
+    degraded: bool,
     /// When it was accepted.
     #[schema(value_type = String, format = "date-time")]
     created_at: Timestamp,
@@ -121,7 +126,11 @@ impl VideoBody {
     pub async fn of(app: &App, video: &Video) -> Result<Self, Problem> {
         let ahead = match video.state().is_final() {
             true => forecast::Ahead::default(),
-            false => app.forecasts.ahead_of(&app.store, video).await?,
+            false => {
+                let tenants = app.tenants.ids();
+                let queue = app.queues.look(&app.store, &tenants).await?;
+                app.forecasts.ahead_of(&app.store, &tenants, &queue, video).await?
+            }
         };
         Ok(Self::with(video, ahead))
     }
@@ -139,6 +148,8 @@ impl VideoBody {
             name: video.new.name.clone(),
             state: video.state().as_str(),
             lane: state.lane.clone().unwrap_or_else(|| job.lane().to_string()),
+            lanes_lower: job.lanes_lower,
+            degraded: job.degraded,
             created_at: video.new.created_at,
             ended_at: state.ended_at.or(video.cancelled_at),
             duration_s: state.duration_s,

@@ -16,9 +16,10 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::accept::{self, Identity, Submission};
+use crate::admit;
 use crate::app::{App, Limits};
 use crate::bounded::{Progress, bounded};
-use crate::extract::{Query, Tenant};
+use crate::extract::{Caller, Query};
 use crate::file::Binary;
 use crate::incoming::Incoming;
 use crate::members::Members;
@@ -28,6 +29,7 @@ use crate::options::{OptionFields, Value};
 use crate::problem::{self, Faults, Kind, Problem};
 use crate::source_url;
 use crate::status::VideoBody;
+use crate::tenants::Account;
 use crate::upload::{self, Received, Target};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -85,15 +87,21 @@ pub struct FormSubmission {
         (status = 410, description = "The video of this key was deleted", body = problem::Body, content_type = "application/problem+json"),
         (status = 413, description = "Too large", body = problem::Body, content_type = "application/problem+json"),
         (status = 422, description = "Empty, a wrong option, a refused URL, or a key used for another request", body = problem::Body, content_type = "application/problem+json"),
+        (status = 429, description = "A quota of the tenant is used up", body = problem::Body, content_type = "application/problem+json", headers(("Retry-After" = u32, description = "After how many seconds there is room again"))),
         (status = 507, description = "No space is left", body = problem::Body, content_type = "application/problem+json"),
         Faults,
     )
 )]
-pub async fn submit(State(app): State<App>, Tenant(tenant): Tenant, Query(query): Query, request: Request) -> Response {
+pub async fn submit(
+    State(app): State<App>,
+    Caller(account): Caller,
+    Query(query): Query,
+    request: Request,
+) -> Response {
     let begun_at = Instant::now();
     let (parts, body) = request.into_parts();
     let incoming = Incoming::new(&parts.headers, body);
-    let taken = take(app, tenant, query, Request::from_parts(parts, incoming.body())).await;
+    let taken = take(app, &account, query, Request::from_parts(parts, incoming.body())).await;
     if taken.as_ref().is_err_and(|p| !matches!(p.kind(), Kind::UploadTimeout | Kind::UploadInterrupted)) {
         incoming.linger().await;
     }
@@ -102,13 +110,23 @@ pub async fn submit(State(app): State<App>, Tenant(tenant): Tenant, Query(query)
     response
 }
 
-async fn take(app: App, tenant: TenantId, query: Vec<(String, String)>, request: Request) -> Result<Response, Problem> {
+async fn take(
+    app: App,
+    account: &Account,
+    query: Vec<(String, String)>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let tenant = account.tenant.clone();
     let identity = Identity::of(&tenant, idempotency_key(request.headers())?.as_deref());
     let mut fields = OptionFields::default();
     for (name, value) in &query {
         fields.set(name, Value::Text(value))?;
     }
     let known = if identity.is_keyed() { app.store.video(&tenant, identity.video).await? } else { None };
+    let admission = match &known {
+        Some(_) => None,
+        None => Some(admit::admit(&app, account, identity.video, content_length(request.headers())).await?),
+    };
     let target = || match &known {
         Some(_) => Target::Discard,
         None => Target::Store(&app.blobs, source_key(&tenant, identity.video)),
@@ -126,15 +144,15 @@ async fn take(app: App, tenant: TenantId, query: Vec<(String, String)>, request:
             return Err(problem);
         }
     };
-    let video = match (known, content.source) {
+    let video = match (known, admission.zip(content.source)) {
         (Some(known), _) => {
             accept::check_same(&known, &options, content.body_sha256)?;
             known
         }
-        (None, Some(source)) => {
+        (None, Some((admission, source))) => {
             let name = name::tidy(fields.name.as_deref().or(content.name.as_deref()).unwrap_or_default());
             let body_sha256 = content.body_sha256;
-            accept::accept(&app, Submission { tenant, identity, options, name, source, body_sha256 }).await?
+            accept::accept(&app, Submission { tenant, identity, admission, options, name, source, body_sha256 }).await?
         }
         (None, None) => return Err(Problem::new(Kind::MissingVideo, "The request brings no video.")),
     };

@@ -30,6 +30,12 @@ impl Lane {
         }
     }
 
+    /// Returns the lane that is so many lanes less urgent; below the last there is none.
+    pub fn lower(self, lanes: u32) -> Self {
+        let last = Self::ALL.len() - 1;
+        Self::ALL[self.index().saturating_add(lanes as usize).min(last)]
+    }
+
     /// Returns the name used in topics, labels and the API.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -68,5 +74,11 @@ mod tests {
             [lane(0), lane(299), lane(300), lane(1800), lane(1801)].map(Lane::as_str),
             ["express", "express", "standard", "standard", "batch"]
         );
+    }
+
+    #[test]
+    fn nothing_is_lower_than_the_last_lane() {
+        let lower = |lanes| Lane::Express.lower(lanes);
+        assert_eq!([lower(0), lower(1), lower(2), lower(u32::MAX)].map(Lane::index), [1, 2, 3, 3]);
     }
 }

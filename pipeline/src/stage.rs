@@ -39,6 +39,11 @@ pub trait Stage: Send + Sync + 'static {
     /// Of the three kinds; anything else is a bug and panics.
     fn process(&self, input: Self::In, out: &Outbox<Self::Out>) -> impl Future<Output = Result<(), Failure>> + Send;
 
+    /// Returns how many requests to an outside service failed in a row; 0 where none is asked.
+    fn outside_failures(&self) -> u32 {
+        0
+    }
+
     /// Called after `input` of a [`Kind::Work`] stage was given up for `code` and everybody was told, to remove what
     /// nobody needs then. A crash may come before it: the sweep removes what is left.
     fn given_up(&self, input: &Self::In, code: Code) -> impl Future<Output = ()> + Send {

@@ -28,6 +28,8 @@ pub enum Topic {
     VideoEvent,
     /// A heartbeat of each worker, once a second while it works.
     WorkerReport,
+    /// Whether the service is degraded, and why: said by each ingest process.
+    SystemState,
     /// Inputs of one stage that could not be processed.
     DeadLetter(StageName),
 }
@@ -72,6 +74,7 @@ impl Topic {
             Self::ClipReady,
             Self::VideoEvent,
             Self::WorkerReport,
+            Self::SystemState,
         ];
         flow.into_iter().chain(StageName::ALL.map(Self::DeadLetter))
     }
@@ -90,7 +93,9 @@ impl Topic {
             | Self::ClipPlanned => work(7 * DAY),
             Self::SegmentDone | Self::ClipReady => gathered,
             Self::VideoEvent => Spec { retention: None, ..gathered },
-            Self::WorkerReport => Spec { spread: Spread::Even, laned: false, retention: Some(HOUR) },
+            Self::WorkerReport | Self::SystemState => {
+                Spec { spread: Spread::Even, laned: false, retention: Some(HOUR) }
+            }
             Self::DeadLetter(_) => Spec { spread: Spread::Even, laned: false, retention: Some(14 * DAY) },
         }
     }
@@ -129,6 +134,7 @@ impl Topic {
             Self::ClipReady => "clip.ready",
             Self::VideoEvent => "video.event",
             Self::WorkerReport => "worker.report",
+            Self::SystemState => "system.state",
             Self::DeadLetter(stage) => stage.dead_letter_topic(),
         }
     }

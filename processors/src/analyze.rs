@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use pipeline::blob::{Kind, key};
-use pipeline::event::{Place, SegmentAnalysis, SegmentKind, SegmentReport, VideoSegment};
+use pipeline::event::{Job, Place, SegmentAnalysis, SegmentKind, SegmentReport, VideoSegment};
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::{Outbox, Pulse};
 use pipeline::payload::Carrier;
@@ -37,6 +37,13 @@ pub struct AnalyzeArgs {
     /// How sure the detector must be of a face, 0 to 1; faces it sees once only are dropped later.
     #[arg(long, env = "SPILLWAY_FACE_THRESHOLD", default_value_t = 0.5, value_parser = share, value_name = "SHARE")]
     pub face_threshold: f32,
+}
+
+impl AnalyzeArgs {
+    /// Returns how faces are looked for in `job`'s video: without the second look if it is to be made with less work.
+    fn for_job(&self, job: &Job) -> Self {
+        if job.degraded { Self { second_look_px: 0, ..self.clone() } } else { self.clone() }
+    }
 }
 
 impl Default for AnalyzeArgs {
@@ -91,7 +98,7 @@ impl Stage for Analyze {
         }
         let analysis = {
             let (segment, carrier, pulse) = (segment.clone(), self.services.carrier.clone(), out.pulse());
-            let (detector, args) = (self.detector.clone(), self.args.clone());
+            let (detector, args) = (self.detector.clone(), self.args.for_job(&segment.job));
             // The reader of a large piece fetches through the runtime it is made in.
             let runtime = tokio::runtime::Handle::current();
             let work = tokio::task::spawn_blocking(move || {

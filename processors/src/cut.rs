@@ -9,7 +9,7 @@ use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
 use pipeline::blob::{self, Blobs, Reader};
 use pipeline::event::{
-    BlobRef, Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, Envelope, Happened, Outgoing, VideoEvent,
+    BlobRef, Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, Envelope, Happened, Job, Outgoing, VideoEvent,
     clip_failed,
 };
 use pipeline::failure::{Code, Failure};
@@ -27,6 +27,9 @@ pub struct CutArgs {
     /// x264's preset: a faster one costs less CPU and more bytes.
     #[arg(long, env = "SPILLWAY_X264_PRESET", value_name = "PRESET", default_value = "superfast", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
     pub x264_preset: String,
+    /// x264's preset for videos that were accepted while the service was degraded.
+    #[arg(long, env = "SPILLWAY_DEGRADED_X264_PRESET", value_name = "PRESET", default_value = "ultrafast", value_parser = clap::builder::PossibleValuesParser::new(PRESETS))]
+    pub degraded_x264_preset: String,
     /// x264's constant rate factor, 1-51: lower is better and larger.
     #[arg(long, env = "SPILLWAY_CRF", value_name = "FACTOR", default_value_t = 26.0, value_parser = parse_crf)]
     pub crf: f64,
@@ -71,9 +74,10 @@ impl Cut {
         Ok(Self { blobs: services.carrier.blobs().clone(), args, scratch })
     }
 
-    fn encoding(&self) -> Encoding {
+    fn encoding(&self, job: &Job) -> Encoding {
+        let preset = if job.degraded { &self.args.degraded_x264_preset } else { &self.args.x264_preset };
         Encoding {
-            preset: self.args.x264_preset.clone(),
+            preset: preset.clone(),
             crf: self.args.crf,
             encode_threads: self.args.encode_threads,
             decode_threads: self.args.decode_threads,
@@ -114,6 +118,7 @@ impl Cut {
         };
         clip.video = Some(stored);
         clip.sha256 = sha256;
+        clip.degraded = input.job.degraded;
         Ok(clip)
     }
 }
@@ -149,7 +154,7 @@ impl Stage for Cut {
         let work = Work {
             reader: self.blobs.reader(&input.source),
             input: input.clone(),
-            encoding: self.encoding(),
+            encoding: self.encoding(&input.job),
             font: self.args.caption_font.clone(),
             scratch: self.scratch.clone(),
             pulse: pulse.clone(),

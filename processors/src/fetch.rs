@@ -117,11 +117,11 @@ impl Stage for Fetch {
     }
 }
 
-/// Keeps a right to `priority`; else the measured duration decides.
+/// Keeps a right to `priority`; else the measured duration decides, and how much its tenant has unfinished.
 fn final_lane(job: &Job, media: &MediaInfo) -> Job {
     match job.lane() {
         Lane::Priority => job.clone(),
-        _ => job.in_lane(Lane::for_duration(media.duration().as_duration())),
+        _ => job.in_lane(Lane::for_duration(media.duration().as_duration()).lower(job.lanes_lower)),
     }
 }
 
@@ -267,6 +267,21 @@ mod tests {
         fn seek(&mut self, _: SeekFrom) -> io::Result<u64> {
             Ok(0)
         }
+    }
+
+    #[test]
+    fn the_measured_duration_and_the_tenants_share_choose_the_lane() {
+        let tenant = pipeline::id::TenantId::default_tenant();
+        let lane = |guess, lanes_lower, seconds: i64| {
+            let mut job = Job::new(&tenant, pipeline::id::VideoId::random(), guess, event::Options::default());
+            job.lanes_lower = lanes_lower;
+            final_lane(&job, &MediaInfo { duration_us: seconds * 1_000_000, ..MediaInfo::default() }).lane()
+        };
+        assert_eq!(lane(Lane::Batch, 0, 60), Lane::Express);
+        assert_eq!(lane(Lane::Standard, 1, 60), Lane::Standard);
+        assert_eq!(lane(Lane::Batch, 2, 60), Lane::Batch);
+        assert_eq!(lane(Lane::Batch, 2, 7200), Lane::Batch);
+        assert_eq!(lane(Lane::Priority, 0, 7200), Lane::Priority);
     }
 
     #[tokio::test]

@@ -149,6 +149,10 @@ impl Stage for Transcribe {
         vec![SegmentReport::failed(&input.job, input.window, SegmentKind::Audio, input.index, span_us, code).into()]
     }
 
+    fn outside_failures(&self) -> u32 {
+        self.transcriber.failures_in_a_row()
+    }
+
     async fn process(&self, input: AudioSegment, out: &Outbox<Output>) -> Result<(), Failure> {
         let samples = samples(&self.carrier.open(&input.samples).await?);
         let span_us = (input.start_us, input.end_us.max(input.start_us));

@@ -1,16 +1,18 @@
 //! `spillway ingest`: serves the HTTP API.
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use ingest::{App, IngestArgs, sweep};
+use ingest::{App, IngestArgs, load, sweep};
 use pipeline::admin::{self, Checks};
-use pipeline::blob::{BlobArgs, Blobs};
-use pipeline::kafka::{BrokerArgs, Producer, topics, trim};
+use pipeline::blob::{BlobArgs, Blobs, Location};
+use pipeline::kafka::{self, BrokerArgs, Producer, topics, trim};
 use pipeline::service;
-use pipeline::store::{self, StoreArgs};
+use pipeline::store::{self, StoreArgs, StoreLocation};
+use pipeline::topic::Topic;
 use tokio::task::JoinSet;
 
 /// What `spillway ingest` needs to know.
@@ -40,8 +42,8 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     let store = store::open(&args.store).await?;
     store::check_whole(&store).await?;
     let blobs = Blobs::connect(&args.blobs).await?;
-    let limits = args.ingest.limits.clone();
-    let app = App::new(store.clone(), blobs.clone(), Arc::new(producer.clone()), limits, stop.clone());
+    let sink = Arc::new(producer.clone());
+    let app = App::new(store.clone(), blobs.clone(), sink, &args.ingest, stop.clone())?;
 
     let mut checks = Checks::default();
     checks.add_store(store);
@@ -49,10 +51,26 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     checks.add("broker", move || std::future::ready(producer.serves()));
     let router = ingest::router(app.clone(), admin::router(checks));
 
+    let disks = disks(&args);
+    let reports = kafka::tail(&args.brokers, Topic::WorkerReport).await?;
     let mut tasks = JoinSet::new();
     let (serving, sweeping, trimming) = (stop.clone(), stop.clone(), stop.clone());
     let (settings, trim_every) = (args.ingest.clone(), args.ingest.keep.sweep_every);
     tasks.spawn(async move { ingest::serve(router, &settings, serving).await });
+    let (judging, following, hearing) = (stop.clone(), stop.clone(), stop.clone());
+    let (tenants, workers, judged) = (app.tenants.clone(), app.workers.clone(), app.clone());
+    tasks.spawn(async move {
+        load::run(judged, disks, judging).await;
+        Ok(())
+    });
+    tasks.spawn(async move {
+        tenants.follow(following).await;
+        Ok(())
+    });
+    tasks.spawn(async move {
+        load::hear(&workers, reports, hearing).await;
+        Ok(())
+    });
     tasks.spawn(async move {
         sweep::run(app, args.ingest.keep, sweeping).await;
         Ok(())
@@ -62,4 +80,20 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
         Ok(())
     });
     service::join(tasks, stop, args.ingest.ingest_grace + LEAVE).await.map(|()| ExitCode::SUCCESS)
+}
+
+/// Returns folders on the disks that are written to.
+fn disks(args: &IngestCommand) -> Vec<PathBuf> {
+    let blobs = match &args.blobs.blobs {
+        Location::Folder(path) => Some(path.clone()),
+        Location::S3 { .. } => None,
+    };
+    let store = match &args.store.store {
+        StoreLocation::Sqlite(path) => {
+            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+            Some(folder.unwrap_or(Path::new(".")).to_owned())
+        }
+        StoreLocation::Cql(_) => None,
+    };
+    blobs.into_iter().chain(store).collect()
 }

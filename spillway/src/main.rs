@@ -44,7 +44,7 @@ enum Command {
     Process(Box<process::ProcessArgs>),
     /// Create and check the topics.
     Topics(topics::TopicsArgs),
-    /// Look at everything that is configured: brokers, topics, store, blobs, run-time files.
+    /// Look at everything that is configured: brokers, topics, store, blobs, the file of tenants, run-time files.
     ///
     /// Takes the flags and variables that the roles take and prints what is right, what is wrong and what to do. It
     /// makes nothing but a blob folder that is missing, and one small object in the blob store, which it removes. Exits

@@ -66,7 +66,7 @@ pub async fn run(args: SubmitArgs) -> anyhow::Result<ExitCode> {
         }
     }
     let session = Arc::new(Session {
-        api: Api::new(args.server.server.clone())?,
+        api: Api::new(args.server.server.clone(), args.server.key.as_ref())?,
         board: Board::new(args.json, upload_bytes),
         stems,
         uploads: Semaphore::new(UPLOADS_AT_ONCE),

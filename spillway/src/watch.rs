@@ -31,7 +31,7 @@ pub struct WatchArgs {
 /// # Errors
 /// When the HTTP client cannot be set up; what goes wrong with a video is printed and in the exit code.
 pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
-    let api = Api::new(args.server.server.clone())?;
+    let api = Api::new(args.server.server.clone(), args.server.key.as_ref())?;
     let ids = match args.all {
         false => args.videos.clone(),
         true => match api.unfinished().await {

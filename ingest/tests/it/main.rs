@@ -3,6 +3,8 @@
 mod clips;
 mod description;
 mod events;
+mod fairness;
+mod overload;
 mod problems;
 mod refusals;
 mod server;
@@ -10,4 +12,5 @@ mod serving;
 mod status;
 mod submit;
 mod sweep;
+mod tenants;
 mod uploads;

@@ -10,11 +10,12 @@ use ingest::{App, IngestArgs};
 use jiff::Timestamp;
 use pipeline::admin::{self, Checks};
 use pipeline::blob::{Blobs, Location};
-use pipeline::event::{Clip, Envelope, Event, Happened, VideoEvent};
+use pipeline::event::{Clip, Envelope, Event, Happened, Job, Options, VideoEvent, VideoSource};
 use pipeline::failure::Failure;
 use pipeline::id::{TenantId, VideoId};
+use pipeline::lane::Lane;
 use pipeline::outbox::{Collected, Sink};
-use pipeline::store::{self, LogEntry, SharedStore, VideoState};
+use pipeline::store::{self, LogEntry, NewVideo, SharedStore, State, VideoState};
 use reqwest::{Client, Response};
 use serde_json::Value;
 use tokio::net::TcpListener;
@@ -78,7 +79,7 @@ impl Server {
         let store = store::open_file(&folder.path().join("db")).expect("a store");
         let broker = Arc::new(Broker::default());
         let stop = CancellationToken::new();
-        let app = App::new(store, blobs, broker.clone(), args(flags).limits, stop.clone());
+        let app = App::new(store, blobs, broker.clone(), &args(flags), stop.clone()).expect("an API");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let router = ingest::router(app.clone(), admin::router(Checks::default()));
@@ -94,6 +95,15 @@ impl Server {
             stop,
             _folder: folder,
         }
+    }
+
+    /// Serves another process's API, and returns where.
+    pub async fn beside(&self, app: App) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let router = ingest::router(app, admin::router(Checks::default()));
+        tokio::spawn(ingest::serve_on(listener, router, Duration::from_secs(5), self.stop.clone()));
+        url
     }
 
     pub fn store(&self) -> &SharedStore {
@@ -148,6 +158,25 @@ impl Server {
         let event = VideoEvent::new(&known.new.job, Timestamp::now(), what);
         self.store().log(&LogEntry { seq, event }, state, clip.as_ref()).await.expect("logs");
         seq
+    }
+
+    /// Makes a video that ended after `units`. Behind the API's back: what it read before it would use again for a while.
+    pub async fn finished(&self, duration_s: f64, units: impl IntoIterator<Item = Happened>) {
+        let (tenant, video) = (TenantId::default_tenant(), VideoId::random());
+        let new = NewVideo {
+            job: Job::new(&tenant, video, Lane::Express, Options::default()),
+            source: VideoSource::Url("http://host/a.mp4".to_owned()),
+            name: String::new(),
+            created_at: Timestamp::now(),
+            request_hash: String::new(),
+        };
+        self.store().create_video(&new).await.expect("a store");
+        let mut state = VideoState { duration_s: Some(duration_s), ..VideoState::default() };
+        for unit in units {
+            self.log(video, unit, &state).await;
+        }
+        state.state = State::Done;
+        self.log(video, Happened::Ended(Default::default()), &state).await;
     }
 
     /// Takes what was published so far as messages of one type.

@@ -3,12 +3,11 @@
 use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
-use pipeline::event::{Happened, Job, Options, UnitDone, VideoEvent, VideoSource};
+use pipeline::event::{Happened, UnitDone, VideoEvent};
 use pipeline::failure::Code;
-use pipeline::id::{TenantId, VideoId};
-use pipeline::lane::Lane;
+use pipeline::id::TenantId;
 use pipeline::stage::StageName;
-use pipeline::store::{NewVideo, StageProgress, State, VideoError, VideoState};
+use pipeline::store::{StageProgress, State, VideoError, VideoState};
 use serde_json::{Value, json};
 
 use crate::server::{Server, problem};
@@ -68,21 +67,8 @@ async fn a_video_shows_its_progress_and_its_end() {
 #[tokio::test]
 async fn the_wait_is_judged_by_finished_videos() {
     let server = Server::start(&[]).await;
-    // Made behind the API's back: what it read before is used again for a while.
-    let finished = VideoId::random();
-    let new = NewVideo {
-        job: Job::new(&TenantId::default_tenant(), finished, Lane::Express, Options::default()),
-        source: VideoSource::Url("http://host/a.mp4".to_owned()),
-        name: String::new(),
-        created_at: Timestamp::now(),
-        request_hash: String::new(),
-    };
-    server.store().create_video(&new).await.expect("a store");
-    let mut state = VideoState { duration_s: Some(60.0), ..VideoState::default() };
-    server.log(finished, unit(StageName::Analyze, 1_000, 11_000), &state).await;
-    server.log(finished, unit(StageName::Transcribe, 1_000, 21_000), &state).await;
-    state.state = State::Done;
-    server.log(finished, Happened::Ended(Default::default()), &state).await;
+    let units = [unit(StageName::Analyze, 1_000, 11_000), unit(StageName::Transcribe, 1_000, 21_000)];
+    server.finished(60.0, units).await;
     let first = server.submit("two").await;
     let body = server.json(&format!("/v1/videos/{first}")).await;
     assert_eq!((&body["position"], &body["estimated_left_s"]), (&json!(1), &json!(20.0)));

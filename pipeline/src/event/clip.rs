@@ -82,6 +82,9 @@ pub struct Clip {
     /// Hex SHA-256 of the finished video.
     #[prost(string, tag = "13")]
     pub sha256: String,
+    /// Optional work was left out for it, see [`Job::degraded`].
+    #[prost(bool, tag = "14")]
+    pub degraded: bool,
 }
 
 impl Clip {

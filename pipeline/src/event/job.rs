@@ -17,12 +17,19 @@ pub struct Job {
     /// What was asked for.
     #[prost(message, required, tag = "4")]
     pub options: Options,
+    /// It was accepted while the service was degraded: optional work is left out, whoever comes to it.
+    #[prost(bool, tag = "5")]
+    pub degraded: bool,
+    /// How many lanes lower than its length says it goes, because its tenant had more than its share unfinished.
+    #[prost(uint32, tag = "6")]
+    pub lanes_lower: u32,
 }
 
 impl Job {
     /// Makes the job of `video`.
     pub fn new(tenant: &TenantId, video: VideoId, lane: Lane, options: Options) -> Self {
-        Self { tenant: tenant.to_string(), video: video.to_string(), lane: lane as i32, options }
+        let (tenant, video) = (tenant.to_string(), video.to_string());
+        Self { tenant, video, lane: lane as i32, options, degraded: false, lanes_lower: 0 }
     }
 
     /// Returns the owner. Messages are checked when read, so this cannot fail.

@@ -9,6 +9,7 @@ mod happened;
 mod job;
 mod media;
 mod segment;
+mod system;
 mod video;
 mod worker;
 
@@ -26,6 +27,7 @@ pub use segment::{
     AudioSegment, SegmentDone, SegmentFailed, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
     VideoSegment, WindowGathered,
 };
+pub use system::SystemState;
 pub use video::{VideoReady, VideoSource, VideoSubmitted};
 pub use worker::{UnitInHand, WorkerReport, WorkerState};
 

@@ -51,6 +51,9 @@ pub struct WorkerReport {
     /// Process id on its host.
     #[prost(uint32, tag = "15")]
     pub pid: u32,
+    /// Failures in a row of an outside service that its stage asks.
+    #[prost(uint32, tag = "17")]
+    pub outside_failures: u32,
 }
 
 /// A unit a worker has in hand.

@@ -1,6 +1,6 @@
 //! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`], [`Security`]), the topics ([`topics`]),
 //! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), what lies there
-//! ([`reader`]), who works ([`alive`]), and what is deleted ([`trim`]). [`bare`] is what all that is measured against.
+//! ([`reader`]), what comes to it from now on ([`tail()`]), who works ([`alive`]), and what is deleted ([`trim`]). [`bare`] is what all that is measured against.
 
 pub mod alive;
 mod args;
@@ -12,6 +12,7 @@ mod producer;
 mod reach;
 pub mod reader;
 mod security;
+mod tail;
 pub mod topics;
 mod tracker;
 pub mod trim;
@@ -22,4 +23,5 @@ pub use feed::Record;
 pub use headers::{Header, Headers};
 pub use producer::{Batch, Post, Producer};
 pub use security::{Mechanism, Protocol, Security};
+pub use tail::tail;
 pub use tracker::{Ticket, Tracker};

@@ -131,6 +131,7 @@ impl<S: Stage> Shop<S> {
             self.tell(unit, Happened::UnitDone(done)).await
         };
         let (result, ending) = self.watch(unit, lease, &pulse).over(work, || sink.close()).await;
+        self.activity.set_outside_failures(self.stage.outside_failures());
         Worked { result, ending, begun }
     }
 

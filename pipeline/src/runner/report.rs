@@ -1,7 +1,7 @@
 //! What a worker tells about itself: heartbeats to `worker.report`, gauges, and whether it is ready.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,6 +38,7 @@ pub(super) struct Activity {
     heads: AtomicUsize,
     /// When the oldest of them was published, in milliseconds since the Unix epoch.
     oldest_head_ms: AtomicI64,
+    outside_failures: AtomicU32,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -60,6 +61,11 @@ impl Activity {
     pub(super) fn set_heads(&self, count: usize, oldest_ms: Option<i64>) {
         self.heads.store(count, Ordering::Relaxed);
         self.oldest_head_ms.store(oldest_ms.unwrap_or(i64::MAX), Ordering::Relaxed);
+    }
+
+    /// Notes how many requests of the stage to an outside service failed in a row.
+    pub(super) fn set_outside_failures(&self, count: u32) {
+        self.outside_failures.store(count, Ordering::Relaxed);
     }
 
     fn units(&self) -> Vec<UnitInHand> {
@@ -230,6 +236,7 @@ impl Reporter {
             memory_bytes: resident_bytes(),
             units,
             pid: std::process::id(),
+            outside_failures: self.activity.outside_failures.load(Ordering::Relaxed),
         }
     }
 

@@ -9,8 +9,8 @@ use pipeline::event::{
     Aspect, AudioSegment, BlobRef, Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Created, Edge,
     EndState, Ended, Event, Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload,
     Place, Reason, Reopened, Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
-    SegmentTranscript, StageTotal, UnitDone, UnitFailed, UnitFailure, UnitInHand, UnitRetried, VideoEvent, VideoReady,
-    VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerReport, video_failed,
+    SegmentTranscript, StageTotal, SystemState, UnitDone, UnitFailed, UnitFailure, UnitInHand, UnitRetried, VideoEvent,
+    VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerReport, video_failed,
 };
 use pipeline::failure::Code;
 use pipeline::id::TenantId;
@@ -213,6 +213,24 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
     let mut job_with_options = job();
     job_with_options.options = options;
     let asked = VideoSubmitted { job: job_with_options, source: Some(VideoSource::Upload(blob())) };
+    let mut lowered = job();
+    (lowered.degraded, lowered.lanes_lower) = (true, 2);
+    let lowered = VideoSubmitted { job: lowered, source: Some(VideoSource::Upload(blob())) };
+    let degraded = Clip { degraded: true, ..clip() };
+    let system = SystemState {
+        process: "ingest-1".into(),
+        at_ms: 9,
+        degraded: true,
+        since_ms: 8,
+        reasons: vec!["231 videos have not ended, 200 degrade the service".into()],
+        refusing: "7 bytes of disk are free".into(),
+        unfinished_videos: 231,
+        unfinished_limit: 200,
+        memory_bytes: 5,
+        memory_limit_bytes: 6,
+        disk_free_bytes: 7,
+        outside_failures: 4,
+    };
     let edge = Edge { thumbnails: vec![vec![1, 2].into(), vec![3].into()] };
     let frame = Frame { at_us: 1, change_over_six: 0.5, blend: 0.25, ..Frame::default() };
     let (head, tail) = (edge.clone(), edge);
@@ -223,6 +241,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         code: "output_invalid".into(),
         detail: "a black frame".into(),
     };
+    let outside = WorkerReport { outside_failures: 10, ..WorkerReport::default() };
     let failed = ClipReport { job: job(), kind: Some(ClipReportKind::Failed(failure)) };
     let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
     let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
@@ -233,6 +252,10 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("happened-ready", &VideoEvent::new(&job(), at, Happened::Ready(media()))),
         sample("happened-analyzed", &VideoEvent::new(&job(), at, Happened::Analyzed(blob()))),
         sample("worker-report-in-hand", &busy),
+        sample("submitted-degraded", &lowered),
+        sample("happened-clip-degraded", &VideoEvent::new(&job(), at, Happened::ClipReady(degraded))),
+        sample("system-state", &system),
+        sample("worker-report-outside", &outside),
     ]
 }
 

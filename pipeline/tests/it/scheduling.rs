@@ -52,6 +52,28 @@ async fn the_floor_keeps_every_lane_moving() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_video_is_next_but_few_after_499_of_a_tenant_that_has_too_many() {
+    let world = World::new(2).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let stage = Scripted::gated(gate.clone());
+    // A tenant's videos as they go once it has more than its share: one in the lane of its length, the others lower.
+    for (lane, count) in [(Lane::Express, 1), (Lane::Standard, 9), (Lane::Batch, 489)] {
+        world.submit_many(lane, count).await;
+    }
+    let worker = world.start(stage.clone(), quick());
+    let begun = |report: &WorkerReport| report.queued >= 498 && report.busy == 1;
+    eventually("they are fetched", async || last_report(&world).await.filter(begun)).await;
+    let one = world.submit(Lane::Express).await;
+    let full = |report: &WorkerReport| report.queued >= 499;
+    eventually("the one is fetched", async || last_report(&world).await.filter(full)).await;
+    gate.add_permits(10_000);
+    stage.seen.begun(20).await;
+    let place = stage.seen.begun.lock().unwrap().iter().position(|job| job.video() == one).unwrap();
+    assert!(place <= 4, "{place} were begun before it");
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn heartbeats_say_what_is_in_hand_and_what_was_done() {
     let world = World::new(1).await;
     let gate = Arc::new(Semaphore::new(1));

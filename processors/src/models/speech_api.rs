@@ -183,6 +183,10 @@ impl Transcriber for SpeechApi {
         LONGEST_SPAN
     }
 
+    fn failures_in_a_row(&self) -> u32 {
+        self.failures_in_a_row.load(Ordering::Relaxed)
+    }
+
     fn hear(&self, speech: Speech, pulse: Pulse) -> BoxFuture<'_, Result<Vec<HeardWord>, Failure>> {
         async move {
             let mut words = Vec::new();

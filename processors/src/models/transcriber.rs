@@ -58,6 +58,11 @@ pub trait Transcriber: Send + Sync {
     /// Returns the longest span it takes at once, in samples.
     fn longest_span(&self) -> usize;
 
+    /// Returns how many requests to a service failed in a row; 0 for what works here.
+    fn failures_in_a_row(&self) -> u32 {
+        0
+    }
+
     /// Hears the words in the spans of `speech`, in order. The same speech gives the same words.
     ///
     /// # Errors

@@ -68,7 +68,7 @@ impl Service {
             Err(_) => bail!("the service is not ready after {READY_LIMIT:?}: {}", last_line(&log)),
         }
         let tree = Tree::new(child.id().context("the service has ended")?)?;
-        let api = Api::new(Url::parse(&format!("http://{address}"))?)?;
+        let api = Api::new(Url::parse(&format!("http://{address}"))?, None)?;
         Ok(Self { child, _said: said, log, tree, api, ready_s: begun.elapsed().as_secs_f64() })
     }
 

@@ -6,10 +6,12 @@ mod row;
 mod runtime;
 mod store;
 mod table;
+mod tenants;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use ingest::Sharing;
 use pipeline::blob::BlobArgs;
 use pipeline::kafka::BrokerArgs;
 use pipeline::runtime::RuntimeArgs;
@@ -27,6 +29,8 @@ pub struct CheckArgs {
     store: StoreArgs,
     #[command(flatten, next_help_heading = "Blobs")]
     blobs: BlobArgs,
+    #[command(flatten, next_help_heading = "Tenants")]
+    sharing: Sharing,
     #[command(flatten, next_help_heading = "Run-time files")]
     runtime: RuntimeArgs,
 }
@@ -39,7 +43,7 @@ pub async fn run(args: CheckArgs) -> Result<ExitCode> {
     let (brokers, store, blobs) =
         tokio::join!(brokers::rows(&args.brokers), store::rows(&args.store), blobs::rows(&args.blobs));
     let runtime = runtime::rows(&args.runtime);
-    let rows = [brokers, store, blobs, runtime].concat();
+    let rows = [brokers, store, blobs, tenants::rows(&args.sharing), runtime].concat();
     if args.json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
     } else {

@@ -6,7 +6,8 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use futures::TryStreamExt;
 use humantime::format_duration;
-use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use pipeline::secret::Secret;
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Body, Method, RequestBuilder, Response};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -91,12 +92,17 @@ struct Patience {
 }
 
 impl Api {
-    /// Prepares to talk to `server`; nothing is sent yet.
+    /// Prepares to talk to `server`, with the tenant's `key` if one is given; nothing is sent yet.
     ///
     /// # Errors
-    /// When the client cannot be set up on this machine.
-    pub fn new(server: Url) -> anyhow::Result<Self> {
+    /// When the client cannot be set up on this machine, or the key has characters that no key has.
+    pub fn new(server: Url, key: Option<&Secret>) -> anyhow::Result<Self> {
         let mut client = reqwest::Client::builder().connect_timeout(CONNECT_PATIENCE);
+        if let Some(key) = key {
+            let mut value = HeaderValue::try_from(format!("Bearer {}", key.reveal())).context("read the key")?;
+            value.set_sensitive(true);
+            client = client.default_headers(HeaderMap::from_iter([(AUTHORIZATION, value)]));
+        }
         if is_loopback(&server) {
             client = client.no_proxy(); // a proxy would look for the server on its own host
         }

@@ -121,7 +121,7 @@ mod tests {
                 socket.write_all(answer.as_bytes()).await.expect("writes");
             }
         });
-        let api = Api::new(server.parse().expect("a URL")).expect("a client");
+        let api = Api::new(server.parse().expect("a URL"), None).expect("a client");
         let folder = tempfile::tempdir().expect("a folder");
         let (saved, error) = save_clips(&api, &[clip("/good"), clip("/bad")], folder.path(), "talk").await;
         let videos: Vec<_> = saved.into_iter().map(|saved| saved.video).collect();

@@ -110,7 +110,7 @@ mod tests {
                 socket.write_all(last.as_bytes()).await.expect("writes");
             }
         });
-        let api = Api::new(address.parse().expect("a URL")).expect("a client");
+        let api = Api::new(address.parse().expect("a URL"), None).expect("a client");
         let state = follow_within(AWAY, &api, "v", |_| {}).await.expect("a state");
         assert_eq!(state, "done");
         serving.await.expect("serves");
@@ -121,7 +121,7 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         drop(listener);
-        let api = Api::new(address.parse().expect("a URL")).expect("a client");
+        let api = Api::new(address.parse().expect("a URL"), None).expect("a client");
         let result = follow_within(Duration::from_millis(100), &api, "v", |_| {}).await;
         assert!(matches!(result, Err(Error::Unreachable(_))), "{result:?}");
     }

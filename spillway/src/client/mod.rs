@@ -18,6 +18,7 @@ pub use times::Times;
 
 use std::process::ExitCode;
 
+use pipeline::secret::Secret;
 use url::Url;
 
 /// Where the server is.
@@ -26,6 +27,10 @@ pub struct ServerArgs {
     /// Address of the server.
     #[arg(long, env = "SPILLWAY_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
     pub server: Url,
+    /// Key of your tenant, where the server wants one; better given by the variable, because others can read a command
+    /// line.
+    #[arg(long, env = "SPILLWAY_KEY", value_name = "KEY", hide_env_values = true)]
+    pub key: Option<Secret>,
 }
 
 /// What the exit codes mean, for `--help`.

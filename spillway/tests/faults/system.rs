@@ -69,6 +69,10 @@ impl System {
         let fixed = [
             ("SPILLWAY_LOG", "info,pipeline::runner=debug"),
             ("SPILLWAY_LOG_FORMAT", "json"),
+            // What is made is compared byte by byte, and one scene fills its disk up: no work is saved, no space kept.
+            ("SPILLWAY_DEGRADE_AT_QUEUE", "0"),
+            ("SPILLWAY_DEGRADE_AT_MEMORY", "0"),
+            ("SPILLWAY_DISK_RESERVE", "0"),
             ("SPILLWAY_ALLOW_PRIVATE_URLS", "true"),
             ("SPILLWAY_PARTITIONS", "4"),
         ];

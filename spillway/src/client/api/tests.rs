@@ -9,7 +9,7 @@ const SHORT: Duration = Duration::from_millis(500);
 async fn impatient() -> (Api, TcpListener) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let server = format!("http://{}", listener.local_addr().expect("an address"));
-    let api = Api::new(server.parse().expect("a URL")).expect("a client");
+    let api = Api::new(server.parse().expect("a URL"), None).expect("a client");
     (Api { patience: Patience { answer: SHORT, upload: SHORT }, ..api }, listener)
 }
 
@@ -18,6 +18,26 @@ async fn accept(listener: &TcpListener) -> TcpStream {
     let mut head = [0; 4096];
     let _ = socket.read(&mut head).await.expect("a request");
     socket
+}
+
+#[tokio::test]
+async fn a_key_goes_with_every_request_and_is_not_shown() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let server = format!("http://{}", listener.local_addr().expect("an address"));
+    let key: Secret = "k-1".parse().expect("a secret");
+    let api = Api::new(server.parse().expect("a URL"), Some(&key)).expect("a client");
+    assert!(!format!("{:?}", api.client).contains("k-1"));
+    let asking = tokio::spawn(async move { api.video("v").await.map(|_| ()) });
+    let (mut socket, _) = listener.accept().await.expect("a connection");
+    let mut head = [0; 4096];
+    let length = socket.read(&mut head).await.expect("a request");
+    let head = String::from_utf8_lossy(&head[..length]).to_lowercase();
+    assert!(head.contains("authorization: bearer k-1"), "{head}");
+    drop(socket);
+    assert!(matches!(asking.await.expect("it ends"), Err(Error::Broken(_))));
+
+    let broken: Secret = "a\nb".parse().expect("a secret");
+    assert!(Api::new(server.parse().expect("a URL"), Some(&broken)).is_err());
 }
 
 #[tokio::test]
