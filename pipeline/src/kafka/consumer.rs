@@ -1,7 +1,7 @@
 //! A member of a stage's consumer group. Its events are served by a task of their own, records are pulled from
 //! feeds when there is room for them, positions are stored when they move, and nothing is ever committed by hand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -48,8 +48,8 @@ impl Feeds {
     }
 }
 
-/// Names a partition.
-type Place = (String, i32);
+/// Names a partition: its feed and its number.
+type Place = (usize, i32);
 
 /// What the callbacks of a rebalance and the tasks that take records share.
 struct Group {
@@ -86,11 +86,12 @@ impl Group {
             let (topic, partition) = (element.topic(), element.partition());
             // SAFETY: the client is live: it calls us. `Consumer` closes all feeds before it is destroyed.
             let new_feed = || Arc::new(unsafe { Feed::new(client, self.notifier()) });
-            let feed = self.feeds().entry(self.layout.index(topic, partition)).or_insert_with(new_feed).clone();
+            let index = self.layout.index(topic, partition);
+            let feed = self.feeds().entry(index).or_insert_with(new_feed).clone();
             // SAFETY: as above.
             unsafe { feed.redirect(client, topic, partition) };
             let tracker = Arc::new(Tracker::new(topic, partition, self.finished.clone()));
-            if let Some(old) = trackers.insert((topic.to_owned(), partition), tracker) {
+            if let Some(old) = trackers.insert((index, partition), tracker) {
                 old.revoke();
             }
         }
@@ -107,7 +108,8 @@ impl Group {
     /// Stores what is done and forgets the rest; never waits for work in hand.
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         let mut trackers = self.trackers();
-        let places = partitions.elements().into_iter().map(|e| (e.topic().to_owned(), e.partition()));
+        let place = |topic: &str, partition| (self.layout.index(topic, partition), partition);
+        let places = partitions.elements().into_iter().map(|e| place(e.topic(), e.partition()));
         let gone: Vec<Arc<Tracker>> = places.filter_map(|place| trackers.remove(&place)).collect();
         store(&gone, |positions| consumer.store_offsets(positions));
         gone.iter().for_each(|tracker| tracker.revoke());
@@ -220,21 +222,29 @@ impl Consumer {
 
     /// Takes the next record of feed `index` in hand, if one waits there.
     pub fn take(&self, index: usize) -> Option<Record> {
-        let feed = self.group.feeds().get(&index)?.clone();
-        loop {
-            let trackers = self.group.trackers();
-            let message = match feed.pop()? {
-                Ok(message) => message,
-                Err(error) => {
+        let mut records = VecDeque::new();
+        self.take_some(index, 1, &mut records);
+        records.pop_front()
+    }
+
+    /// Takes records of feed `index` in hand until they have `bytes` together, or none waits there.
+    pub fn take_some(&self, index: usize, bytes: usize, records: &mut VecDeque<Record>) {
+        let Some(feed) = self.group.feeds().get(&index).cloned() else { return };
+        let trackers = self.group.trackers();
+        let mut taken = 0;
+        while taken < bytes {
+            let message = match feed.pop() {
+                None => break,
+                Some(Ok(message)) => message,
+                Some(Err(error)) => {
                     warn!(%error, "cannot read a partition");
                     continue;
                 }
             };
-            let place = (message.topic().to_owned(), message.partition());
-            if let Some(tracker) = trackers.get(&place) {
+            if let Some(tracker) = trackers.get(&(index, message.partition())) {
+                taken += message.len().max(1);
                 let ticket = tracker.begin(message.offset());
-                drop(trackers);
-                return Some(message.into_record(ticket));
+                records.push_back(message.into_record(ticket));
             }
         }
     }
