@@ -29,8 +29,9 @@ use crate::topic::{Spread, Topic};
 /// How much may be in flight, in KiB; a record of the largest size fits several times.
 pub(super) const IN_FLIGHT_KIB: u32 = 32 << 10;
 
-/// How long one poll for deliveries lasts; those that come meanwhile are heard at once.
-const POLL: Duration = Duration::from_secs(2);
+/// How long one poll for deliveries lasts; those that come meanwhile are heard at once. Longer than idle workers are
+/// silent.
+const POLL: Duration = Duration::from_secs(8);
 
 /// How long to wait when librdkafka's own queue is full in spite of our permits.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
