@@ -13,15 +13,21 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance,
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::BrokerArgs;
 use super::args::log;
 use super::feed::{Feed, Record};
+use super::flow::Flow;
 use super::tracker::Tracker;
 
 /// How long changed positions are collected before they are stored.
 const STORE_EVERY: Duration = Duration::from_millis(100);
+/// For how many times a question's longest wait feeds that bring nothing are held back, but no longer than this.
+const HOLD_WAITS: (u32, Duration) = (4, Duration::from_secs(2));
+/// How long they are looked at then.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How partitions are put together into queues.
 #[derive(Clone, Debug)]
@@ -59,6 +65,9 @@ struct Group {
     trackers: Mutex<HashMap<Place, Arc<Tracker>>>,
     /// Told when any record arrives in a feed of [`Feeds::Topics`].
     arrivals: Arc<Notify>,
+    flow: Mutex<Flow>,
+    /// Told when who takes much must wait for more.
+    starved: Notify,
     /// Told when any record is finished.
     finished: Arc<Notify>,
     /// Counts assignments; 0 before the group was joined.
@@ -74,6 +83,21 @@ impl Group {
 
     fn feeds(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Feed>>> {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the partitions of feeds that bring nothing.
+    fn still(&self) -> TopicPartitionList {
+        let (trackers, feeds, flow) = (self.trackers(), self.feeds(), self.flow());
+        let is_still = |index: &usize| flow.is_still(*index) && feeds.get(index).is_some_and(|feed| feed.len() == 0);
+        let mut partitions = TopicPartitionList::new();
+        for ((_, partition), tracker) in trackers.iter().filter(|((index, _), _)| is_still(index)) {
+            partitions.add_partition(tracker.topic(), *partition);
+        }
+        partitions
     }
 
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
@@ -155,6 +179,8 @@ impl ConsumerContext for Group {
 pub struct Consumer {
     client: Option<Arc<StreamConsumer<Group>>>,
     group: Arc<Group>,
+    /// How long empty feeds are held back.
+    hold: Duration,
 }
 
 impl Consumer {
@@ -175,6 +201,8 @@ impl Consumer {
             feeds: Mutex::default(),
             trackers: Mutex::default(),
             arrivals: Arc::default(),
+            flow: Mutex::new(Flow::new(Instant::now())),
+            starved: Notify::new(),
             finished: Arc::default(),
             assignments: watch::channel(0).0,
             lag: Mutex::default(),
@@ -183,7 +211,9 @@ impl Consumer {
         let client: StreamConsumer<Group> = config.create_with_context(context).context("make a Kafka consumer")?;
         client.subscribe(&feeds.topics()).context("subscribe to topics")?;
         let shared = client.context().clone();
-        Ok(Self { client: Some(Arc::new(client)), group: shared })
+        let (waits, most) = HOLD_WAITS;
+        let hold = brokers.fetch_wait.saturating_mul(waits).min(most);
+        Ok(Self { client: Some(Arc::new(client)), group: shared, hold })
     }
 
     /// Serves the group's events; to be polled in a task of its own for as long as the consumer lives.
@@ -221,6 +251,31 @@ impl Consumer {
         }
     }
 
+    /// Keeps feeds that bring nothing from slowing down one that brings much (`flow` says why they would); to be polled
+    /// in a task of its own for as long as the consumer lives.
+    pub fn balance(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (client, group, hold) = (self.client.clone(), self.group.clone(), self.hold);
+        async move {
+            let Some(client) = client else { return };
+            loop {
+                group.starved.notified().await;
+                if !group.flow().is_much(Instant::now()) {
+                    continue;
+                }
+                let still = group.still();
+                // Both are answered at once, by a thread of the client's.
+                if let Err(error) = client.pause(&still) {
+                    debug!(%error, "empty feeds not held back");
+                }
+                tokio::time::sleep(hold).await;
+                if let Err(error) = client.resume(&still) {
+                    warn!(%error, "empty feeds not looked at");
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
     /// Takes the next record of feed `index` in hand, if one waits there.
     pub fn take(&self, index: usize) -> Option<Record> {
         let mut records = VecDeque::new();
@@ -248,10 +303,17 @@ impl Consumer {
                 records.push_back(message.into_record(ticket));
             }
         }
+        drop(trackers);
+        if taken > 0 {
+            self.group.flow().took(index, taken, Instant::now());
+        }
     }
 
     /// Waits until records may have arrived in a feed of [`Feeds::Topics`].
     pub async fn arrived(&self) {
+        if self.group.flow().is_much(Instant::now()) {
+            self.group.starved.notify_one();
+        }
         self.group.arrivals.notified().await;
     }
 
