@@ -27,6 +27,8 @@ const WARM_UP: usize = 500;
 pub struct Latencies {
     /// Of the bare pair.
     pub bare: Latency,
+    /// Of a bare pair that reads the topics of all four lanes, as a worker does.
+    pub bare_lanes: Latency,
     /// Of the runner, without claims.
     pub runner: Latency,
     /// Of the runner as it is.
@@ -48,11 +50,8 @@ pub struct Latency {
 /// When the broker is away.
 pub async fn measure(ground: &Ground, extent: Extent) -> Result<Latencies> {
     let count = WARM_UP + extent.of(RECORDS, 100);
-    let (from, to) = (ground.name(FROM, Lane::Standard), ground.name(TO, Lane::Standard));
-    let brokers = ground.brokers.clone();
-    let relay = tokio::task::spawn_blocking(move || bare::relay(&brokers, "bare", &from, &to, PARTITIONS, count));
-    let bare = trickle(ground, count).await?;
-    relay.await.context("run the bare pair")??;
+    let bare = of_bare(ground, "bare", &[Lane::Standard], count, 0).await?;
+    let bare_lanes = of_bare(ground, "bare-lanes", &Lane::ALL, count, count).await?;
 
     let running = Running::start(ground, Relay::<false>::of(count).0, 4);
     let runner = trickle(ground, count).await?;
@@ -61,7 +60,19 @@ pub async fn measure(ground: &Ground, extent: Extent) -> Result<Latencies> {
     let running = Running::start(ground, Relay::<true>::of(count).0, 4);
     let claimed = trickle(ground, count).await?;
     running.stop().await?;
-    Ok(Latencies { bare, runner, claimed })
+    Ok(Latencies { bare, bare_lanes, runner, claimed })
+}
+
+/// Measures a bare pair that reads `lanes`, where `before` records wait already.
+async fn of_bare(ground: &Ground, group: &'static str, lanes: &[Lane], count: usize, before: usize) -> Result<Latency> {
+    let brokers = ground.brokers.clone();
+    let from: Vec<String> = lanes.iter().map(|lane| ground.name(FROM, *lane)).collect();
+    let to = ground.name(TO, Lane::Standard);
+    let relay =
+        tokio::task::spawn_blocking(move || bare::relay(&brokers, group, &from, &to, PARTITIONS, before + count));
+    let latency = trickle(ground, count).await?;
+    relay.await.context("run the bare pair")??;
+    Ok(latency)
 }
 
 /// Publishes a record each hundredth of a second and reads them where they come out.
