@@ -86,7 +86,11 @@ pub fn start(args: &TelemetryArgs, role: &str) -> Result<Telemetry> {
     });
     // What is logged has no say in what is traced: spans are made, and travel in headers, however quiet the log is.
     let own = own.and(LevelFilter::INFO);
-    let spans = tracing_opentelemetry::layer().with_tracer(provider.tracer("spillway")).with_filter(own);
+    // A span is made for each message: what nobody asks of it, where in the code it began, on which thread, how long it
+    // was polled, cost more than the rest of it.
+    let spans = tracing_opentelemetry::layer().with_location(false).with_threads(false);
+    let spans = spans.with_tracked_inactivity(false).with_context_activation(false);
+    let spans = spans.with_tracer(provider.tracer("spillway")).with_filter(own);
     tracing_subscriber::registry().with(lines.with_filter(filter)).with(spans).try_init().context("start logging")?;
     Ok(Telemetry { provider })
 }

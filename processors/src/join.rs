@@ -1,6 +1,8 @@
 //! The stage `join`: keeps what became of each segment, and passes a window on once all of its segments have
 //! answered, or their time is over.
 
+mod missing;
+
 use std::time::Duration;
 
 use anyhow::anyhow;
@@ -17,6 +19,7 @@ use prost::Message;
 use tracing::{info, warn};
 
 use crate::services::Services;
+use missing::Missing;
 
 /// Items read from the store at once: each may be as large as a record.
 const ITEMS: usize = 16;
@@ -37,6 +40,7 @@ pub struct JoinArgs {
 pub struct Join {
     store: SharedStore,
     deadline: Duration,
+    missing: Missing,
 }
 
 /// What `join` says.
@@ -65,7 +69,7 @@ impl Join {
     /// # Errors
     /// None so far; every stage is made alike.
     pub fn new(services: Services, args: JoinArgs) -> anyhow::Result<Self> {
-        Ok(Self { store: services.store, deadline: args.join_deadline })
+        Ok(Self { store: services.store, deadline: args.join_deadline, missing: Missing::default() })
     }
 
     /// Writes what is heard; says whether the gathering is open and has something new. A segment that was worked
@@ -223,23 +227,31 @@ impl Stage for Join {
         if input.kind.is_none() {
             return Err(Failure::reject(Code::MessageUnreadable, anyhow!("a segment report says nothing")));
         }
-        let (tenant, video) = (input.job.tenant(), input.job.video());
+        let (tenant, video, source) = (input.job.tenant(), input.job.video(), out.source());
+        let window = (tenant.clone(), video, input.window);
+        let is_total = matches!(input.kind, Some(SegmentReportKind::Total(_)));
+        let may_be_complete = self.missing.hear(source, &window) || is_total;
         if self.store.is_unwanted(&tenant, video).await? {
+            self.missing.forget(source, &window);
             return self.close(&input.job, input.window).await;
         }
         if let Some(SegmentReportKind::Replayed(replay)) = &input.kind {
+            self.missing.forget(source, &window);
             return self.reopen(&input, replay, out).await;
         }
-        if !self.keep(&input, out.source().partition).await? {
+        if !self.keep(&input, source.partition).await? || !may_be_complete {
             return Ok(());
         }
         let Some(total) = self.total(&input.job, input.window).await? else { return Ok(()) };
         let heard = self.store.gathered_count(Gatherer::Join, &tenant, video, input.window).await?;
         // One item is the total itself.
-        if heard > u64::from(total.audio) + u64::from(total.video) {
-            self.pass_on(&input.job, input.window, total, out).await?;
+        let all = u64::from(total.audio) + u64::from(total.video) + 1;
+        if heard < all {
+            self.missing.counted(source, window, all - heard);
+            return Ok(());
         }
-        Ok(())
+        self.missing.forget(source, &window);
+        self.pass_on(&input.job, input.window, total, out).await
     }
 
     async fn tick(&self, partition: i32, held: Duration, out: &Outbox<Output>) -> Result<(), Failure> {

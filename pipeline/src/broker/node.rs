@@ -19,6 +19,8 @@ pub fn command(jars: &Path, properties: &Path, heap_mib: u32) -> Command {
     command.args(["-Xms64m", &format!("-Xmx{heap_mib}m"), "-XX:MaxDirectMemorySize=256m", "-XX:+UseSerialGC"]);
     // The first compiler alone starts twice as fast, and this broker is never the bottleneck.
     command.args(["-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Xshare:auto"]);
+    // Nobody samples its counters, twenty times a second.
+    command.arg("-XX:-UsePerfData");
     let archive = jars.join("server.jsa");
     if archive.exists() {
         command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
@@ -79,15 +81,22 @@ group.initial.rebalance.delay.ms=0
 # A worker that died is noticed within seconds.
 group.consumer.session.timeout.ms=6000
 group.consumer.min.session.timeout.ms=1000
-group.consumer.heartbeat.interval.ms=2000
+group.consumer.heartbeat.interval.ms=3000
 group.consumer.min.heartbeat.interval.ms=500
+# A member that joins is told its partitions in the answer, not with its next heartbeat; one that leaves is made up for at once.
+group.consumer.assignor.offload.enable=false
+group.consumer.assignment.interval.ms=0
 # A broker that comes back waits until its own old session ends.
 broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=1000
 # Nobody else follows this controller's log: what keeps followers fresh would only cost an idle machine.
 metadata.max.idle.interval.ms=0
-num.network.threads=2
-num.io.threads=4
+# Each of these looks three times a second whether there is something to do.
+num.network.threads=1
+num.io.threads=2
+group.coordinator.threads=1
+share.coordinator.threads=1
+background.threads=2
 # Little log means a fast recovery after a kill.
 log.segment.bytes=67108864
 log.retention.check.interval.ms=60000

@@ -11,6 +11,9 @@ use crate::lane::Lane;
 use crate::stage::StageName;
 use crate::topic::{MAX_RECORD_BYTES, Topic};
 
+/// How much is fetched ahead of a feed, in KiB. Little: every rebalance throws it away, and it is memory.
+pub(super) const PREFETCH_KIB: u32 = 4096;
+
 /// Which of Kafka's group protocols a consumer speaks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
 pub enum GroupProtocol {
@@ -125,8 +128,7 @@ impl BrokerArgs {
             .set("enable.auto.commit", "true")
             .set("auto.commit.interval.ms", "500")
             .set("enable.auto.offset.store", "false")
-            // A small prefetch: every rebalance throws it away, and it is memory.
-            .set("queued.max.messages.kbytes", "4096")
+            .set("queued.max.messages.kbytes", PREFETCH_KIB.to_string())
             .set("queued.min.messages", "10000")
             // The default of a second leaves slots idle each time the prefetch was full.
             .set("fetch.queue.backoff.ms", "1")

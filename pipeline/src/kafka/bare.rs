@@ -24,7 +24,7 @@ const POLL: Duration = Duration::from_millis(100);
 /// How long nothing may come before a measurement is given up.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Passes `count` records of `from` on to `to`, as a member of `group` of its own; blocks the calling thread. Returns
+/// Passes `count` records of the topics `from` on to `to`, as a member of `group` of its own; blocks the calling thread. Returns
 /// the time from the first record until the last one is acknowledged.
 ///
 /// # Errors
@@ -32,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub fn relay(
     brokers: &BrokerArgs,
     group: &str,
-    from: &str,
+    from: &[String],
     to: &str,
     partitions: i32,
     count: usize,
@@ -41,7 +41,8 @@ pub fn relay(
     // Positions are stored as records are read: there is nobody who keeps them until the work is done.
     config.set("enable.auto.offset.store", "true");
     let consumer: BaseConsumer = config.create().context("make a bare consumer")?;
-    consumer.subscribe(&[from]).context("subscribe to a topic")?;
+    let from: Vec<&str> = from.iter().map(String::as_str).collect();
+    consumer.subscribe(&from).context("subscribe to topics")?;
     let producer =
         ThreadedProducer::<Acks>::from_config_and_context(&brokers.producer(IN_FLIGHT_KIB)?, Acks::default());
     let producer: ThreadedProducer<Acks> = producer.context("make a bare producer")?;

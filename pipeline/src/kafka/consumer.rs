@@ -1,7 +1,7 @@
 //! A member of a stage's consumer group. Its events are served by a task of their own, records are pulled from
 //! feeds when there is room for them, positions are stored when they move, and nothing is ever committed by hand.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,15 +13,21 @@ use rdkafka::consumer::{BaseConsumer, Consumer as _, ConsumerContext, Rebalance,
 use rdkafka::error::KafkaError;
 use rdkafka::{Offset, Statistics, TopicPartitionList};
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 use tracing::{debug, info, warn};
 
 use super::BrokerArgs;
 use super::args::log;
 use super::feed::{Feed, Record};
+use super::flow::Flow;
 use super::tracker::Tracker;
 
 /// How long changed positions are collected before they are stored.
 const STORE_EVERY: Duration = Duration::from_millis(100);
+/// For how many times a question's longest wait feeds that bring nothing are held back, but no longer than this.
+const HOLD_WAITS: (u32, Duration) = (4, Duration::from_secs(2));
+/// How long they are looked at then.
+const LOOK: Duration = Duration::from_millis(100);
 
 /// How partitions are put together into queues.
 #[derive(Clone, Debug)]
@@ -48,8 +54,8 @@ impl Feeds {
     }
 }
 
-/// Names a partition.
-type Place = (String, i32);
+/// Names a partition: its feed and its number.
+type Place = (usize, i32);
 
 /// What the callbacks of a rebalance and the tasks that take records share.
 struct Group {
@@ -59,6 +65,9 @@ struct Group {
     trackers: Mutex<HashMap<Place, Arc<Tracker>>>,
     /// Told when any record arrives in a feed of [`Feeds::Topics`].
     arrivals: Arc<Notify>,
+    flow: Mutex<Flow>,
+    /// Told when who takes much must wait for more.
+    starved: Notify,
     /// Told when any record is finished.
     finished: Arc<Notify>,
     /// Counts assignments; 0 before the group was joined.
@@ -76,6 +85,21 @@ impl Group {
         self.feeds.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the partitions of feeds that bring nothing.
+    fn still(&self) -> TopicPartitionList {
+        let (trackers, feeds, flow) = (self.trackers(), self.feeds(), self.flow());
+        let is_still = |index: &usize| flow.is_still(*index) && feeds.get(index).is_some_and(|feed| feed.len() == 0);
+        let mut partitions = TopicPartitionList::new();
+        for ((_, partition), tracker) in trackers.iter().filter(|((index, _), _)| is_still(index)) {
+            partitions.add_partition(tracker.topic(), *partition);
+        }
+        partitions
+    }
+
     fn assign(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         if self.closed.load(Ordering::Acquire) {
             return;
@@ -86,11 +110,12 @@ impl Group {
             let (topic, partition) = (element.topic(), element.partition());
             // SAFETY: the client is live: it calls us. `Consumer` closes all feeds before it is destroyed.
             let new_feed = || Arc::new(unsafe { Feed::new(client, self.notifier()) });
-            let feed = self.feeds().entry(self.layout.index(topic, partition)).or_insert_with(new_feed).clone();
+            let index = self.layout.index(topic, partition);
+            let feed = self.feeds().entry(index).or_insert_with(new_feed).clone();
             // SAFETY: as above.
             unsafe { feed.redirect(client, topic, partition) };
             let tracker = Arc::new(Tracker::new(topic, partition, self.finished.clone()));
-            if let Some(old) = trackers.insert((topic.to_owned(), partition), tracker) {
+            if let Some(old) = trackers.insert((index, partition), tracker) {
                 old.revoke();
             }
         }
@@ -107,7 +132,8 @@ impl Group {
     /// Stores what is done and forgets the rest; never waits for work in hand.
     fn revoke(&self, consumer: &BaseConsumer<Self>, partitions: &TopicPartitionList) {
         let mut trackers = self.trackers();
-        let places = partitions.elements().into_iter().map(|e| (e.topic().to_owned(), e.partition()));
+        let place = |topic: &str, partition| (self.layout.index(topic, partition), partition);
+        let places = partitions.elements().into_iter().map(|e| place(e.topic(), e.partition()));
         let gone: Vec<Arc<Tracker>> = places.filter_map(|place| trackers.remove(&place)).collect();
         store(&gone, |positions| consumer.store_offsets(positions));
         gone.iter().for_each(|tracker| tracker.revoke());
@@ -153,6 +179,8 @@ impl ConsumerContext for Group {
 pub struct Consumer {
     client: Option<Arc<StreamConsumer<Group>>>,
     group: Arc<Group>,
+    /// How long empty feeds are held back.
+    hold: Duration,
 }
 
 impl Consumer {
@@ -162,7 +190,8 @@ impl Consumer {
     /// When the settings are not accepted.
     pub fn join(brokers: &BrokerArgs, group: &str, feeds: Feeds) -> Result<Self> {
         let mut config = brokers.consumer(group)?;
-        config.set("statistics.interval.ms", "5000");
+        // They tell of every partition in JSON, which is much of what an idle worker does; metrics are read as seldom.
+        config.set("statistics.interval.ms", "15000");
         if matches!(feeds, Feeds::Partitions(_)) {
             // A queue of its own for each partition: keep each of them small.
             config.set("queued.max.messages.kbytes", "512");
@@ -172,6 +201,8 @@ impl Consumer {
             feeds: Mutex::default(),
             trackers: Mutex::default(),
             arrivals: Arc::default(),
+            flow: Mutex::new(Flow::new(Instant::now())),
+            starved: Notify::new(),
             finished: Arc::default(),
             assignments: watch::channel(0).0,
             lag: Mutex::default(),
@@ -180,7 +211,9 @@ impl Consumer {
         let client: StreamConsumer<Group> = config.create_with_context(context).context("make a Kafka consumer")?;
         client.subscribe(&feeds.topics()).context("subscribe to topics")?;
         let shared = client.context().clone();
-        Ok(Self { client: Some(Arc::new(client)), group: shared })
+        let (waits, most) = HOLD_WAITS;
+        let hold = brokers.fetch_wait.saturating_mul(waits).min(most);
+        Ok(Self { client: Some(Arc::new(client)), group: shared, hold })
     }
 
     /// Serves the group's events; to be polled in a task of its own for as long as the consumer lives.
@@ -218,29 +251,69 @@ impl Consumer {
         }
     }
 
+    /// Keeps feeds that bring nothing from slowing down one that brings much (`flow` says why they would); to be polled
+    /// in a task of its own for as long as the consumer lives.
+    pub fn balance(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (client, group, hold) = (self.client.clone(), self.group.clone(), self.hold);
+        async move {
+            let Some(client) = client else { return };
+            loop {
+                group.starved.notified().await;
+                if !group.flow().is_much(Instant::now()) {
+                    continue;
+                }
+                let still = group.still();
+                // Both are answered at once, by a thread of the client's.
+                if let Err(error) = client.pause(&still) {
+                    debug!(%error, "empty feeds not held back");
+                }
+                tokio::time::sleep(hold).await;
+                if let Err(error) = client.resume(&still) {
+                    warn!(%error, "empty feeds not looked at");
+                }
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
     /// Takes the next record of feed `index` in hand, if one waits there.
     pub fn take(&self, index: usize) -> Option<Record> {
-        let feed = self.group.feeds().get(&index)?.clone();
-        loop {
-            let trackers = self.group.trackers();
-            let message = match feed.pop()? {
-                Ok(message) => message,
-                Err(error) => {
+        let mut records = VecDeque::new();
+        self.take_some(index, 1, &mut records);
+        records.pop_front()
+    }
+
+    /// Takes records of feed `index` in hand until they have `bytes` together, or none waits there.
+    pub fn take_some(&self, index: usize, bytes: usize, records: &mut VecDeque<Record>) {
+        let Some(feed) = self.group.feeds().get(&index).cloned() else { return };
+        let trackers = self.group.trackers();
+        let mut taken = 0;
+        while taken < bytes {
+            let message = match feed.pop() {
+                None => break,
+                Some(Ok(message)) => message,
+                Some(Err(error)) => {
                     warn!(%error, "cannot read a partition");
                     continue;
                 }
             };
-            let place = (message.topic().to_owned(), message.partition());
-            if let Some(tracker) = trackers.get(&place) {
+            if let Some(tracker) = trackers.get(&(index, message.partition())) {
+                taken += message.len().max(1);
                 let ticket = tracker.begin(message.offset());
-                drop(trackers);
-                return Some(message.into_record(ticket));
+                records.push_back(message.into_record(ticket));
             }
+        }
+        drop(trackers);
+        if taken > 0 {
+            self.group.flow().took(index, taken, Instant::now());
         }
     }
 
     /// Waits until records may have arrived in a feed of [`Feeds::Topics`].
     pub async fn arrived(&self) {
+        if self.group.flow().is_much(Instant::now()) {
+            self.group.starved.notify_one();
+        }
         self.group.arrivals.notified().await;
     }
 

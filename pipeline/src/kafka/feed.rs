@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
@@ -11,7 +12,7 @@ use rdkafka::bindings::{
     rd_kafka_consume_queue, rd_kafka_header_get_all, rd_kafka_message_destroy, rd_kafka_message_headers,
     rd_kafka_message_t, rd_kafka_message_timestamp, rd_kafka_queue_cb_event_enable, rd_kafka_queue_destroy,
     rd_kafka_queue_forward, rd_kafka_queue_get_partition, rd_kafka_queue_length, rd_kafka_queue_new, rd_kafka_queue_t,
-    rd_kafka_t, rd_kafka_timestamp_type_t, rd_kafka_topic_name,
+    rd_kafka_t, rd_kafka_timestamp_type_t,
 };
 use rdkafka::error::KafkaError;
 use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
@@ -44,7 +45,14 @@ impl Record {
 /// A native queue into which partitions are forwarded.
 pub(super) struct Feed {
     native: Mutex<Option<NonNull<rd_kafka_queue_t>>>,
-    arrivals: Arc<Notify>,
+    arrivals: Box<Arrivals>,
+}
+
+/// What is told when a queue is no longer empty.
+struct Arrivals {
+    notify: Arc<Notify>,
+    /// False only while the queue is empty: asking it is much dearer, and most lanes are empty most of the time.
+    some: AtomicBool,
 }
 
 // SAFETY: librdkafka's queues may be used from any thread; the pointer is only used under the mutex.
@@ -58,11 +66,12 @@ impl Feed {
     /// # Safety
     /// `client` is a live client, and [`Feed::close`] is called before it is destroyed.
     pub(super) unsafe fn new(client: *mut rd_kafka_t, arrivals: Arc<Notify>) -> Self {
-        // SAFETY: the client is live. The callback's argument stays valid: the notifier is owned by this feed,
-        // which disables the callback before it drops it.
+        let arrivals = Box::new(Arrivals { notify: arrivals, some: AtomicBool::new(false) });
+        // SAFETY: the client is live. The callback's argument stays valid: it is owned by this feed, which disables
+        // the callback before it drops it.
         let native = unsafe {
             let native = rd_kafka_queue_new(client);
-            rd_kafka_queue_cb_event_enable(native, Some(arrived), Arc::as_ptr(&arrivals) as *mut c_void);
+            rd_kafka_queue_cb_event_enable(native, Some(arrived), ptr::from_ref(&*arrivals) as *mut c_void);
             NonNull::new(native)
         };
         Self { native: Mutex::new(native), arrivals }
@@ -87,9 +96,14 @@ impl Feed {
 
     /// Takes the next message without waiting.
     pub(super) fn pop(&self) -> Option<Result<Message, KafkaError>> {
+        // What arrives between the two is told again.
+        if !self.arrivals.some.swap(false, Ordering::AcqRel) {
+            return None;
+        }
         let native = self.lock();
         // SAFETY: the queue is live while it is not taken out of the mutex. The message is owned by us.
         let message = unsafe { NonNull::new(rd_kafka_consume_queue((*native)?.as_ptr(), 0)) }.map(Message)?;
+        self.arrivals.some.store(true, Ordering::Release);
         let error = message.native().err;
         if error == RDKafkaRespErr::RD_KAFKA_RESP_ERR_NO_ERROR {
             return Some(Ok(message));
@@ -105,7 +119,7 @@ impl Feed {
 
     /// Returns what is notified when records come.
     pub(super) fn arrivals(&self) -> &Arc<Notify> {
-        &self.arrivals
+        &self.arrivals.notify
     }
 
     /// Gives the native queue back; the feed is empty for ever.
@@ -125,26 +139,28 @@ impl Feed {
 }
 
 /// Called on librdkafka's threads when a queue is no longer empty.
-unsafe extern "C" fn arrived(_client: *mut rd_kafka_t, notify: *mut c_void) {
-    // SAFETY: `Feed::new` gave a notifier that outlives the callback.
-    unsafe { &*notify.cast::<Notify>() }.notify_one();
+unsafe extern "C" fn arrived(_client: *mut rd_kafka_t, arrivals: *mut c_void) {
+    // SAFETY: `Feed::new` gave arrivals that outlive the callback.
+    let arrivals = unsafe { &*arrivals.cast::<Arrivals>() };
+    arrivals.some.store(true, Ordering::Release);
+    arrivals.notify.notify_one();
 }
 
 /// A fetched message in librdkafka's memory; lives only until it is copied or dropped.
 pub(super) struct Message(NonNull<rd_kafka_message_t>);
 
 impl Message {
-    pub(super) fn topic(&self) -> &str {
-        // SAFETY: a message has a topic, whose name is a C string that lives as long as the topic.
-        unsafe { CStr::from_ptr(rd_kafka_topic_name(self.native().rkt)) }.to_str().unwrap_or_default()
-    }
-
     pub(super) fn partition(&self) -> i32 {
         self.native().partition
     }
 
     pub(super) fn offset(&self) -> i64 {
         self.native().offset
+    }
+
+    /// Returns the body's length in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.native().len
     }
 
     /// Copies the message out of librdkafka's memory.
@@ -174,7 +190,7 @@ impl Message {
             }
             // SAFETY: a found header has a name that is a C string, and a value of the given length.
             let (name, value) = unsafe { (CStr::from_ptr(name).to_string_lossy(), bytes(value, length)) };
-            headers.put(&name, String::from_utf8_lossy(value).into_owned());
+            headers.put(name.into_owned().into(), String::from_utf8_lossy(value).into_owned());
         }
         headers
     }

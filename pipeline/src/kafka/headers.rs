@@ -1,5 +1,7 @@
 //! What travels beside a record's body.
 
+use std::borrow::Cow;
+
 use opentelemetry::propagation::{Extractor, Injector};
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
 
@@ -61,12 +63,12 @@ impl Header {
 
 /// A record's headers, in order.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
-pub struct Headers(Vec<(String, String)>);
+pub struct Headers(Vec<(Cow<'static, str>, String)>);
 
 impl Headers {
     /// Sets a header, in place of what it was.
     pub fn set(&mut self, header: Header, value: impl Into<String>) {
-        self.put(header.as_str(), value.into());
+        self.put(Cow::Borrowed(header.as_str()), value.into());
     }
 
     /// Returns a header.
@@ -81,7 +83,7 @@ impl Headers {
 
     /// Returns all headers, name and value.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+        self.0.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
     /// Writes the trace context of the current span.
@@ -96,9 +98,11 @@ impl Headers {
         opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(self))
     }
 
-    pub(super) fn put(&mut self, name: &str, value: String) {
-        self.0.retain(|(known, _)| known != name);
-        self.0.push((name.to_owned(), value));
+    pub(super) fn put(&mut self, name: Cow<'static, str>, value: String) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((name, value)),
+        }
     }
 
     pub(super) fn to_kafka(&self) -> OwnedHeaders {
@@ -109,7 +113,7 @@ impl Headers {
 
 impl Injector for Headers {
     fn set(&mut self, key: &str, value: String) {
-        self.put(key, value);
+        self.put(Cow::Owned(key.to_owned()), value);
     }
 }
 
@@ -119,6 +123,6 @@ impl Extractor for Headers {
     }
 
     fn keys(&self) -> Vec<&str> {
-        self.0.iter().map(|(name, _)| name.as_str()).collect()
+        self.0.iter().map(|(name, _)| &**name).collect()
     }
 }

@@ -7,6 +7,7 @@ mod args;
 pub mod bare;
 mod consumer;
 mod feed;
+mod flow;
 mod headers;
 mod producer;
 mod reach;

@@ -29,8 +29,9 @@ use crate::topic::{Spread, Topic};
 /// How much may be in flight, in KiB; a record of the largest size fits several times.
 pub(super) const IN_FLIGHT_KIB: u32 = 32 << 10;
 
-/// How long one poll for deliveries lasts; those that come meanwhile are heard at once.
-const POLL: Duration = Duration::from_secs(2);
+/// How long one poll for deliveries lasts; those that come meanwhile are heard at once. Longer than idle workers are
+/// silent.
+const POLL: Duration = Duration::from_secs(8);
 
 /// How long to wait when librdkafka's own queue is full in spite of our permits.
 const QUEUE_FULL_PAUSE: Duration = Duration::from_millis(5);
@@ -57,7 +58,7 @@ pub struct Post<'a> {
 pub struct Producer {
     client: Arc<BaseProducer<Deliveries>>,
     brokers: Arc<BrokerArgs>,
-    spreads: Arc<RwLock<HashMap<String, Arc<Partitions>>>>,
+    routes: Arc<RwLock<Routes>>,
     in_flight: Arc<Semaphore>,
 }
 
@@ -74,7 +75,7 @@ impl Producer {
         let producer = Self {
             client,
             brokers: Arc::new(brokers.clone()),
-            spreads: Arc::default(),
+            routes: Arc::default(),
             in_flight: Arc::new(Semaphore::new(IN_FLIGHT_KIB as usize)),
         };
         producer.learn_topics().await?;
@@ -107,12 +108,12 @@ impl Producer {
     /// # Errors
     /// As [`Producer::send`].
     pub async fn post(&self, post: Post<'_>, batch: &Batch) -> Result<(), Failure> {
-        let topic = self.brokers.topic_name(post.topic, post.lane);
-        let partition = self.partitions(&topic).await?.choose(post.topic.spec().spread, post.video);
+        let route = self.route(post.topic, post.lane).await?;
+        let partition = route.partitions.choose(post.topic.spec().spread, post.video);
         let size_kib = (post.body.len() / 1024 + 1).min(IN_FLIGHT_KIB as usize) as u32;
         let permit =
             self.in_flight.clone().acquire_many_owned(size_kib).await.map_err(|e| Failure::Unavailable(e.into()))?;
-        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&topic, batch.delivery(permit))
+        let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&route.topic, batch.delivery(permit))
             .partition(partition)
             .payload(post.body)
             .headers(post.headers.to_kafka());
@@ -156,20 +157,24 @@ impl Producer {
         tokio::task::spawn_blocking(move || client.flush(timeout)).await?.context("flush the producer")
     }
 
-    async fn partitions(&self, topic: &str) -> Result<Arc<Partitions>, Failure> {
-        let known = || self.spreads.read().unwrap_or_else(PoisonError::into_inner).get(topic).cloned();
-        if let Some(partitions) = known() {
-            return Ok(partitions);
+    async fn route(&self, topic: Topic, lane: Lane) -> Result<Arc<Route>, Failure> {
+        let known = || self.routes.read().unwrap_or_else(PoisonError::into_inner).get(&(topic, lane)).cloned();
+        if let Some(route) = known() {
+            return Ok(route);
         }
         self.learn_topics().await.map_err(Failure::Unavailable)?;
-        known().ok_or_else(|| Failure::Unavailable(anyhow!("topic {topic} is missing")))
+        let name = self.brokers.topic_name(topic, lane);
+        known().ok_or_else(|| Failure::Unavailable(anyhow!("topic {name} is missing")))
     }
 
     async fn learn_topics(&self) -> Result<()> {
         let topics = known(&self.brokers).await?.topics;
-        let mut spreads = self.spreads.write().unwrap_or_else(PoisonError::into_inner);
-        for (topic, partitions) in topics.into_iter().filter(|(_, partitions)| !partitions.is_empty()) {
-            spreads.entry(topic).or_insert_with(|| Arc::new(Partitions::new(partitions.len() as i32)));
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        for (topic, lane) in Topic::all().flat_map(|topic| Lane::ALL.map(|lane| (topic, lane))) {
+            let name = self.brokers.topic_name(topic, lane);
+            let Some(partitions) = topics.get(&name).filter(|partitions| !partitions.is_empty()) else { continue };
+            let new = || Arc::new(Route { partitions: Partitions::new(partitions.len() as i32), topic: name });
+            routes.entry((topic, lane)).or_insert_with(new);
         }
         Ok(())
     }
@@ -200,6 +205,14 @@ impl Sink for Producer {
     async fn flush(&self) -> Result<(), Failure> {
         Ok(())
     }
+}
+
+type Routes = HashMap<(Topic, Lane), Arc<Route>>;
+
+/// Where records of one family and lane go.
+struct Route {
+    topic: String,
+    partitions: Partitions,
 }
 
 /// The partitions of one topic and whose turn it is.

@@ -181,7 +181,8 @@ fn pump(client: &BaseConsumer, span: &Span, give: &mpsc::Sender<Result<Stored>>)
 fn stored(message: &BorrowedMessage<'_>) -> Stored {
     let mut headers = Headers::default();
     for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
-        headers.put(header.key, String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned());
+        headers
+            .put(header.key.to_owned().into(), String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned());
     }
     Stored {
         partition: message.partition(),

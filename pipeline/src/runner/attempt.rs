@@ -36,7 +36,12 @@ pub(super) struct Worked {
 
 impl<S: Stage> Shop<S> {
     /// Tries a unit of a stage that claims its units.
-    pub(super) async fn attempt_claimed(&self, unit: &Unit, slot: &mut Option<Slot>) -> Next {
+    pub(super) async fn attempt_claimed(
+        &self,
+        unit: &Unit,
+        input: &mut Option<S::In>,
+        slot: &mut Option<Slot>,
+    ) -> Next {
         match self.unwanted.is(&unit.job).await {
             Ok(true) => return Next::Done,
             Ok(false) => {}
@@ -63,7 +68,7 @@ impl<S: Stage> Shop<S> {
                 if suspect && let Err(next) = self.be_alone(unit, &lease, slot).await {
                     return next;
                 }
-                let worked = self.work(unit, Some(&lease), failures + 1).await;
+                let worked = self.work(unit, input.take(), Some(&lease), failures + 1).await;
                 self.settle(unit, &lease, failures, worked).await
             }
         }
@@ -99,8 +104,9 @@ impl<S: Stage> Shop<S> {
         }
     }
 
-    /// Lets the stage work, waits for the acknowledgement of its outputs, and tells that the unit is done.
-    pub(super) async fn work(&self, unit: &Unit, lease: Option<&Lease>, attempt: u32) -> Worked {
+    /// Lets the stage work, waits for the acknowledgement of its outputs, and tells that the unit is done. Without
+    /// `input` the message is decoded anew.
+    pub(super) async fn work(&self, unit: &Unit, input: Option<S::In>, lease: Option<&Lease>, attempt: u32) -> Worked {
         let begun = self.activity.begin(unit.job.video(), &unit.key, unit.lane);
         debug!(attempt, "unit begun");
         let started_ms = Timestamp::now().as_millisecond();
@@ -112,8 +118,12 @@ impl<S: Stage> Shop<S> {
         let sink = Arc::new(UnitSink::new(self.producer.clone()));
         let outbox = Outbox::new(sink.clone(), unit.source, pulse.clone());
         let work = async {
-            let input =
-                S::In::take(unit.body.clone()).map_err(|error| Failure::reject(Code::MessageUnreadable, error))?;
+            let input = match input {
+                Some(input) => input,
+                None => {
+                    S::In::take(unit.body.clone()).map_err(|error| Failure::reject(Code::MessageUnreadable, error))?
+                }
+            };
             self.stage.process(input, &outbox).await?;
             sink.acknowledged().await?;
             if lease.is_none() {

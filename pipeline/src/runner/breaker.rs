@@ -130,8 +130,10 @@ impl Pass<'_> {
 
     /// Says that the dependencies answered unless it is dropped within `patience`; never ends.
     pub async fn reached_after(&mut self, patience: Duration) -> Infallible {
-        tokio::time::sleep(patience).await;
-        self.close();
+        if self.probe {
+            tokio::time::sleep(patience).await;
+            self.close();
+        }
         std::future::pending().await
     }
 

@@ -120,8 +120,8 @@ async fn tick<S: Stage>(shop: &Shop<S>, tracker: &Tracker, held: Duration) {
 impl<S: Stage> Shop<S> {
     /// Tries a unit of a gathering stage. It is not claimed, because its partition has one owner; only its
     /// failed attempts are counted in the store, so that one that ends its process each time does not do so for ever.
-    pub(super) async fn attempt_unclaimed(&self, unit: &Unit, attempt: u32) -> Next {
-        let worked = AssertUnwindSafe(self.work(unit, None, attempt)).catch_unwind().await;
+    pub(super) async fn attempt_unclaimed(&self, unit: &Unit, input: &mut Option<S::In>, attempt: u32) -> Next {
+        let worked = AssertUnwindSafe(self.work(unit, input.take(), None, attempt)).catch_unwind().await;
         let Worked { result, ending, begun } = match worked {
             Ok(worked) => worked,
             Err(panic) => return self.after_panic(unit, panic).await,

@@ -11,7 +11,7 @@ use crate::media_time::MediaTime;
 use crate::outbox::Source;
 use crate::stage::Stage;
 
-/// An input as it was read. The message itself is decoded anew for each attempt, so that waiting costs its bytes once.
+/// An input as it was read. The message itself is kept decoded for the first attempt alone: whoever waits keeps its bytes.
 pub(super) struct Unit {
     pub(super) id: UnitId,
     pub(super) key: String,
@@ -26,11 +26,11 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    /// Reads what `record` says.
+    /// Reads what `record` says; returns its message too.
     ///
     /// # Errors
     /// The record itself, with what is wrong with its message.
-    pub(super) fn read<S: Stage>(lane: Lane, record: Record) -> Result<(Self, Ticket), (Record, ReadError)> {
+    pub(super) fn read<S: Stage>(lane: Lane, record: Record) -> Result<(Self, S::In, Ticket), (Record, ReadError)> {
         let input = match S::In::take(record.body.clone()) {
             Ok(input) => input,
             Err(error) => return Err((record, error)),
@@ -49,7 +49,7 @@ impl Unit {
             body: record.body,
             job,
         };
-        Ok((unit, record.ticket))
+        Ok((unit, input, record.ticket))
     }
 
     /// Returns the dead letter whose replay it is, else nothing.

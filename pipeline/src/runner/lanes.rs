@@ -1,5 +1,6 @@
 //! Whose turn it is: weighted deficit round robin over the lanes, with a floor and ageing.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use crate::kafka::{Consumer, Record};
 use crate::lane::Lane;
 
 const LANES: usize = Lane::ALL.len();
+/// How much of a lane is taken at once, in bytes; a record that is larger is taken alone.
+const AHEAD_BYTES: usize = 64 << 10;
 
 /// Chooses between lanes. A lane that has work gains its weight with each choice, the chosen one pays the sum:
 /// shares come out exact, lanes take turns, and a lane that was empty has nothing to catch up on or pay off.
@@ -51,12 +54,13 @@ impl Turns {
     }
 }
 
-/// The first record of each lane, and whose turn it is. Looking ahead by one record a lane is what ageing needs.
+/// The next records of each lane, and whose turn it is. Ageing needs to look at one of each; small ones are taken several
+/// at once, because each look costs more than they do.
 pub(super) struct Heads {
     consumer: Arc<Consumer>,
     activity: Arc<Activity>,
     turns: Turns,
-    heads: [Option<Record>; LANES],
+    heads: [VecDeque<Record>; LANES],
 }
 
 impl Heads {
@@ -66,7 +70,7 @@ impl Heads {
 
     /// Waits until some lane has a record.
     pub(super) async fn ready(&mut self) {
-        while !self.look() {
+        while self.heads.iter().all(VecDeque::is_empty) && !self.look() {
             self.consumer.arrived().await;
         }
     }
@@ -76,27 +80,32 @@ impl Heads {
         self.look();
         let now_ms = Timestamp::now().as_millisecond();
         let waited = |record: &Record| Duration::from_millis(now_ms.saturating_sub(record.published_ms).max(0) as u64);
-        let ages = std::array::from_fn(|lane| self.heads[lane].as_ref().map(waited));
+        let ages = std::array::from_fn(|lane| self.heads[lane].front().map(waited));
         let lane = self.turns.choose(ages)?;
-        let record = self.heads[lane.index()].take()?;
-        self.look();
+        let record = self.heads[lane.index()].pop_front()?;
+        self.tell();
         Some((lane, record))
     }
 
     /// Fills the places of lanes that have records; says whether any has.
     fn look(&mut self) -> bool {
-        for (lane, head) in self.heads.iter_mut().enumerate() {
-            if head.as_ref().is_some_and(|record| record.ticket.tracker().revoked().is_cancelled()) {
-                *head = None;
+        for (lane, heads) in self.heads.iter_mut().enumerate() {
+            // What a rebalance took away is its new owner's.
+            while heads.front().is_some_and(|record| record.ticket.tracker().revoked().is_cancelled()) {
+                heads.pop_front();
             }
-            while head.is_none() {
-                let Some(record) = self.consumer.take(lane) else { break };
-                *head = Some(record);
+            if heads.is_empty() {
+                self.consumer.take_some(lane, AHEAD_BYTES, heads);
             }
         }
-        let oldest = self.heads.iter().flatten().map(|record| record.published_ms).min();
-        self.activity.set_heads(self.heads.iter().flatten().count(), oldest);
-        oldest.is_some()
+        self.tell();
+        self.heads.iter().any(|heads| !heads.is_empty())
+    }
+
+    /// Tells what waits here.
+    fn tell(&self) {
+        let oldest = self.heads.iter().filter_map(VecDeque::front).map(|record| record.published_ms).min();
+        self.activity.set_heads(self.heads.iter().map(VecDeque::len).sum(), oldest);
     }
 }
 

@@ -129,7 +129,7 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
     outcome.and(shop.producer.flush(FLUSH).await)
 }
 
-/// Starts what goes on beside the work: events of the group, positions, reports.
+/// Starts what goes on beside the work: events of the group, positions, the balance of lanes, reports.
 fn serve<S: Stage>(
     shop: &Arc<Shop<S>>,
     consumer: &Arc<Consumer>,
@@ -146,9 +146,13 @@ fn serve<S: Stage>(
         activity: shop.activity.clone(),
         stop: shop.stop.clone(),
     };
-    let (events, positions) = (consumer.events(), consumer.positions());
+    let (events, positions, balance) = (consumer.events(), consumer.positions(), consumer.balance());
     let mut services = JoinSet::new();
     services.spawn(events);
+    services.spawn(async move {
+        balance.await;
+        Ok(())
+    });
     services.spawn(async move {
         positions.await;
         Ok(())

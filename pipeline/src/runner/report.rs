@@ -32,13 +32,21 @@ const IDLE_EVERY: Duration = Duration::from_secs(5);
 /// What a worker does now and has done.
 #[derive(Default)]
 pub(super) struct Activity {
-    in_hand: Mutex<HashMap<u64, (UnitInHand, Instant)>>,
+    in_hand: Mutex<HashMap<u64, InHand>>,
     begun: AtomicU64,
     done: Mutex<Done>,
     heads: AtomicUsize,
     /// When the oldest of them was published, in milliseconds since the Unix epoch.
     oldest_head_ms: AtomicI64,
     outside_failures: AtomicU32,
+}
+
+/// A unit that is worked on.
+struct InHand {
+    video: VideoId,
+    unit: String,
+    lane: Lane,
+    since: Instant,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -52,9 +60,9 @@ impl Activity {
     /// Notes that a unit is worked on until the result is dropped.
     pub(super) fn begin(self: &Arc<Self>, video: VideoId, unit: &str, lane: Lane) -> Begun {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
-        let unit = UnitInHand { video: video.to_string(), unit: unit.to_owned(), lane: lane as i32, age_ms: 0 };
-        self.lock().insert(number, (unit, Instant::now()));
-        Begun { activity: self.clone(), number, since: Instant::now() }
+        let since = Instant::now();
+        self.lock().insert(number, InHand { video, unit: unit.to_owned(), lane, since });
+        Begun { activity: self.clone(), number, since }
     }
 
     /// Notes how many records are looked at ahead, and when the oldest of them was published.
@@ -69,14 +77,16 @@ impl Activity {
     }
 
     fn units(&self) -> Vec<UnitInHand> {
-        let with_age = |(unit, since): &(UnitInHand, Instant)| UnitInHand {
-            age_ms: since.elapsed().as_millis() as u64,
-            ..unit.clone()
+        let told = |unit: &InHand| UnitInHand {
+            video: unit.video.to_string(),
+            unit: unit.unit.clone(),
+            lane: unit.lane as i32,
+            age_ms: unit.since.elapsed().as_millis() as u64,
         };
-        self.lock().values().map(with_age).collect()
+        self.lock().values().map(told).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, (UnitInHand, Instant)>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, InHand>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

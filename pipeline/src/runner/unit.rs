@@ -51,12 +51,12 @@ impl Next {
 /// Sees `record` through to its acknowledgement, or leaves it to the next owner of its partition.
 pub(super) async fn handle<S: Stage>(shop: &Shop<S>, lane: Lane, record: Record, slot: Option<Slot>) {
     match Unit::read::<S>(lane, record) {
-        Ok((unit, ticket)) => {
+        Ok((unit, input, ticket)) => {
             let (video, key) = (unit.job.video(), &unit.key);
             let span = tracing::info_span!("unit", stage = %S::NAME, %lane, %video, unit = key);
             // Without a tracing backend there is no parent to set.
             let _ = span.set_parent(unit.headers.trace_context());
-            if pursue(shop, &unit, slot).instrument(span).await {
+            if pursue(shop, &unit, input, slot).instrument(span).await {
                 ticket.finish();
             }
         }
@@ -64,17 +64,21 @@ pub(super) async fn handle<S: Stage>(shop: &Shop<S>, lane: Lane, record: Record,
     }
 }
 
-/// Tries `unit` until it has its answer. False: it was left.
-async fn pursue<S: Stage>(shop: &Shop<S>, unit: &Unit, mut slot: Option<Slot>) -> bool {
+/// Tries `unit` until it has its answer, the first time with `input`. False: it was left.
+async fn pursue<S: Stage>(shop: &Shop<S>, unit: &Unit, input: S::In, mut slot: Option<Slot>) -> bool {
+    let mut input = Some(input);
     let mut wait = None;
     let mut attempt = 0;
     loop {
+        if wait.is_some() || shop.breaker.closed().is_err() {
+            input = None;
+        }
         let Some(mut pass) = go_ahead(shop, unit, &mut slot, wait.take()).await else { return false };
         attempt += 1;
         let tried = async {
             match S::KIND {
-                Kind::Work if shop.args.claims => shop.attempt_claimed(unit, &mut slot).await,
-                Kind::Work | Kind::Gather => shop.attempt_unclaimed(unit, attempt).await,
+                Kind::Work if shop.args.claims => shop.attempt_claimed(unit, &mut input, &mut slot).await,
+                Kind::Work | Kind::Gather => shop.attempt_unclaimed(unit, &mut input, attempt).await,
             }
         };
         let next = tokio::select! {

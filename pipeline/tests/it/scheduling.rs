@@ -1,15 +1,18 @@
 //! Whose turn it is, seen from outside.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use pipeline::event::{WorkerReport, WorkerState};
+use pipeline::event::{Envelope, VideoSource, VideoSubmitted, WorkerReport, WorkerState};
+use pipeline::id::VideoId;
 use pipeline::lane::Lane;
+use pipeline::outbox::Sink;
 use pipeline::runner::RunnerArgs;
 use pipeline::topic::Topic;
 use prost::Message;
 use tokio::sync::Semaphore;
 
-use crate::world::{Scripted, World, eventually, quick};
+use crate::world::{Scripted, World, eventually, quick, submitted};
 
 /// Fills every lane, and returns how often each was served in the first 150 turns.
 async fn served(weights: Vec<u32>) -> [usize; 4] {
@@ -70,6 +73,30 @@ async fn one_video_is_next_but_few_after_499_of_a_tenant_that_has_too_many() {
     stage.seen.begun(20).await;
     let place = stage.seen.begun.lock().unwrap().iter().position(|job| job.video() == one).unwrap();
     assert!(place <= 4, "{place} were begun before it");
+    worker.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn empty_lanes_do_not_slow_a_busy_one() {
+    let mut world = World::new(2).await;
+    world.brokers.fetch_wait = Duration::from_secs(2);
+    let stage = Scripted::new(|_, _| async { Ok(()) });
+    // Each is all that is fetched ahead of a lane.
+    let job = submitted(VideoId::random(), Lane::Batch).job;
+    for _ in 0..12 {
+        let source = Some(VideoSource::Url("x".repeat(4 << 20)));
+        world.producer.publish(Envelope::of(&VideoSubmitted { job: job.clone(), source })).await.unwrap();
+    }
+    let args = RunnerArgs { slots: 2, claims: false, ..quick() };
+    let worker = world.start(stage.clone(), args);
+    stage.seen.begun(1).await;
+    let begun = Instant::now();
+    stage.seen.begun(12).await;
+    // Else each would wait until a question for the empty lanes has its answer.
+    assert!(begun.elapsed() < 6 * world.brokers.fetch_wait, "{:?}", begun.elapsed());
+    let late = world.submit(Lane::Priority).await;
+    stage.seen.begun(13).await;
+    assert_eq!(stage.seen.begun.lock().unwrap()[12].video(), late);
     worker.stop().await.unwrap();
 }
 

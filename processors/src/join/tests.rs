@@ -1,15 +1,17 @@
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use pipeline::blob::{Blobs, Location};
 use pipeline::event::{ClipReportKind, Envelope, Options, Payload, SegmentDone};
 use pipeline::id::{TenantId, VideoId};
 use pipeline::lane::Lane;
-use pipeline::outbox::Collected;
+use pipeline::outbox::{Collected, Pulse, Source};
 use pipeline::payload::Carrier;
 use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::store::NewVideo;
 use pipeline::topic::Topic;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 
@@ -43,6 +45,7 @@ struct Rig {
     job: Job,
     out: Outbox<Output>,
     said: Arc<Collected>,
+    next_offset: AtomicI64,
     _folder: tempfile::TempDir,
 }
 
@@ -52,12 +55,14 @@ impl Rig {
         let join = Join::new(services(folder.path()), JoinArgs { join_deadline }).expect("make the stage");
         let job = accept(&join.store).await;
         let (out, said) = Collected::outbox();
-        Self { join, job, out, said, _folder: folder }
+        Self { join, job, out, said, next_offset: AtomicI64::new(0), _folder: folder }
     }
 
-    /// Lets the stage hear `report` and returns what it says.
+    /// Lets the stage hear `report`, the next one in its partition, and returns what it says.
     async fn hear(&self, report: &SegmentReport) -> Vec<Envelope> {
-        self.join.process(report.clone(), &self.out).await.expect("gather a report");
+        let source = Source { partition: 0, offset: self.next_offset.fetch_add(1, Ordering::Relaxed) };
+        let out = Outbox::new(self.said.clone(), source, Pulse::new(CancellationToken::new()));
+        self.join.process(report.clone(), &out).await.expect("gather a report");
         self.said.take()
     }
 

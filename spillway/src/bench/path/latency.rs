@@ -27,6 +27,8 @@ const WARM_UP: usize = 500;
 pub struct Latencies {
     /// Of the bare pair.
     pub bare: Latency,
+    /// Of a bare pair that reads the topics of all four lanes, as a worker does.
+    pub bare_lanes: Latency,
     /// Of the runner, without claims.
     pub runner: Latency,
     /// Of the runner as it is.
@@ -48,11 +50,8 @@ pub struct Latency {
 /// When the broker is away.
 pub async fn measure(ground: &Ground, extent: Extent) -> Result<Latencies> {
     let count = WARM_UP + extent.of(RECORDS, 100);
-    let (from, to) = (ground.name(FROM, Lane::Standard), ground.name(TO, Lane::Standard));
-    let brokers = ground.brokers.clone();
-    let relay = tokio::task::spawn_blocking(move || bare::relay(&brokers, "bare", &from, &to, PARTITIONS, count));
-    let bare = trickle(ground, count).await?;
-    relay.await.context("run the bare pair")??;
+    let bare = of_bare(ground, "bare", &[Lane::Standard], count).await?;
+    let bare_lanes = of_bare(ground, "bare-lanes", &Lane::ALL, count).await?;
 
     let running = Running::start(ground, Relay::<false>::of(count).0, 4);
     let runner = trickle(ground, count).await?;
@@ -61,7 +60,18 @@ pub async fn measure(ground: &Ground, extent: Extent) -> Result<Latencies> {
     let running = Running::start(ground, Relay::<true>::of(count).0, 4);
     let claimed = trickle(ground, count).await?;
     running.stop().await?;
-    Ok(Latencies { bare, runner, claimed })
+    Ok(Latencies { bare, bare_lanes, runner, claimed })
+}
+
+/// Measures a bare pair that reads `lanes`.
+async fn of_bare(ground: &Ground, group: &'static str, lanes: &[Lane], count: usize) -> Result<Latency> {
+    let brokers = ground.brokers.clone();
+    let from: Vec<String> = lanes.iter().map(|lane| ground.name(FROM, *lane)).collect();
+    let to = ground.name(TO, Lane::Standard);
+    let relay = tokio::task::spawn_blocking(move || bare::relay(&brokers, group, &from, &to, PARTITIONS, count));
+    let latency = trickle(ground, count).await?;
+    relay.await.context("run the bare pair")??;
+    Ok(latency)
 }
 
 /// Publishes a record each hundredth of a second and reads them where they come out.
@@ -82,12 +92,13 @@ async fn trickle(ground: &Ground, count: usize) -> Result<Latency> {
     }
     batch.acknowledged().await?;
     let all = reading.await.context("read what comes out")??;
+    // Or whoever is measured next would have to pass on these too.
+    bare::clear(&ground.brokers, &[ground.name(FROM, Lane::Standard)], PARTITIONS).await?;
     let of = |share| percentile(&all, share).context("no record counts");
     Ok(Latency { p50_ms: of(0.5)?, p99_ms: of(0.99)? })
 }
 
-/// Reads `count` records of `job` and returns how long each that counts took, in milliseconds. There may be others: each
-/// group also passes on what came for those measured before it.
+/// Reads `count` records of `job` and returns how long each that counts took, in milliseconds. There may be others.
 fn read(tail: &bare::Tail, job: &Job, origin: Instant, count: usize) -> Result<Vec<f64>> {
     let mut all = Vec::with_capacity(count);
     let mut left = count;

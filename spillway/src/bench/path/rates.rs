@@ -9,7 +9,7 @@ use super::relay::{FROM, Records, TO, pass};
 use super::{Extent, Ground, PARTITIONS};
 
 /// Sizes of records, how many of them, and how many are in hand at once.
-const SIZES: [(usize, usize, u32); 3] = [(1 << 10, 100_000, 512), (1 << 20, 256, 32), (4 << 20, 96, 12)];
+const SIZES: [(usize, usize, u32); 3] = [(1 << 10, 100_000, 1024), (1 << 20, 256, 32), (4 << 20, 96, 12)];
 /// How often each is measured; the median counts.
 const ROUNDS: usize = 5;
 
@@ -53,7 +53,7 @@ async fn of_size(ground: &Ground, bytes: usize, records: usize, slots: u32, roun
         for turn in 0..3 {
             let (rates, took) = match (round + turn) % 3 {
                 0 => {
-                    let (brokers, from, to) = (ground.brokers.clone(), from.clone(), to.clone());
+                    let (brokers, from, to) = (ground.brokers.clone(), [from.clone()], to.clone());
                     let relay = move || bare::relay(&brokers, "bare", &from, &to, PARTITIONS, records);
                     (&mut bare, tokio::task::spawn_blocking(relay).await.context("run the bare pair")??)
                 }

@@ -63,9 +63,13 @@ pub fn add(table: &mut Table, paths: &Paths) {
 fn add_latencies(table: &mut Table, paths: &Paths) {
     const GROUP: &str = "(e) from published to read behind the stage, 100 records of 1 KiB a second";
     let latencies = &paths.latencies;
-    for (name, latency) in
-        [("bare", &latencies.bare), ("runner", &latencies.runner), ("with claims", &latencies.claimed)]
-    {
+    let all = [
+        ("bare", &latencies.bare),
+        ("bare, reading all four lanes", &latencies.bare_lanes),
+        ("runner", &latencies.runner),
+        ("with claims", &latencies.claimed),
+    ];
+    for (name, latency) in all {
         table.add(GROUP, format!("p50, {name}"), latency.p50_ms, Unit::Milliseconds);
         table.add(GROUP, format!("p99, {name}"), latency.p99_ms, Unit::Milliseconds);
     }
