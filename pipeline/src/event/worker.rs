@@ -51,6 +51,9 @@ pub struct WorkerReport {
     /// Process id on its host.
     #[prost(uint32, tag = "15")]
     pub pid: u32,
+    /// In how long each slot will open that is not there yet, in milliseconds.
+    #[prost(uint32, repeated, tag = "16")]
+    pub slots_starting_ms: Vec<u32>,
 }
 
 /// A unit a worker has in hand.
