@@ -28,6 +28,10 @@ pub enum Topic {
     VideoEvent,
     /// A heartbeat of each worker, once a second while it works.
     WorkerReport,
+    /// What the autoscaler saw and decided, once a tick.
+    AutoscalerDecision,
+    /// What persons have fixed of a stage's scale, under the stage as key; an empty record releases it.
+    AutoscalerPin,
     /// Inputs of one stage that could not be processed.
     DeadLetter(StageName),
 }
@@ -50,6 +54,8 @@ pub struct Spec {
     pub laned: bool,
     /// How long records are kept; `None` is for ever.
     pub retention: Option<Duration>,
+    /// Only the last record of each key is kept.
+    pub compacted: bool,
 }
 
 /// The largest record any topic, broker and client admits, in bytes.
@@ -72,14 +78,16 @@ impl Topic {
             Self::ClipReady,
             Self::VideoEvent,
             Self::WorkerReport,
+            Self::AutoscalerDecision,
+            Self::AutoscalerPin,
         ];
         flow.into_iter().chain(StageName::ALL.map(Self::DeadLetter))
     }
 
     /// Returns the properties of this family.
     pub fn spec(self) -> Spec {
-        let work = |retention| Spec { spread: Spread::Even, laned: true, retention: Some(retention) };
-        let gathered = Spec { spread: Spread::ByVideo, laned: false, retention: Some(7 * DAY) };
+        let alone = |retention| Spec { spread: Spread::Even, laned: false, retention, compacted: false };
+        let gathered = |retention| Spec { spread: Spread::ByVideo, ..alone(retention) };
         match self {
             // Longer than a machine is switched off; what is done with is trimmed long before.
             Self::VideoSubmitted
@@ -87,11 +95,13 @@ impl Topic {
             | Self::SegmentAudio
             | Self::SegmentVideo
             | Self::WindowGathered
-            | Self::ClipPlanned => work(7 * DAY),
-            Self::SegmentDone | Self::ClipReady => gathered,
-            Self::VideoEvent => Spec { retention: None, ..gathered },
-            Self::WorkerReport => Spec { spread: Spread::Even, laned: false, retention: Some(HOUR) },
-            Self::DeadLetter(_) => Spec { spread: Spread::Even, laned: false, retention: Some(14 * DAY) },
+            | Self::ClipPlanned => Spec { laned: true, ..alone(Some(7 * DAY)) },
+            Self::SegmentDone | Self::ClipReady => gathered(Some(7 * DAY)),
+            Self::VideoEvent => gathered(None),
+            Self::WorkerReport => alone(Some(HOUR)),
+            Self::AutoscalerDecision => alone(Some(DAY)),
+            Self::AutoscalerPin => Spec { compacted: true, ..alone(None) },
+            Self::DeadLetter(_) => alone(Some(14 * DAY)),
         }
     }
 
@@ -129,6 +139,8 @@ impl Topic {
             Self::ClipReady => "clip.ready",
             Self::VideoEvent => "video.event",
             Self::WorkerReport => "worker.report",
+            Self::AutoscalerDecision => "autoscaler.decision",
+            Self::AutoscalerPin => "autoscaler.pin",
             Self::DeadLetter(stage) => stage.dead_letter_topic(),
         }
     }

@@ -9,4 +9,5 @@ pub mod decision;
 pub mod memory;
 pub mod observation;
 pub mod policy;
+pub mod record;
 pub mod simulate;

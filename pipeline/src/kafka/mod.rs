@@ -1,6 +1,7 @@
 //! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`], [`Security`]), the topics ([`topics`]),
 //! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), what lies there
-//! ([`reader`]), who works ([`alive`]), and what is deleted ([`trim`]). [`bare`] is what all that is measured against.
+//! ([`reader`]) and comes to lie there ([`tail`]), how
+//! much waits ([`lag`]), who works ([`alive`]), and what is deleted ([`trim`]). [`bare`] is what all that is measured against.
 
 pub mod alive;
 mod args;
@@ -8,10 +9,12 @@ pub mod bare;
 mod consumer;
 mod feed;
 mod headers;
+pub mod lag;
 mod producer;
 mod reach;
 pub mod reader;
 mod security;
+pub mod tail;
 pub mod topics;
 mod tracker;
 pub mod trim;

@@ -64,6 +64,8 @@ pub struct Stored {
     pub published_ms: i64,
     /// What travels beside the body.
     pub headers: Headers,
+    /// Its key, if it has one.
+    pub key: Option<Vec<u8>>,
     /// The encoded message.
     pub body: Vec<u8>,
 }
@@ -178,7 +180,7 @@ fn pump(client: &BaseConsumer, span: &Span, give: &mpsc::Sender<Result<Stored>>)
     Ok(())
 }
 
-fn stored(message: &BorrowedMessage<'_>) -> Stored {
+pub(super) fn stored(message: &BorrowedMessage<'_>) -> Stored {
     let mut headers = Headers::default();
     for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
         headers.put(header.key, String::from_utf8_lossy(header.value.unwrap_or_default()).into_owned());
@@ -188,11 +190,12 @@ fn stored(message: &BorrowedMessage<'_>) -> Stored {
         offset: message.offset(),
         published_ms: message.timestamp().to_millis().unwrap_or_default(),
         headers,
+        key: message.key().map(<[u8]>::to_vec),
         body: message.payload().unwrap_or_default().to_vec(),
     }
 }
 
-fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
+pub(super) fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
     let mut config = brokers.client()?;
     config
         // The client wants a name, but partitions are assigned by hand and nothing is committed: no group is joined.

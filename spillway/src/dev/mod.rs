@@ -124,7 +124,13 @@ async fn serve(
     let mut tasks = JoinSet::new();
     for child in plan.children() {
         let role = child.clone();
-        tasks.spawn(child::supervise(child.name.clone(), move || role.command(), stop.clone(), args.grace + LEAVE));
+        tasks.spawn(child::supervise(
+            child.name.clone(),
+            move || role.command(),
+            None,
+            stop.clone(),
+            args.grace + LEAVE,
+        ));
     }
     let ready = plan.wait_until_ready(READY_LIMIT);
     tokio::select! {
