@@ -1,6 +1,7 @@
 //! What an operator may set.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use pipeline::stage::StageName;
@@ -35,15 +36,19 @@ impl PolicyArgs {
     }
 }
 
+/// The most workers of a stage where nothing is said.
+const MAX_WORKERS: u32 = 40;
+
 /// Between what the scale of each stage is kept, and what for.
 #[derive(clap::Args, Clone, Debug)]
 pub struct Bounds {
     /// Fewest workers of each stage.
     #[arg(long, env = "SPILLWAY_MIN_WORKERS", default_value_t = 1, value_name = "COUNT")]
     pub min_workers: u32,
-    /// Most workers of each stage.
-    #[arg(long, env = "SPILLWAY_MAX_WORKERS", default_value_t = 40, value_name = "COUNT")]
-    pub max_workers: u32,
+    /// Most workers of each stage; in `spillway dev`, where a worker is a slot, its slots [default: 40, in `spillway dev`
+    /// the number of cores, or what --slots says].
+    #[arg(long, env = "SPILLWAY_MAX_WORKERS", value_name = "COUNT")]
+    pub max_workers: Option<u32>,
     /// What a person wants of a stage's scale, which wins over everything else: `analyze=min:2,max:10` or
     /// `cut=fixed:4`; may be given several times. `spillway autoscale pin` does the same while the autoscaler runs.
     #[arg(long, env = "SPILLWAY_PINS", value_name = "STAGE=PIN", value_delimiter = ';', value_parser = pins::parse)]
@@ -69,6 +74,11 @@ impl Bounds {
         of(Some(stage)).or_else(|| of(None)).unwrap_or(120.0)
     }
 
+    /// Returns the most workers of a stage that is not pinned.
+    pub fn max_workers(&self) -> u32 {
+        self.max_workers.unwrap_or(MAX_WORKERS)
+    }
+
     /// Returns the pins by stage; of several for one stage the last counts.
     pub fn pins(&self) -> BTreeMap<StageName, Pin> {
         self.pin.iter().copied().collect()
@@ -77,10 +87,22 @@ impl Bounds {
     /// Returns `replicas` within the bounds of `stage`; a pin wins over the bounds.
     pub fn clamp(&self, replicas: u32, pin: Option<&Pin>) -> u32 {
         let Pin { min, max, fixed } = pin.copied().unwrap_or_default();
-        let most = max.unwrap_or(self.max_workers);
+        let most = max.unwrap_or(self.max_workers());
         let least = min.unwrap_or(self.min_workers.min(most));
         fixed.unwrap_or(replicas.min(most).max(least))
     }
+}
+
+/// What is written down.
+#[derive(clap::Args, Clone, Debug)]
+pub struct RecordArgs {
+    /// Write what is seen and decided to this file, a line a tick, for `spillway autoscale --replay < FILE`. What is there
+    /// at the start, or has grown too large, is kept as FILE.1 in place of an earlier one.
+    #[arg(long, env = "SPILLWAY_AUTOSCALE_RECORD", value_name = "FILE")]
+    pub record: Option<PathBuf>,
+    /// How large FILE may grow, in MiB; two of that size are all there is.
+    #[arg(long, env = "SPILLWAY_AUTOSCALE_RECORD_MIB", value_name = "MIB", default_value_t = 256)]
+    pub record_mib: u64,
 }
 
 fn positive(text: &str) -> Result<Duration, String> {

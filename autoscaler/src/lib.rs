@@ -12,5 +12,5 @@ mod record;
 pub mod replay;
 mod run;
 
-pub use args::{Bounds, PolicyArgs, scaled};
+pub use args::{Bounds, PolicyArgs, RecordArgs, scaled};
 pub use run::{Health, Settings, run};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
 use pipeline::kafka::reader::Stored;
-use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer, reader};
+use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
@@ -110,21 +110,6 @@ pub async fn say(brokers: &BrokerArgs, stage: StageName, pin: Option<&Pin>) -> R
         Post { topic: Topic::AutoscalerPin, lane: Lane::Standard, key, video: None, headers: &headers, body: &body };
     producer.post(post, &batch).await?;
     Ok(batch.acknowledged().await?)
-}
-
-/// Reads what was said in the topic until now.
-///
-/// # Errors
-/// When the brokers do not answer.
-pub async fn read(brokers: &BrokerArgs) -> Result<Pins> {
-    let mut pins = Pins::default();
-    for span in reader::spans(brokers, Topic::AutoscalerPin).await? {
-        let mut records = reader::read(brokers, span)?;
-        while let Some(record) = records.recv().await {
-            pins.hear(&record?);
-        }
-    }
-    Ok(pins)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! The loop: observe, decide, act.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -29,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use crate::act::{Act, Scale};
-use crate::args::{Bounds, PolicyArgs};
+use crate::args::{Bounds, PolicyArgs, RecordArgs};
 use crate::clock::Clock;
 use crate::metrics::{self, What};
 use crate::observe::{Observer, STAGES};
@@ -54,8 +53,8 @@ pub struct Settings {
     pub bounds: Bounds,
     /// How many times faster than the world its clock goes; 1 unless work is emulated.
     pub time_scale: f64,
-    /// Where ticks are recorded, and how large that file may grow, in bytes.
-    pub record: Option<(PathBuf, u64)>,
+    /// What is written down.
+    pub record: RecordArgs,
 }
 
 /// Whether the last tick saw what it should. Cheap to clone.
@@ -152,7 +151,8 @@ impl<'a> Autoscaler<'a> {
         let Settings { policy, bounds, record, .. } = settings;
         let silence = clock.in_world(SILENCE).max(LEAST_SILENCE);
         let startup_s = policy.startup.as_secs_f64();
-        let recorder = record.map(|(path, most_bytes)| Recorder::begin(&path, most_bytes)).transpose()?;
+        let most_bytes = record.record_mib.saturating_mul(1 << 20);
+        let recorder = record.record.map(|path| Recorder::begin(&path, most_bytes)).transpose()?;
         Ok(Self {
             brokers,
             act,

@@ -42,7 +42,10 @@ enum Command {
     Ingest(Box<ingest::IngestCommand>),
     /// Run one stage's worker; any number of processes may.
     Process(Box<process::ProcessArgs>),
-    /// Have as many workers there as the work needs.
+    /// Have as many workers there as the work needs, and say why.
+    ///
+    /// Looks each tick at what waits in the brokers and at who works on it, decides how many workers each stage needs,
+    /// and has them there. Every decision is published to `autoscaler.decision`.
     Autoscale(Box<autoscale::AutoscaleArgs>),
     /// Create and check the topics.
     Topics(topics::TopicsArgs),

@@ -18,6 +18,14 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// Who changed the scale, for whoever looks at the object.
 const MANAGER: &str = "spillway-autoscaler";
 
+/// Connects to the cluster that this pod is in, or else that of the current context.
+///
+/// # Errors
+/// When neither is there, or what is said of it is wrong.
+pub async fn client() -> Result<Client> {
+    Client::try_default().await.context("find the Kubernetes API")
+}
+
 /// The Deployments of one namespace.
 pub struct Deployments {
     api: Api<Deployment>,

@@ -106,7 +106,7 @@ impl Act for Local {
     async fn scale(&self, stage: StageName, slots: u32) -> Result<()> {
         let mut crews = self.crews.lock().await;
         let crew = crews.get_mut(&stage).with_context(|| format!("{stage} does not run here"))?;
-        let shares = shares(slots, self.slots_per_process);
+        let shares = shares(slots, self.slots_per_process, crew.processes.len());
         for process in crew.processes.drain(shares.len().min(crew.processes.len())..) {
             process.stop.cancel();
         }
@@ -133,9 +133,11 @@ impl Act for Local {
     }
 }
 
-/// Spreads `slots` over as few processes as hold them, at least one: it costs little and keeps the group alive.
-fn shares(slots: u32, most: u32) -> Vec<u32> {
-    let processes = slots.div_ceil(most).max(1);
+/// Spreads `slots` over as few processes as hold them, at least one: it costs little and keeps the group alive. Of the
+/// `current` ones none ends before half of all slots are free: what lies in its partitions waits while it ends.
+fn shares(slots: u32, most: u32, current: usize) -> Vec<u32> {
+    let needed = slots.div_ceil(most).max(1);
+    let processes = (current as u32).clamp(needed, (2 * slots).div_ceil(most).max(1));
     (0..processes).map(|index| slots / processes + u32::from(index < slots % processes)).collect()
 }
 
@@ -145,10 +147,19 @@ mod tests {
 
     #[test]
     fn slots_are_spread_evenly() {
-        assert_eq!(shares(0, 100), [0]);
-        assert_eq!(shares(100, 100), [100]);
-        assert_eq!(shares(101, 100), [51, 50]);
-        assert_eq!(shares(400, 100), [100, 100, 100, 100]);
-        assert_eq!(shares(7, 2), [2, 2, 2, 1]);
+        assert_eq!(shares(0, 100, 0), [0]);
+        assert_eq!(shares(100, 100, 1), [100]);
+        assert_eq!(shares(101, 100, 1), [51, 50]);
+        assert_eq!(shares(400, 100, 0), [100, 100, 100, 100]);
+        assert_eq!(shares(7, 2, 0), [2, 2, 2, 1]);
+    }
+
+    #[test]
+    fn a_process_ends_when_half_of_all_slots_are_free() {
+        assert_eq!(shares(201, 100, 4), [51, 50, 50, 50]);
+        assert_eq!(shares(101, 100, 4), [34, 34, 33]);
+        assert_eq!(shares(51, 100, 2), [26, 25]);
+        assert_eq!(shares(50, 100, 2), [50]);
+        assert_eq!(shares(0, 100, 2), [0]);
     }
 }

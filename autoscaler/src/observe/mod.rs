@@ -133,7 +133,7 @@ impl Observer {
                 draining: crew.draining,
             },
             min_replicas: self.bounds.min_workers,
-            max_replicas: self.bounds.max_workers,
+            max_replicas: self.bounds.max_workers(),
             slots_per_worker: match self.fleet.unit() {
                 Unit::Slot => 1,
                 Unit::Worker => crew.slots_per_worker.max(1),
