@@ -94,7 +94,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 #[async_trait]
 impl Act for Local {
     fn unit(&self) -> Unit {
-        Unit::Slot
+        Unit::Slot(self.slots_per_process)
     }
 
     async fn current(&self, stage: StageName) -> Result<Scale> {

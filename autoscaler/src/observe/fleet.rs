@@ -12,8 +12,18 @@ use pipeline::stage::StageName;
 pub enum Unit {
     /// A process, with its slots.
     Worker,
-    /// A slot of any process.
-    Slot,
+    /// A slot of any process, of which each has this many at the most.
+    Slot(u32),
+}
+
+impl Unit {
+    /// Returns how many replicas can have work from one partition. A partition has one member of the group to itself.
+    pub fn most_per_partition(self) -> u32 {
+        match self {
+            Self::Worker => 1,
+            Self::Slot(most) => most,
+        }
+    }
 }
 
 /// How many times longer than it counts as working a silent worker is remembered, so that its work is not counted anew
@@ -94,6 +104,10 @@ impl Fleet {
         done.busy_s += (report.busy_seconds_total - busy_s).max(0.0);
         done.media_s += (report.work_media_s_total - media_s).max(0.0);
         self.workers.insert(report.worker.clone(), Worker { report, heard: now });
+    }
+
+    /// Forgets those that were silent for very long.
+    pub fn forget(&mut self, now: Instant) {
         self.workers.retain(|_, worker| now.duration_since(worker.heard) < self.silence * REMEMBER_TIMES);
     }
 
@@ -124,7 +138,7 @@ impl Fleet {
         if state == WorkerState::Draining {
             crew.draining += match self.unit {
                 Unit::Worker => 1,
-                Unit::Slot => report.busy,
+                Unit::Slot(_) => report.busy,
             };
             return;
         }
@@ -134,14 +148,14 @@ impl Fleet {
             crew.paused_workers += u32::from(state == WorkerState::Paused);
             crew.ready += match self.unit {
                 Unit::Worker => 1,
-                Unit::Slot => report.slots,
+                Unit::Slot(_) => report.slots,
             };
             crew.busy += match self.unit {
                 Unit::Worker => u32::from(report.busy > 0),
-                Unit::Slot => report.busy.min(report.slots),
+                Unit::Slot(_) => report.busy.min(report.slots),
             };
         }
-        if self.unit == Unit::Slot {
+        if matches!(self.unit, Unit::Slot(_)) {
             crew.draining += report.busy.saturating_sub(report.slots);
             crew.starting_ms.extend(report.slots_starting_ms.iter().map(|ms| ms.saturating_sub(since_ms as u32)));
         }
@@ -182,6 +196,8 @@ mod tests {
         let crew = fleet.crew(StageName::Cut, later);
         assert_eq!((crew.ready, crew.done.units), (1, 11), "what it had done before is not counted again");
         assert!((crew.done.busy_s - 22.0).abs() < 1e-9, "{}", crew.done.busy_s);
+        fleet.forget(later + 39 * SILENCE);
+        assert_eq!(fleet.workers.len(), 1, "only who is silent for very long is forgotten");
     }
 
     #[test]
@@ -207,7 +223,7 @@ mod tests {
             }
             fleet.crew(StageName::Cut, now + Duration::from_secs(1))
         };
-        let slots = heard(Unit::Slot);
+        let slots = heard(Unit::Slot(100));
         assert_eq!((slots.ready, slots.busy, slots.draining), (8, 4, 5));
         assert_eq!((slots.starting_ms, slots.in_hand, slots.in_hand_of), (vec![0, 500], 9, [0, 6, 0, 0]));
         assert_eq!((slots.paused_workers, slots.workers, slots.head_age_ms), (1, 2, 1700));

@@ -70,6 +70,7 @@ impl Observer {
         scales: &BTreeMap<StageName, Scale>,
         pins: &BTreeMap<StageName, Pin>,
     ) -> Observation {
+        self.fleet.forget(Instant::now());
         let mut seen = Observation {
             at: self.clock.at_s(),
             wall_clock: Some(self.clock.wall()),
@@ -101,7 +102,7 @@ impl Observer {
             let begun = lag.committed_total + i64::from(crew.in_hand_of[lane.index()]);
             lanes.push(LaneSeen {
                 lane: lane.to_string(),
-                partitions: lag.partitions,
+                partitions: lag.partitions.saturating_mul(self.fleet.unit().most_per_partition()),
                 end_offset_total: lag.end_total as f64,
                 committed_total: lag.committed_total as f64,
                 arrived_total: (lag.end_total - began[lane.index()]) as f64,
@@ -135,7 +136,7 @@ impl Observer {
             min_replicas: self.bounds.min_workers,
             max_replicas: self.bounds.max_workers(),
             slots_per_worker: match self.fleet.unit() {
-                Unit::Slot => 1,
+                Unit::Slot(_) => 1,
                 Unit::Worker => crew.slots_per_worker.max(1),
             },
             slots_busy: f64::from(crew.in_hand),
