@@ -8,8 +8,8 @@ use anyhow::{Context, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
-use super::BrokerArgs;
 use super::reach::{Known, known};
+use super::{BrokerArgs, reader};
 use crate::stage::StageName;
 use crate::topic::Topic;
 
@@ -133,8 +133,7 @@ impl Inner {
     fn places(&self, asked: &TopicPartitionList, of: Offset) -> Result<Places> {
         let mut asked = asked.clone();
         asked.set_all_offsets(of)?;
-        let answered = self.ends.offsets_for_times(asked, LIMIT).context("ask for the ends of topics")?;
-        places(&answered)
+        places(&reader::places(&self.ends, &asked, LIMIT)?)
     }
 
     fn committed(&self, stage: StageName, client: &BaseConsumer, starts: &Places) -> Result<Places> {
@@ -183,7 +182,7 @@ impl Inner {
             for ((topic, partition), (from, to)) in &spans {
                 asked.add_partition_offset(topic, *partition, Offset::Offset(from + (to - from) / 2))?;
             }
-            let answered = self.ends.offsets_for_times(asked, LIMIT).context("ask for records by time")?;
+            let answered = reader::places(&self.ends, &asked, LIMIT)?;
             for element in answered.elements() {
                 let place = (element.topic().to_owned(), element.partition());
                 let (Some(at), Some(span)) = (waiting.get(&place), spans.get_mut(&place)) else { continue };

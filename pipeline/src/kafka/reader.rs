@@ -108,6 +108,25 @@ fn ends(client: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)
     }
 }
 
+/// Asks for places by time, or for ends, of all partitions in `asked`; again where a leader changes meanwhile or is not
+/// known everywhere yet, as after topics were made.
+pub(super) fn places(
+    client: &BaseConsumer,
+    asked: &TopicPartitionList,
+    patience: Duration,
+) -> Result<TopicPartitionList> {
+    let begun = Instant::now();
+    loop {
+        match client.offsets_for_times(asked.clone(), patience) {
+            Err(error) if begun.elapsed() < patience => {
+                debug!(%error, "asking for places in partitions");
+                std::thread::sleep(POLL);
+            }
+            answer => return answer.context("ask for places in partitions"),
+        }
+    }
+}
+
 /// Gives every record of `spans` to `work`: in order within a partition, `at_once` partitions at a time.
 ///
 /// # Errors

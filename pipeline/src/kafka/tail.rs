@@ -48,7 +48,7 @@ pub async fn follow(brokers: &BrokerArgs, topic: Topic, since: Since) -> Result<
         if let Since::Time(time) = since {
             places.set_all_offsets(Offset::Offset(time.as_millisecond()))?;
             // A partition without such a record answers with its end.
-            places = client.offsets_for_times(places, ANSWER_TIMEOUT).context("ask for records by time")?;
+            places = reader::places(&client, &places, ANSWER_TIMEOUT)?;
         }
         client.assign(&places).with_context(|| format!("follow topic {name}"))?;
         // A detached thread: it ends by itself within one poll once nobody listens.
