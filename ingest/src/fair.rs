@@ -1,5 +1,5 @@
 //! How tenants share: a tenant's first unfinished videos keep the lane of their length, the others go lower, so that
-//! whoever has few is not behind whoever has many (`docs/adr/0010-many-videos-of-one-tenant-go-lower.md`).
+//! whoever has few is not behind whoever has many (`docs/adr/0011-many-videos-of-one-tenant-go-lower.md`).
 
 /// Beyond so many times its share a tenant's videos go two lanes lower.
 const MANY: usize = 10;

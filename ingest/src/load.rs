@@ -145,9 +145,13 @@ pub async fn run(app: App, disks: Vec<PathBuf>, stop: CancellationToken) {
 }
 
 /// Hears what workers say on `worker.report` until `stop`, or until there is nothing more.
-pub async fn hear(workers: &Workers, mut reports: mpsc::Receiver<Vec<u8>>, stop: CancellationToken) {
-    while let Some(Some(body)) = stop.run_until_cancelled(reports.recv()).await {
-        if let Ok(report) = WorkerReport::decode(&*body) {
+pub async fn hear(
+    workers: &Workers,
+    mut reports: mpsc::Receiver<anyhow::Result<Stored>>,
+    stop: CancellationToken,
+) {
+    while let Some(Some(Ok(stored))) = stop.run_until_cancelled(reports.recv()).await {
+        if let Ok(report) = WorkerReport::decode(&*stored.body) {
             workers.hear(&report);
         }
     }

@@ -1,14 +1,19 @@
 //! Child processes: started so that none outlives its parent, watched, restarted with backoff, and ended in order.
 
+use std::convert::Infallible;
 use std::process::{ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::{Child, Command};
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info};
+
+use crate::control::Control;
 
 /// The wait before the first restart; it doubles with each further one.
 const FIRST_WAIT: Duration = Duration::from_millis(200);
@@ -23,8 +28,12 @@ const HEALTHY: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the program cannot be started.
 pub fn spawn(command: &mut Command, when_orphaned: Signal) -> Result<Child> {
+    start(command, Stdio::null(), when_orphaned)
+}
+
+fn start(command: &mut Command, input: Stdio, when_orphaned: Signal) -> Result<Child> {
     let parent = Pid::this();
-    command.stdin(Stdio::null()).process_group(0).kill_on_drop(true);
+    command.stdin(input).process_group(0).kill_on_drop(true);
     // SAFETY: between fork and exec only async-signal-safe calls are made (prctl, getppid), and nothing is allocated.
     unsafe {
         command.pre_exec(move || {
@@ -56,23 +65,35 @@ pub async fn end(child: &mut Child, grace: Duration) -> Result<ExitStatus> {
 }
 
 /// Keeps one child called `name` running until `stop`: whenever it ends, it is started again after a wait that
-/// doubles up to ten seconds.
+/// doubles up to ten seconds. With `slots` it is told each time another number of slots is wanted
+/// ([`control`](crate::control)); `command` gives it those wanted when it starts.
 ///
 /// # Errors
 /// When it cannot be started at all.
 pub async fn supervise(
     name: String,
     mut command: impl FnMut() -> Command + Send,
+    mut slots: Option<watch::Receiver<u32>>,
     stop: CancellationToken,
     grace: Duration,
 ) -> Result<()> {
     let mut wait = FIRST_WAIT;
     while !stop.is_cancelled() {
         let started = Instant::now();
-        let mut child = spawn(&mut command(), Signal::SIGKILL)?;
+        let input = match &mut slots {
+            Some(slots) => {
+                slots.mark_unchanged();
+                Stdio::piped()
+            }
+            None => Stdio::null(),
+        };
+        let mut child = start(&mut command(), input, Signal::SIGKILL)?;
         debug!(name, pid = child.id(), "child started");
+        // Waiting for a child closes its input.
+        let input = child.stdin.take();
         let status = tokio::select! {
             status = child.wait() => status.context("wait for a child")?,
+            never = control(&name, input, &mut slots) => match never {},
             () = stop.cancelled() => {
                 let status = end(&mut child, grace).await?;
                 info!(name, %status, "child ended");
@@ -90,6 +111,20 @@ pub async fn supervise(
         wait = (wait * 2).min(LONGEST_WAIT);
     }
     Ok(())
+}
+
+/// Tells a child how many slots are wanted whenever that changes.
+async fn control(name: &str, input: Option<ChildStdin>, slots: &mut Option<watch::Receiver<u32>>) -> Infallible {
+    if let (Some(mut input), Some(slots)) = (input, slots) {
+        while slots.changed().await.is_ok() {
+            let line = serde_json::json!(Control { slots: *slots.borrow_and_update() });
+            // One that ends meanwhile is started with what is wanted.
+            if let Err(error) = input.write_all(format!("{line}\n").as_bytes()).await {
+                debug!(name, %error, "child not told");
+            }
+        }
+    }
+    std::future::pending().await
 }
 
 #[cfg(test)]
@@ -125,8 +160,31 @@ mod tests {
             }
             stop.cancel();
         };
-        let watched = supervise("test".to_owned(), || shell(&script), stop.clone(), Duration::from_secs(1));
+        let watched = supervise("test".to_owned(), || shell(&script), None, stop.clone(), Duration::from_secs(1));
         let (outcome, ()) = tokio::join!(watched, twice);
+        outcome.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_child_is_told_how_many_slots_are_wanted() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = folder.path().join("told");
+        let script = format!("while read -r line; do echo \"$line\" >> {}; done", told.display());
+        let (want, wanted) = watch::channel(1);
+        let stop = CancellationToken::new();
+        let both = async {
+            for slots in [2, 0] {
+                want.send_replace(slots);
+                let line = format!("{{\"slots\":{slots}}}\n");
+                while !std::fs::read_to_string(&told).unwrap_or_default().ends_with(&line) {
+                    tokio::task::yield_now().await;
+                }
+            }
+            stop.cancel();
+        };
+        let grace = Duration::from_secs(1);
+        let watched = supervise("test".to_owned(), || shell(&script), Some(wanted), stop.clone(), grace);
+        let (outcome, ()) = tokio::join!(watched, both);
         outcome.unwrap();
     }
 }

@@ -29,6 +29,7 @@ pub mod store;
 pub mod admin;
 pub mod broker;
 pub mod child;
+pub mod control;
 pub mod loopback;
 pub mod metrics;
 pub mod runtime;

@@ -30,6 +30,10 @@ pub enum Topic {
     WorkerReport,
     /// Whether the service is degraded, and why: said by each ingest process.
     SystemState,
+    /// What the autoscaler saw and decided, once a tick.
+    AutoscalerDecision,
+    /// What persons have fixed of a stage's scale, under the stage as key; an empty record releases it.
+    AutoscalerPin,
     /// Inputs of one stage that could not be processed.
     DeadLetter(StageName),
 }
@@ -52,6 +56,8 @@ pub struct Spec {
     pub laned: bool,
     /// How long records are kept; `None` is for ever.
     pub retention: Option<Duration>,
+    /// Only the last record of each key is kept.
+    pub compacted: bool,
 }
 
 /// The largest record any topic, broker and client admits, in bytes.
@@ -75,14 +81,16 @@ impl Topic {
             Self::VideoEvent,
             Self::WorkerReport,
             Self::SystemState,
+            Self::AutoscalerDecision,
+            Self::AutoscalerPin,
         ];
         flow.into_iter().chain(StageName::ALL.map(Self::DeadLetter))
     }
 
     /// Returns the properties of this family.
     pub fn spec(self) -> Spec {
-        let work = |retention| Spec { spread: Spread::Even, laned: true, retention: Some(retention) };
-        let gathered = Spec { spread: Spread::ByVideo, laned: false, retention: Some(7 * DAY) };
+        let alone = |retention| Spec { spread: Spread::Even, laned: false, retention, compacted: false };
+        let gathered = |retention| Spec { spread: Spread::ByVideo, ..alone(retention) };
         match self {
             // Longer than a machine is switched off; what is done with is trimmed long before.
             Self::VideoSubmitted
@@ -90,13 +98,13 @@ impl Topic {
             | Self::SegmentAudio
             | Self::SegmentVideo
             | Self::WindowGathered
-            | Self::ClipPlanned => work(7 * DAY),
-            Self::SegmentDone | Self::ClipReady => gathered,
-            Self::VideoEvent => Spec { retention: None, ..gathered },
-            Self::WorkerReport | Self::SystemState => {
-                Spec { spread: Spread::Even, laned: false, retention: Some(HOUR) }
-            }
-            Self::DeadLetter(_) => Spec { spread: Spread::Even, laned: false, retention: Some(14 * DAY) },
+            | Self::ClipPlanned => Spec { laned: true, ..alone(Some(7 * DAY)) },
+            Self::SegmentDone | Self::ClipReady => gathered(Some(7 * DAY)),
+            Self::VideoEvent => gathered(None),
+            Self::WorkerReport | Self::SystemState => alone(Some(HOUR)),
+            Self::AutoscalerDecision => alone(Some(DAY)),
+            Self::AutoscalerPin => Spec { compacted: true, ..alone(None) },
+            Self::DeadLetter(_) => alone(Some(14 * DAY)),
         }
     }
 
@@ -135,6 +143,8 @@ impl Topic {
             Self::VideoEvent => "video.event",
             Self::WorkerReport => "worker.report",
             Self::SystemState => "system.state",
+            Self::AutoscalerDecision => "autoscaler.decision",
+            Self::AutoscalerPin => "autoscaler.pin",
             Self::DeadLetter(stage) => stage.dead_letter_topic(),
         }
     }

@@ -16,6 +16,7 @@ pub mod trust;
 pub mod decide;
 pub mod decision;
 pub mod memory;
+pub mod record;
 
 pub mod simulate;
 

@@ -1,6 +1,7 @@
 //! What the container files say, held against the command line they start: no container engine is needed for it.
 
 mod files;
+mod kubernetes;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -113,7 +114,8 @@ fn every_stage_has_a_service_in_both_files() {
     let process = cli.find_subcommand("process").expect("process");
     let gathered = ["join", "deliver", "record"];
     let stages = process.get_subcommands().map(Clap::get_name).filter(|name| !gathered.contains(name));
-    let roles: BTreeSet<&str> = stages.chain(["ingest", "topics"]).filter(|name| *name != "help").collect();
+    let roles: BTreeSet<&str> =
+        stages.chain(["autoscale", "ingest", "topics"]).filter(|name| *name != "help").collect();
     for file in Compose::both() {
         let named: BTreeSet<&str> = file.ours().map(|service| service.name).collect();
         assert_eq!(named, roles, "{}", file.name);
@@ -226,7 +228,9 @@ fn ours_run_without_rights_on_a_file_system_they_cannot_write() {
 #[test]
 fn a_container_has_longer_to_stop_than_its_process_takes() {
     for file in Compose::both() {
-        for service in file.ours().filter(|service| !service.is_one_shot()) {
+        // The autoscaler has nothing in hand.
+        let works = |service: &Service<'_>| !service.is_one_shot() && service.name != "autoscale";
+        for service in file.ours().filter(works) {
             let matches = parsed(&service);
             let innermost = innermost(&matches);
             let grace = ["drain_grace", "ingest_grace"]
@@ -287,7 +291,7 @@ fn the_cluster_keeps_three_copies_and_waits_for_two() {
     }
     let ids: BTreeSet<&str> = brokers.iter().map(|broker| broker.environment()["KAFKA_NODE_ID"]).collect();
     assert_eq!(ids.len(), 3);
-    for service in file.ours().filter(|service| service.name != "topics") {
+    for service in file.ours().filter(|service| !["autoscale", "topics"].contains(&service.name)) {
         let environment = service.environment();
         assert_eq!(environment["SPILLWAY_STORE_REPLICATION"], "3", "{service}");
         assert_eq!(environment["SPILLWAY_STORE_CONSISTENCY"], "local-quorum", "{service}");

@@ -52,7 +52,7 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     let router = ingest::router(app.clone(), admin::router(checks));
 
     let disks = disks(&args);
-    let reports = kafka::tail(&args.brokers, Topic::WorkerReport).await?;
+    let reports = tail::follow(&args.brokers, Topic::WorkerReport, Since::Time(Timestamp::now())).await?;
     let mut tasks = JoinSet::new();
     let (serving, sweeping, trimming) = (stop.clone(), stop.clone(), stop.clone());
     let (settings, trim_every) = (args.ingest.clone(), args.ingest.keep.sweep_every);

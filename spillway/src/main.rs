@@ -1,5 +1,6 @@
 //! The one binary: a subcommand per role. It only wires: parse, connect, run, wait.
 
+mod autoscale;
 mod bench;
 mod check;
 mod client;
@@ -42,6 +43,11 @@ enum Command {
     Ingest(Box<ingest::IngestCommand>),
     /// Run one stage's worker; any number of processes may.
     Process(Box<process::ProcessArgs>),
+    /// Have as many workers there as the work needs, and say why.
+    ///
+    /// Looks each tick at what waits in the brokers and at who works on it, decides how many workers each stage needs,
+    /// and has them there. Every decision is published to `autoscaler.decision`.
+    Autoscale(Box<autoscale::AutoscaleArgs>),
     /// Create and check the topics.
     Topics(topics::TopicsArgs),
     /// Look at everything that is configured: brokers, topics, store, blobs, the file of tenants, run-time files.
@@ -105,6 +111,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Dev(args) => dev::run(args).await,
         Command::Ingest(args) => ingest::run(*args).await,
         Command::Process(args) => process::run(*args).await,
+        Command::Autoscale(args) => autoscale::run(*args).await,
         Command::Topics(args) => topics::run(args).await,
         Command::Check(args) => check::run(*args).await,
         Command::Health(args) => health::run(args).await,
@@ -129,6 +136,7 @@ impl Command {
             Self::Dev(_) => "dev",
             Self::Ingest(_) => "ingest",
             Self::Process(args) => args.stage.name(),
+            Self::Autoscale(_) => "autoscale",
             Self::Topics(_) => "topics",
             Self::Check(_) => "check",
             Self::Health(_) => "health",

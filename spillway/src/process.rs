@@ -7,9 +7,10 @@ use anyhow::Result;
 use clap::{Args, Subcommand};
 use pipeline::admin::{self, AdminArgs, Checks};
 use pipeline::blob::{BlobArgs, Blobs};
+use pipeline::control;
 use pipeline::kafka::{BrokerArgs, topics};
 use pipeline::payload::Carrier;
-use pipeline::runner::{self, Readiness, RunnerArgs, Worker};
+use pipeline::runner::{self, Readiness, RunnerArgs, Sizing, Worker};
 use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::service;
 use pipeline::stage::Stage;
@@ -102,6 +103,9 @@ struct WorkerArgs {
     runtime: RuntimeArgs,
     #[command(flatten)]
     admin: AdminArgs,
+    /// Listen to standard input for how many units to work on at once, a line of JSON each time: `{"slots": 12}`.
+    #[arg(long)]
+    control: bool,
 }
 
 impl StageCommand {
@@ -160,6 +164,7 @@ struct Process {
     services: Services,
     checks: Checks,
     tasks: JoinSet<Result<()>>,
+    sizing: Sizing,
     stop: CancellationToken,
 }
 
@@ -167,6 +172,8 @@ impl Process {
     async fn connect(args: WorkerArgs) -> Result<Self> {
         let stop = service::stop_on_signal()?;
         topics::check(&args.brokers).await?;
+        let wanted = if args.control { Some(control::listen(args.runner.slots)?) } else { None };
+        let sizing = Sizing { wanted, ..Sizing::default() };
         let store = store::open(&args.store).await?;
         store::check_whole(&store).await?;
         let blobs = Blobs::connect(&args.blobs).await?;
@@ -175,14 +182,15 @@ impl Process {
         let mut checks = Checks::default();
         checks.add_store(store);
         checks.add_blobs(services.carrier.blobs().clone());
-        Ok(Self { args, services, checks, tasks: JoinSet::new(), stop })
+        Ok(Self { args, services, checks, tasks: JoinSet::new(), sizing, stop })
     }
 
     fn start<S: Stage>(&mut self, stage: S) {
         let readiness = Readiness::default();
         let WorkerArgs { runner, brokers, .. } = &self.args;
-        let store = self.services.store.clone();
-        let worker = Worker { args: runner.clone(), brokers: brokers.clone(), store, readiness: readiness.clone() };
+        let (store, sizing) = (self.services.store.clone(), self.sizing.clone());
+        let worker =
+            Worker { args: runner.clone(), brokers: brokers.clone(), store, readiness: readiness.clone(), sizing };
         let checks: [(&str, Check); 3] =
             [("group", Readiness::group), ("producer", Readiness::producer), ("breaker", Readiness::breaker)];
         for (name, check) in checks {

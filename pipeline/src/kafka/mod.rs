@@ -1,6 +1,7 @@
 //! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`], [`Security`]), the topics ([`topics`]),
 //! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), what lies there
-//! ([`reader`]), what comes to it from now on ([`tail()`]), who works ([`alive`]), and what is deleted ([`trim`]). [`bare`] is what all that is measured against.
+//! ([`reader`]) and comes to lie there ([`tail`]), how much waits ([`lag`]), who works ([`alive`]), and what is deleted
+//! ([`trim`]). [`bare`] is what all that is measured against.
 
 pub mod alive;
 mod args;
@@ -9,11 +10,12 @@ mod consumer;
 mod feed;
 mod flow;
 mod headers;
+pub mod lag;
 mod producer;
 mod reach;
 pub mod reader;
 mod security;
-mod tail;
+pub mod tail;
 pub mod topics;
 mod tracker;
 pub mod trim;
@@ -24,5 +26,4 @@ pub use feed::Record;
 pub use headers::{Header, Headers};
 pub use producer::{Batch, Post, Producer};
 pub use security::{Mechanism, Protocol, Security};
-pub use tail::tail;
 pub use tracker::{Ticket, Tracker};

@@ -64,6 +64,8 @@ pub struct Stored {
     pub published_ms: i64,
     /// What travels beside the body.
     pub headers: Headers,
+    /// Its key, if it has one.
+    pub key: Option<Vec<u8>>,
     /// The encoded message.
     pub body: Vec<u8>,
 }
@@ -102,6 +104,25 @@ fn ends(client: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)
                 std::thread::sleep(POLL);
             }
             answer => return answer,
+        }
+    }
+}
+
+/// Asks for places by time, or for ends, of all partitions in `asked`; again where a leader changes meanwhile or is not
+/// known everywhere yet, as after topics were made.
+pub(super) fn places(
+    client: &BaseConsumer,
+    asked: &TopicPartitionList,
+    patience: Duration,
+) -> Result<TopicPartitionList> {
+    let begun = Instant::now();
+    loop {
+        match client.offsets_for_times(asked.clone(), patience) {
+            Err(error) if begun.elapsed() < patience => {
+                debug!(%error, "asking for places in partitions");
+                std::thread::sleep(POLL);
+            }
+            answer => return answer.context("ask for places in partitions"),
         }
     }
 }
@@ -178,7 +199,7 @@ fn pump(client: &BaseConsumer, span: &Span, give: &mpsc::Sender<Result<Stored>>)
     Ok(())
 }
 
-fn stored(message: &BorrowedMessage<'_>) -> Stored {
+pub(super) fn stored(message: &BorrowedMessage<'_>) -> Stored {
     let mut headers = Headers::default();
     for header in message.headers().into_iter().flat_map(|headers| headers.iter()) {
         headers
@@ -189,11 +210,12 @@ fn stored(message: &BorrowedMessage<'_>) -> Stored {
         offset: message.offset(),
         published_ms: message.timestamp().to_millis().unwrap_or_default(),
         headers,
+        key: message.key().map(<[u8]>::to_vec),
         body: message.payload().unwrap_or_default().to_vec(),
     }
 }
 
-fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
+pub(super) fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
     let mut config = brokers.client()?;
     config
         // The client wants a name, but partitions are assigned by hand and nothing is committed: no group is joined.

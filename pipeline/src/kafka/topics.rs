@@ -205,7 +205,8 @@ async fn create(brokers: &BrokerArgs, missing: &[&Wanted], shape: Shape) -> Resu
         .map(|(topic, retention_ms)| {
             let new = NewTopic::new(&topic.name, topic.partitions, TopicReplication::Fixed(shape.replication))
                 .set("max.message.bytes", &max_bytes)
-                .set("retention.ms", retention_ms);
+                .set("retention.ms", retention_ms)
+                .set("cleanup.policy", topic.cleanup);
             match &in_sync {
                 Some(in_sync) => new.set("min.insync.replicas", in_sync),
                 None => new,

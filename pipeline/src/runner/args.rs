@@ -4,11 +4,13 @@ use std::time::Duration;
 
 use rand::RngExt;
 
+use crate::control::MAX_SLOTS;
+
 /// How a worker treats its stage's inputs.
 #[derive(clap::Args, Clone, Debug)]
 pub struct RunnerArgs {
     /// Units worked on at once.
-    #[arg(long, env = "SPILLWAY_SLOTS", value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    #[arg(long, env = "SPILLWAY_SLOTS", value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=i64::from(MAX_SLOTS)))]
     pub slots: u32,
     /// Shares of the lanes priority, express, standard and batch while all of them have work.
     #[arg(long, env = "SPILLWAY_LANE_WEIGHTS", value_name = "WEIGHTS", value_delimiter = ',', num_args = 1.., default_value = "8,4,2,1")]
@@ -46,6 +48,9 @@ pub struct RunnerArgs {
     /// Memory that units which wait or back off may keep, in MiB; beyond it they keep their slot.
     #[arg(long, env = "SPILLWAY_PARKED_MIB", value_name = "MIB", default_value_t = 64)]
     pub parked_mib: u32,
+    /// Time between two heartbeats while there is work; without work they are five times rarer.
+    #[arg(long, env = "SPILLWAY_REPORT_EVERY", default_value = "1s", value_parser = parse_every, value_name = "TIME")]
+    pub report_every: Duration,
     /// Whether units are claimed and told as done. Nothing for operators: without claims a rebalance repeats work. It is
     /// how their cost is measured.
     #[arg(skip = true)]
@@ -58,6 +63,11 @@ impl RunnerArgs {
         let nominal = self.backoff.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(self.backoff_max);
         nominal.mul_f64(rand::rng().random_range(0.5..1.5))
     }
+}
+
+fn parse_every(text: &str) -> Result<Duration, String> {
+    let every = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    (every >= Duration::from_millis(10)).then_some(every).ok_or_else(|| "give at least 10ms".to_owned())
 }
 
 impl Default for RunnerArgs {

@@ -22,6 +22,7 @@ pub use args::RunnerArgs;
 pub use breaker::{Breaker, Pass};
 pub use lanes::Turns;
 pub use report::Readiness;
+pub use slots::Sizing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub struct Worker {
     pub store: SharedStore,
     /// Tells others whether the worker can work.
     pub readiness: Readiness,
+    /// Whether its slots change.
+    pub sizing: Sizing,
 }
 
 /// What every unit of a worker needs.
@@ -67,7 +70,7 @@ struct Shop<S> {
     store: SharedStore,
     producer: Producer,
     breaker: Arc<Breaker>,
-    slots: Slots,
+    slots: Arc<Slots>,
     unwanted: Unwanted,
     activity: Arc<Activity>,
     /// Cancelled when no more work is to be taken.
@@ -82,7 +85,7 @@ struct Shop<S> {
 /// # Errors
 /// When the broker cannot be reached at the start, the topics do not fit, a client cannot go on, or work crashed.
 pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) -> Result<()> {
-    let Worker { args, brokers, store, readiness } = worker;
+    let Worker { args, brokers, store, readiness, sizing } = worker;
     topics::check(&brokers).await?;
     let producer = Producer::connect(&brokers).await?;
     let names = brokers.topic_names(S::In::TOPIC);
@@ -96,7 +99,7 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
     let shop = Arc::new(Shop {
         stage,
         worker: format!("{}-{}", S::NAME, uuid::Uuid::new_v4().simple()),
-        slots: Slots::new(args.slots, args.parked_mib),
+        slots: Arc::new(Slots::new(args.slots, sizing.startup, args.parked_mib)),
         unwanted: Unwanted::new(store.clone()),
         activity: Arc::default(),
         stop: stop.clone(),
@@ -107,7 +110,7 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
         breaker,
     });
     info!(stage = %S::NAME, worker = shop.worker, slots = shop.args.slots, "worker started");
-    let mut services = serve(&shop, &consumer, lanes_of(&brokers, S::In::TOPIC));
+    let mut services = serve(&shop, &consumer, sizing, lanes_of(&brokers, S::In::TOPIC));
     let mut tasks = JoinSet::new();
     let taken = async {
         match S::KIND {
@@ -129,16 +132,18 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
     outcome.and(shop.producer.flush(FLUSH).await)
 }
 
-/// Starts what goes on beside the work: events of the group, positions, the balance of lanes, reports.
+/// Starts what goes on beside the work: events of the group, positions, the balance of lanes, reports, changes of size.
 fn serve<S: Stage>(
     shop: &Arc<Shop<S>>,
     consumer: &Arc<Consumer>,
+    sizing: Sizing,
     topics: std::collections::HashMap<String, crate::lane::Lane>,
 ) -> JoinSet<Result<()>> {
     let reporter = Reporter {
         stage: S::NAME,
         worker: shop.worker.clone(),
-        slots: shop.args.slots,
+        every: shop.args.report_every,
+        slots: shop.slots.clone(),
         topics,
         consumer: consumer.clone(),
         producer: shop.producer.clone(),
@@ -158,6 +163,11 @@ fn serve<S: Stage>(
         Ok(())
     });
     services.spawn(reporter.run());
+    let slots = shop.slots.clone();
+    services.spawn(async move {
+        slots.resize(sizing).await;
+        Ok(())
+    });
     services
 }
 

@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::breaker::Breaker;
+use super::slots::Slots;
 use crate::event::{UnitInHand, WorkerReport, WorkerState};
 use crate::id::VideoId;
 use crate::kafka::{Batch, BrokerArgs, Consumer, Headers, Post, Producer};
@@ -23,11 +24,9 @@ use crate::metrics;
 use crate::stage::StageName;
 use crate::topic::Topic;
 
-/// Between heartbeats of a worker that has work, or whose state changed.
-const EVERY: Duration = Duration::from_secs(1);
-/// Between heartbeats of one that has nothing new to say: those of many idle workers are most of what a broker does then
-/// (`docs/adr/0009-idle-workers-report-seldom.md`).
-const IDLE_EVERY: Duration = Duration::from_secs(5);
+/// How many times rarer are the heartbeats of a worker that has nothing new to say: those of many idle workers are most
+/// of what a broker does then (`docs/adr/0009-idle-workers-report-seldom.md`).
+const IDLE_TIMES: u32 = 5;
 
 /// What a worker does now and has done.
 #[derive(Default)]
@@ -170,7 +169,9 @@ impl Readiness {
 pub(super) struct Reporter {
     pub(super) stage: StageName,
     pub(super) worker: String,
-    pub(super) slots: u32,
+    /// Between heartbeats of a worker that has work, or whose state changed.
+    pub(super) every: Duration,
+    pub(super) slots: Arc<Slots>,
     pub(super) topics: HashMap<String, Lane>,
     pub(super) consumer: Arc<Consumer>,
     pub(super) producer: Producer,
@@ -185,7 +186,7 @@ impl Reporter {
     /// # Errors
     /// When the producer can never publish again: the process must start anew.
     pub(super) async fn run(self) -> Result<()> {
-        let mut seconds = tokio::time::interval(EVERY);
+        let mut seconds = tokio::time::interval(self.every);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let batch = Batch::default();
         let mut said: Option<(WorkerReport, Instant)> = None;
@@ -200,7 +201,10 @@ impl Reporter {
                 continue;
             }
             let report = self.report();
-            if said.as_ref().is_some_and(|(said, at)| at.elapsed() < IDLE_EVERY && is_idle_as_before(&report, said)) {
+            if said
+                .as_ref()
+                .is_some_and(|(said, at)| at.elapsed() < IDLE_TIMES * self.every && is_idle_as_before(&report, said))
+            {
                 continue;
             }
             let body = report.encode_to_vec();
@@ -229,6 +233,7 @@ impl Reporter {
         let now_ms = Timestamp::now().as_millisecond();
         let done = *self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
         let units = self.activity.units();
+        let (slots, starting) = self.slots.count();
         let oldest_ms = self.activity.oldest_head_ms.load(Ordering::Relaxed);
         WorkerReport {
             worker: self.worker.clone(),
@@ -236,7 +241,7 @@ impl Reporter {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             at_ms: now_ms,
             state: self.state() as i32,
-            slots: self.slots,
+            slots,
             busy: units.len() as u32,
             queued: (self.consumer.queued() + self.activity.heads.load(Ordering::Relaxed)) as u32,
             head_age_ms: now_ms.saturating_sub(oldest_ms).max(0) as u64,
@@ -247,6 +252,7 @@ impl Reporter {
             units,
             pid: std::process::id(),
             outside_failures: self.activity.outside_failures.load(Ordering::Relaxed),
+            slots_starting_ms: starting.iter().map(|left| left.as_millis() as u32).collect(),
         }
     }
 
@@ -264,7 +270,8 @@ impl Reporter {
 /// Says whether a worker has nothing to do and had nothing to do when it said `before`.
 fn is_idle_as_before(now: &WorkerReport, before: &WorkerReport) -> bool {
     let idle = |report: &WorkerReport| report.busy == 0 && report.queued == 0;
-    idle(now) && idle(before) && (now.state, now.done_total) == (before.state, before.done_total)
+    let says = |report: &WorkerReport| (report.state, report.done_total, report.slots, report.slots_starting_ms.len());
+    idle(now) && idle(before) && says(now) == says(before)
 }
 
 /// Returns which topic of a family is which lane.

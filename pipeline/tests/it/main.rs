@@ -9,6 +9,7 @@ mod delivery;
 mod doubles;
 mod failing;
 mod gathering;
+mod lag;
 mod letters;
 mod members;
 mod scheduling;

@@ -14,7 +14,7 @@ use pipeline::kafka::topics::Shape;
 use pipeline::kafka::{BrokerArgs, Producer, topics};
 use pipeline::lane::Lane;
 use pipeline::outbox::{Outbox, Pulse, Sink};
-use pipeline::runner::{Readiness, RunnerArgs, Worker, run};
+use pipeline::runner::{Readiness, RunnerArgs, Sizing, Worker, run};
 use pipeline::stage::{Stage, StageName};
 use pipeline::telemetry::{self, LogFormat, Telemetry, TelemetryArgs};
 use pipeline::topic::Topic;
@@ -114,7 +114,13 @@ impl World {
     pub fn start<S: Stage>(&self, stage: S, args: RunnerArgs) -> Running {
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
         let store = self.store.clone();
-        let worker = Worker { args, brokers: self.brokers.clone(), store, readiness: readiness.clone() };
+        let worker = Worker {
+            args,
+            brokers: self.brokers.clone(),
+            store,
+            readiness: readiness.clone(),
+            sizing: Sizing::default(),
+        };
         let task = tokio::spawn(run(stage, worker, stop.clone()));
         Running { readiness, stop, task }
     }

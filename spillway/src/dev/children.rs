@@ -1,5 +1,6 @@
 //! Which processes `spillway dev` runs, with which flags, and when they are ready.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -8,7 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use autoscaler::act::local::Starts;
+use autoscaler::observe::STAGES;
 use pipeline::loopback;
+use pipeline::stage::StageName;
 use tokio::process::Command;
 
 use super::DevArgs;
@@ -44,10 +48,13 @@ enum Admin {
 }
 
 impl Role {
-    /// Returns the command that starts it, for the first time or again.
-    pub fn command(&self) -> Command {
+    /// Returns the command that starts it, for the first time or again, with as many slots as are wanted of it now.
+    pub fn command(&self, slots: Option<u32>) -> Command {
         let mut command = Command::new(&self.executable);
         command.args(&self.arguments);
+        if let Some(slots) = slots {
+            command.args(["--slots", &slots.to_string()]);
+        }
         for name in &self.hidden {
             command.env_remove(name);
         }
@@ -64,6 +71,16 @@ impl Role {
         command
     }
 
+    /// Returns the same role for one more process.
+    fn one_more(&self) -> Self {
+        let admin = match &self.admin {
+            Admin::Api(address) => Admin::Api(*address),
+            // Without a free port the start fails, is told, and is tried again.
+            Admin::Own(_) => Admin::own().unwrap_or_else(|_| self.admin.clone()),
+        };
+        Self { admin, starts: Arc::default(), ..self.clone() }
+    }
+
     fn admin(&self) -> SocketAddr {
         match &self.admin {
             Admin::Api(address) => *address,
@@ -72,65 +89,83 @@ impl Role {
     }
 }
 
+impl Admin {
+    fn own() -> Result<Self> {
+        Ok(Self::Own(Arc::new(Mutex::new(loopback::free_address().context("find a free port")?))))
+    }
+}
+
 /// All child processes.
 pub struct Plan {
-    roles: Vec<Role>,
+    /// Those that are always there.
+    children: Vec<(Role, Option<u32>)>,
+    /// The first process of each stage that is scaled.
+    scaled: BTreeMap<StageName, Role>,
 }
 
 impl Plan {
-    /// Plans the children of a machine: one process a heavy stage, one for the three light ones, and ingest.
+    /// Plans the children of a machine: one process a heavy stage, one for the three light ones, and ingest. What is
+    /// scaled has as many processes as its slots need.
     ///
     /// # Errors
     /// When no free ports are found.
     pub fn new(args: &DevArgs, folder: &Folder, brokers: &str) -> Result<Self> {
-        let cores = std::thread::available_parallelism().map_or(2, |cores| cores.get() as u32);
-        let heavy = args.slots.unwrap_or(cores);
-        // Light stages wait for disk and network, so they may hold more than there are cores.
-        let stages = [
-            ("fetch", 4),
-            ("split", 2),
-            ("transcribe", heavy),
-            ("analyze", heavy),
-            ("moments", 1),
-            ("cut", heavy),
-            ("gather", 12),
-        ];
         let executable = std::env::current_exe().context("find this executable")?;
-        let common = [
+        let hidden = if args.brokers.is_none() { of_other_brokers() } else { Vec::new() };
+        let grace = humantime::format_duration(args.grace).to_string();
+        let common = flags(&[
             ("--brokers", brokers.to_owned()),
             ("--store", format!("sqlite:{}", folder.path("spillway.db").display())),
             ("--blobs", folder.path("blobs").display().to_string()),
-        ];
-        let common: Vec<String> = common.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect();
-
-        let hidden = if args.brokers.is_none() { of_other_brokers() } else { Vec::new() };
-        let grace = humantime::format_duration(args.grace).to_string();
-        let mut roles = Vec::new();
-        for (stage, slots) in stages {
-            let admin = Admin::Own(Arc::new(Mutex::new(loopback::free_address().context("find a free port")?)));
-            let mut arguments = vec!["process".to_owned(), stage.to_owned()];
-            arguments.extend(common.iter().cloned());
-            arguments.extend(["--slots".to_owned(), slots.to_string(), "--drain-grace".to_owned(), grace.clone()]);
-            if args.brokers.is_none() {
-                arguments.extend(["--fetch-wait".to_owned(), FETCH_WAIT.to_owned()]);
+        ]);
+        let role = |name: &str, arguments: Vec<String>, admin: Admin| Role {
+            name: name.to_owned(),
+            executable: executable.clone(),
+            arguments,
+            hidden: hidden.clone(),
+            admin,
+            starts: Arc::default(),
+        };
+        let of_workers = worker_flags(args, &grace);
+        let (mut children, mut scaled) = (Vec::new(), BTreeMap::new());
+        for (name, slots) in stages(args) {
+            let stage = STAGES.into_iter().find(|stage| stage.as_str() == name);
+            let mut arguments = vec!["process".to_owned(), name.to_owned()];
+            if let (Some(spec), Some(_)) = (&args.scaling.emulate, stage) {
+                arguments = ["loadtest", "work", name, "--emulate"].map(str::to_owned).to_vec();
+                arguments.push(spec.display().to_string());
             }
-            if let Some(runtime) = &args.runtime.runtime {
-                arguments.extend(["--runtime".to_owned(), runtime.display().to_string()]);
+            arguments.extend(common.iter().chain(&of_workers).cloned());
+            match stage {
+                Some(stage) if args.scaling.autoscale => {
+                    arguments.push("--control".to_owned());
+                    scaled.insert(stage, role(name, arguments, Admin::own()?));
+                }
+                _ => children.push((role(name, arguments, Admin::own()?), Some(slots))),
             }
-            let (name, executable, hidden) = (stage.to_owned(), executable.clone(), hidden.clone());
-            roles.push(Role { name, executable, arguments, hidden, admin, starts: Arc::default() });
         }
         let mut arguments = vec!["ingest".to_owned()];
         arguments.extend(common);
-        arguments.extend(["--listen".to_owned(), args.listen.to_string(), "--ingest-grace".to_owned(), grace]);
-        let (name, admin) = ("ingest".to_owned(), Admin::Api(args.listen));
-        roles.push(Role { name, executable, arguments, hidden, admin, starts: Arc::default() });
-        Ok(Self { roles })
+        arguments.extend(flags(&[("--listen", args.listen.to_string()), ("--ingest-grace", grace)]));
+        children.push((role("ingest", arguments, Admin::Api(args.listen)), None));
+        Ok(Self { children, scaled })
     }
 
-    /// Returns the children.
-    pub fn children(&self) -> &[Role] {
-        &self.roles
+    /// Returns the children that are always there, with the slots of those that work.
+    pub fn children(&self) -> &[(Role, Option<u32>)] {
+        &self.children
+    }
+
+    /// Returns what starts the processes of each stage that is scaled.
+    pub fn crews(&self) -> BTreeMap<StageName, Starts> {
+        let starts = |first: &Role| -> Starts {
+            let first = first.clone();
+            Box::new(move |number| {
+                let role = if number == 0 { first.clone() } else { first.one_more() };
+                Box::new(move |slots| role.command(Some(slots)))
+            })
+        };
+        self.scaled.iter().map(|(stage, first)| (*stage, starts(first))).collect()
     }
 
     /// Waits until every child says that it is ready.
@@ -140,7 +175,7 @@ impl Plan {
     pub async fn wait_until_ready(&self, limit: Duration) -> Result<()> {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
         let started = Instant::now();
-        let mut waiting: Vec<&Role> = self.roles.iter().collect();
+        let mut waiting: Vec<&Role> = self.children.iter().map(|(role, _)| role).chain(self.scaled.values()).collect();
         while !waiting.is_empty() {
             let mut still = Vec::new();
             for role in waiting {
@@ -161,6 +196,45 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// Returns the stages' processes and how many slots each has unless it is scaled.
+fn stages(args: &DevArgs) -> [(&'static str, u32); 7] {
+    let heavy = args.slots.unwrap_or_else(cores);
+    // Light stages wait for disk and network, so they may hold more than there are cores.
+    [
+        ("fetch", 4),
+        ("split", 2),
+        ("transcribe", heavy),
+        ("analyze", heavy),
+        ("moments", 1),
+        ("cut", heavy),
+        ("gather", 12),
+    ]
+}
+
+/// Returns how many cores this machine has.
+pub fn cores() -> u32 {
+    std::thread::available_parallelism().map_or(2, |cores| cores.get() as u32)
+}
+
+fn worker_flags(args: &DevArgs, grace: &str) -> Vec<String> {
+    let mut of_workers = flags(&[("--drain-grace", grace.to_owned())]);
+    if args.scaling.time_scale > 1.0 {
+        let every = humantime::format_duration(args.scaling.report_every()).to_string();
+        of_workers.extend(flags(&[("--report-every", every)]));
+    }
+    if args.brokers.is_none() {
+        of_workers.extend(flags(&[("--fetch-wait", FETCH_WAIT.to_owned())]));
+    }
+    if let Some(runtime) = &args.runtime.runtime {
+        of_workers.extend(flags(&[("--runtime", runtime.display().to_string())]));
+    }
+    of_workers
+}
+
+fn flags(pairs: &[(&str, String)]) -> Vec<String> {
+    pairs.iter().flat_map(|(flag, value)| [(*flag).to_owned(), value.clone()]).collect()
 }
 
 /// Returns the variables that say how brokers are entered: not the private one, which lets everybody in.
@@ -191,10 +265,10 @@ mod tests {
             admin,
             starts: Arc::default(),
         };
-        role.command();
+        role.command(Some(1));
         assert_eq!(role.admin(), lost);
         let _taken = TcpListener::bind(lost).unwrap();
-        role.command();
+        role.command(Some(1));
         assert_ne!(role.admin(), lost);
     }
 }

@@ -2,6 +2,7 @@
 
 mod children;
 mod folder;
+mod scaling;
 
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use autoscaler::act::local::Local;
 use clap::Parser;
 use pipeline::broker::Broker;
 use pipeline::child;
@@ -20,8 +22,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use children::Plan;
+use children::{Plan, cores};
 use folder::Folder;
+use scaling::ScalingArgs;
 
 /// What `spillway dev` needs to know.
 #[derive(clap::Args, Clone, Debug)]
@@ -48,6 +51,9 @@ pub struct DevArgs {
     /// Where run-time files lie.
     #[command(flatten)]
     pub runtime: RuntimeArgs,
+    /// Whether and how stages are scaled.
+    #[command(flatten, next_help_heading = "Scaling")]
+    pub scaling: ScalingArgs,
 }
 
 /// How long the children may take to be ready before that is an error.
@@ -122,9 +128,17 @@ async fn serve(
     topics::ensure(&shared, shape).await?;
     let plan = Plan::new(args, folder, brokers)?;
     let mut tasks = JoinSet::new();
-    for child in plan.children() {
-        let role = child.clone();
-        tasks.spawn(child::supervise(child.name.clone(), move || role.command(), stop.clone(), args.grace + LEAVE));
+    for (child, slots) in plan.children() {
+        let (role, slots) = (child.clone(), *slots);
+        let command = move || role.command(slots);
+        tasks.spawn(child::supervise(child.name.clone(), command, None, stop.clone(), args.grace + LEAVE));
+    }
+    if args.scaling.autoscale {
+        let mut scaling = args.scaling.clone();
+        scaling.bounds.max_workers.get_or_insert_with(|| args.slots.unwrap_or_else(cores));
+        let per_process = scaling.slots_per_process(cores());
+        let local = Local::new(plan.crews(), per_process, args.grace + LEAVE, stop.clone());
+        tasks.spawn(scaling::run(shared, scaling, local, stop.clone()));
     }
     let ready = plan.wait_until_ready(READY_LIMIT);
     tokio::select! {

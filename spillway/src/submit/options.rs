@@ -62,7 +62,7 @@ fn parse_length(text: &str) -> Result<Duration, String> {
 }
 
 fn parse_height(text: &str) -> Result<u32, String> {
-    let height = text.parse().ok().filter(|pixels| (240..=2160).contains(pixels) && pixels % 2 == 0);
+    let height = text.parse::<u32>().ok().filter(|pixels| (240..=2160).contains(pixels) && pixels % 2 == 0);
     height.ok_or_else(|| "give an even number from 240 to 2160".to_owned())
 }
 

@@ -1,6 +1,7 @@
 //! The real binary from end to end: `spillway dev` with its private Kafka and all workers, real videos, and everything
 //! that can break. Needs ffmpeg, espeak-ng, Java and the run-time files (`make setup`); what is missing fails the test.
 
+mod autoscaling;
 mod bad_files;
 mod bad_input;
 mod broker;

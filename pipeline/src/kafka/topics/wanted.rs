@@ -10,6 +10,8 @@ pub(super) struct Wanted {
     pub(super) name: String,
     pub(super) partitions: i32,
     pub(super) retention_ms: i64,
+    /// What becomes of older records: `delete` or `compact`.
+    pub(super) cleanup: &'static str,
 }
 
 /// A topic as it was found. What the brokers do not tell is taken to be right.
@@ -48,8 +50,8 @@ impl Wanted {
         if kept_ms < needed_ms {
             return Some(format!("topic {name} has retention.ms={kept_ms}, {} is needed", self.retention_ms));
         }
-        if let Some(cleanup) = found.cleanup.as_ref().filter(|cleanup| *cleanup != "delete") {
-            return Some(format!("topic {name} has cleanup.policy={cleanup}, delete is needed"));
+        if let Some(cleanup) = found.cleanup.as_ref().filter(|cleanup| *cleanup != self.cleanup) {
+            return Some(format!("topic {name} has cleanup.policy={cleanup}, {} is needed", self.cleanup));
         }
         let (copies, least) = (found.copies, least_in_sync(found.copies));
         match found.in_sync {
@@ -79,10 +81,15 @@ pub(super) fn text(settings: &ConfigResource, key: &str) -> Option<String> {
 /// Lists every topic.
 pub(super) fn wanted(brokers: &BrokerArgs, partitions: i32) -> Vec<Wanted> {
     let of = |topic: Topic| {
-        // Reports and dead letters are few and read as a whole.
-        let partitions = if matches!(topic, Topic::WorkerReport | Topic::DeadLetter(_)) { 1 } else { partitions };
+        // What is no work is little and read as a whole.
+        let has_one = matches!(
+            topic,
+            Topic::WorkerReport | Topic::AutoscalerDecision | Topic::AutoscalerPin | Topic::DeadLetter(_)
+        );
+        let partitions = if has_one { 1 } else { partitions };
         let retention_ms = topic.spec().retention.map_or(-1, |kept| kept.as_millis() as i64);
-        brokers.topic_names(topic).into_iter().map(move |name| Wanted { name, partitions, retention_ms })
+        let cleanup = if topic.spec().compacted { "compact" } else { "delete" };
+        brokers.topic_names(topic).into_iter().map(move |name| Wanted { name, partitions, retention_ms, cleanup })
     };
     Topic::all().flat_map(of).collect()
 }
@@ -96,7 +103,7 @@ mod tests {
         let enough = || Found { max_bytes: Some(MAX_RECORD_BYTES as i64), ..Found::default() };
         let keeps = |retention_ms| Found { retention_ms: Some(retention_ms), ..enough() };
         let check = |wanted_ms, found: Found, misfit: Option<&str>| {
-            let topic = Wanted { name: "t".to_owned(), partitions: 1, retention_ms: wanted_ms };
+            let topic = Wanted { name: "t".to_owned(), partitions: 1, retention_ms: wanted_ms, cleanup: "delete" };
             let told = topic.misfit(&found);
             assert_eq!(told.is_some(), misfit.is_some(), "{told:?}");
             assert!(misfit.is_none_or(|words| told.unwrap().contains(words)));
@@ -126,7 +133,7 @@ mod tests {
             (5, 3, true),
             (5, 4, true),
         ] {
-            let topic = Wanted { name: "t".to_owned(), partitions: 1, retention_ms: -1 };
+            let topic = Wanted { name: "t".to_owned(), partitions: 1, retention_ms: -1, cleanup: "delete" };
             let found = Found { copies, in_sync: Some(in_sync), ..Found::default() };
             let told = topic.misfit(&found);
             assert_eq!(told.is_none(), fits, "{copies} copies, {in_sync}: {told:?}");

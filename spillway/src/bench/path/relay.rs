@@ -13,7 +13,7 @@ use pipeline::id::{TenantId, VideoId};
 use pipeline::kafka::{Batch, Producer};
 use pipeline::lane::Lane;
 use pipeline::outbox::Outbox;
-use pipeline::runner::{self, Readiness, RunnerArgs, Worker};
+use pipeline::runner::{self, Readiness, RunnerArgs, Sizing, Worker};
 use pipeline::stage::{Stage, StageName};
 use pipeline::topic::Topic;
 use tokio::sync::Notify;
@@ -124,7 +124,7 @@ impl Running {
         let (readiness, stop) = (Readiness::default(), CancellationToken::new());
         let args = RunnerArgs { slots, claims: CLAIMS, ..RunnerArgs::default() };
         let (brokers, store) = (ground.brokers.clone(), ground.store.clone());
-        let worker = Worker { args, brokers, store, readiness: readiness.clone() };
+        let worker = Worker { args, brokers, store, readiness: readiness.clone(), sizing: Sizing::default() };
         let task = tokio::spawn(runner::run(stage, worker, stop.clone()));
         Self { readiness, stop, task }
     }

@@ -1,0 +1,234 @@
+//! Who works: the workers of all stages, as their heartbeats tell.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use pipeline::event::{WorkerReport, WorkerState};
+use pipeline::lane::Lane;
+use pipeline::stage::StageName;
+
+/// What one replica is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// A process, with its slots.
+    Worker,
+    /// A slot of any process, of which each has this many at the most.
+    Slot(u32),
+}
+
+impl Unit {
+    /// Returns how many replicas can have work from one partition. A partition has one member of the group to itself.
+    pub fn most_per_partition(self) -> u32 {
+        match self {
+            Self::Worker => 1,
+            Self::Slot(most) => most,
+        }
+    }
+}
+
+/// How many times longer than it counts as working a silent worker is remembered, so that its work is not counted anew
+/// if it is heard again.
+const REMEMBER_TIMES: u32 = 40;
+
+/// All workers that were heard.
+pub struct Fleet {
+    unit: Unit,
+    /// How long a worker counts that says nothing.
+    silence: Duration,
+    workers: HashMap<String, Worker>,
+    done: BTreeMap<StageName, Done>,
+}
+
+struct Worker {
+    report: WorkerReport,
+    heard: Instant,
+}
+
+/// What the workers of a stage have done, those that are gone too.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Done {
+    /// Units.
+    pub units: u64,
+    /// Time they took, in seconds.
+    pub busy_s: f64,
+    /// Media they stood for, in seconds.
+    pub media_s: f64,
+}
+
+/// The workers of one stage.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Crew {
+    /// Replicas that take work.
+    pub ready: u32,
+    /// Of these, with work in hand.
+    pub busy: u32,
+    /// In how long those open that are starting and say so, in milliseconds of the world, soonest first.
+    pub starting_ms: Vec<u32>,
+    /// Replicas that finish what they have and take no more.
+    pub draining: u32,
+    /// Workers that wait for a dependency.
+    pub paused_workers: u32,
+    /// Workers that take work or wait for a dependency.
+    pub workers: u32,
+    /// The most slots one of them has.
+    pub slots_per_worker: u32,
+    /// Units in hand, of all lanes.
+    pub in_hand: u32,
+    /// Units in hand by lane.
+    pub in_hand_of: [u32; Lane::ALL.len()],
+    /// Age of the oldest record that some worker has fetched and not begun, in milliseconds of the world.
+    pub head_age_ms: u64,
+    /// What was done.
+    pub done: Done,
+}
+
+impl Fleet {
+    /// Knows nobody; workers that say nothing for `silence` count as gone.
+    pub fn new(unit: Unit, silence: Duration) -> Self {
+        Self { unit, silence, workers: HashMap::new(), done: BTreeMap::new() }
+    }
+
+    /// Returns what one replica is.
+    pub fn unit(&self) -> Unit {
+        self.unit
+    }
+
+    /// Hears a heartbeat that came at `now`.
+    pub fn hear(&mut self, report: WorkerReport, now: Instant) {
+        let known = self.workers.get(&report.worker).map(|worker| &worker.report);
+        let before = known.map(|known| (known.done_total, known.busy_seconds_total, known.work_media_s_total));
+        let (units, busy_s, media_s) = before.unwrap_or_default();
+        let done = self.done.entry(report.stage()).or_default();
+        // Each worker only counts up; whatever does not is no progress.
+        done.units += report.done_total.saturating_sub(units);
+        done.busy_s += (report.busy_seconds_total - busy_s).max(0.0);
+        done.media_s += (report.work_media_s_total - media_s).max(0.0);
+        self.workers.insert(report.worker.clone(), Worker { report, heard: now });
+    }
+
+    /// Forgets those that were silent for very long.
+    pub fn forget(&mut self, now: Instant) {
+        self.workers.retain(|_, worker| now.duration_since(worker.heard) < self.silence * REMEMBER_TIMES);
+    }
+
+    /// Returns the workers of `stage` that were heard lately.
+    pub fn crew(&self, stage: StageName, now: Instant) -> Crew {
+        let mut crew = Crew { done: self.done.get(&stage).copied().unwrap_or_default(), ..Crew::default() };
+        let alive = |worker: &&Worker| now.duration_since(worker.heard) <= self.silence;
+        for Worker { report, heard } in self.workers.values().filter(alive) {
+            if report.stage() != stage {
+                continue;
+            }
+            let since_ms = now.duration_since(*heard).as_millis() as u64;
+            self.count(&mut crew, report, since_ms);
+        }
+        crew.starting_ms.sort_unstable();
+        crew
+    }
+
+    fn count(&self, crew: &mut Crew, report: &WorkerReport, since_ms: u64) {
+        crew.in_hand += report.busy;
+        for unit in &report.units {
+            crew.in_hand_of[unit.lane().index()] += 1;
+        }
+        if report.queued > 0 {
+            crew.head_age_ms = crew.head_age_ms.max(report.head_age_ms + since_ms);
+        }
+        let state = report.state();
+        if state == WorkerState::Draining {
+            crew.draining += match self.unit {
+                Unit::Worker => 1,
+                Unit::Slot(_) => report.busy,
+            };
+            return;
+        }
+        if state != WorkerState::Starting {
+            crew.workers += 1;
+            crew.slots_per_worker = crew.slots_per_worker.max(report.slots);
+            crew.paused_workers += u32::from(state == WorkerState::Paused);
+            crew.ready += match self.unit {
+                Unit::Worker => 1,
+                Unit::Slot(_) => report.slots,
+            };
+            crew.busy += match self.unit {
+                Unit::Worker => u32::from(report.busy > 0),
+                Unit::Slot(_) => report.busy.min(report.slots),
+            };
+        }
+        if matches!(self.unit, Unit::Slot(_)) {
+            crew.draining += report.busy.saturating_sub(report.slots);
+            crew.starting_ms.extend(report.slots_starting_ms.iter().map(|ms| ms.saturating_sub(since_ms as u32)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeline::event::UnitInHand;
+
+    use super::*;
+
+    const SILENCE: Duration = Duration::from_secs(15);
+
+    fn report(worker: &str, done: u64) -> WorkerReport {
+        WorkerReport {
+            worker: worker.to_owned(),
+            stage: StageName::Cut as i32,
+            state: WorkerState::Ready as i32,
+            slots: 4,
+            done_total: done,
+            busy_seconds_total: 2.0 * done as f64,
+            ..WorkerReport::default()
+        }
+    }
+
+    #[test]
+    fn what_was_done_only_grows() {
+        let (mut fleet, now) = (Fleet::new(Unit::Worker, SILENCE), Instant::now());
+        fleet.hear(report("a", 5), now);
+        fleet.hear(report("a", 7), now);
+        fleet.hear(report("a", 6), now);
+        fleet.hear(report("b", 1), now);
+        let later = now + 10 * SILENCE;
+        assert_eq!(fleet.crew(StageName::Cut, later).ready, 0, "both are silent");
+        assert_eq!(fleet.crew(StageName::Cut, later).done.units, 8);
+        fleet.hear(report("a", 9), later);
+        let crew = fleet.crew(StageName::Cut, later);
+        assert_eq!((crew.ready, crew.done.units), (1, 11), "what it had done before is not counted again");
+        assert!((crew.done.busy_s - 22.0).abs() < 1e-9, "{}", crew.done.busy_s);
+        fleet.forget(later + 39 * SILENCE);
+        assert_eq!(fleet.workers.len(), 1, "only who is silent for very long is forgotten");
+    }
+
+    #[test]
+    fn a_replica_is_a_process_or_a_slot() {
+        let in_hand = |lane: Lane| UnitInHand { lane: lane as i32, ..UnitInHand::default() };
+        let shrinking = WorkerReport {
+            busy: 6,
+            units: vec![in_hand(Lane::Express); 6],
+            queued: 2,
+            head_age_ms: 700,
+            slots_starting_ms: vec![1500, 900],
+            ..report("a", 0)
+        };
+        let draining = WorkerReport { state: WorkerState::Draining as i32, busy: 3, ..report("b", 0) };
+        let starting = WorkerReport { state: WorkerState::Starting as i32, ..report("c", 0) };
+        let paused = WorkerReport { state: WorkerState::Paused as i32, ..report("d", 0) };
+        let elsewhere = WorkerReport { stage: StageName::Fetch as i32, ..report("e", 3) };
+        let now = Instant::now();
+        let heard = |unit| {
+            let mut fleet = Fleet::new(unit, SILENCE);
+            for report in [&shrinking, &draining, &starting, &paused, &elsewhere] {
+                fleet.hear(report.clone(), now);
+            }
+            fleet.crew(StageName::Cut, now + Duration::from_secs(1))
+        };
+        let slots = heard(Unit::Slot(100));
+        assert_eq!((slots.ready, slots.busy, slots.draining), (8, 4, 5));
+        assert_eq!((slots.starting_ms, slots.in_hand, slots.in_hand_of), (vec![0, 500], 9, [0, 6, 0, 0]));
+        assert_eq!((slots.paused_workers, slots.workers, slots.head_age_ms), (1, 2, 1700));
+        let workers = heard(Unit::Worker);
+        assert_eq!((workers.ready, workers.busy, workers.draining, workers.slots_per_worker), (2, 1, 1, 4));
+        assert_eq!((workers.in_hand, workers.starting_ms), (9, vec![]));
+    }
+}

@@ -1,0 +1,173 @@
+//! What is seen each tick: what waits in the brokers, who works on it, what is starting. What is seen is passed on as it
+//! is; whether it can be right is for the policy to judge.
+
+mod arrivals;
+mod fleet;
+mod startup;
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use pipeline::event::WorkerReport;
+use pipeline::kafka::lag::{LaneLag, Read};
+use pipeline::lane::Lane;
+use pipeline::stage::StageName;
+use planning::observation::{Breaker, Lane as LaneSeen, Observation, Pin, Stage, Starting, Workers};
+
+pub use fleet::Unit;
+
+use crate::act::Scale;
+use crate::args::Bounds;
+use crate::clock::Clock;
+use arrivals::Arrivals;
+use fleet::{Crew, Fleet};
+use startup::Startups;
+
+/// The stages that are scaled, in the order of the flow: those that work. Gatherers only record, and are few.
+pub const STAGES: [StageName; 6] =
+    [StageName::Fetch, StageName::Split, StageName::Transcribe, StageName::Analyze, StageName::Moments, StageName::Cut];
+
+/// Puts what is seen together.
+pub struct Observer {
+    clock: Clock,
+    bounds: Bounds,
+    /// How long a replica takes to start until some were seen, in seconds.
+    startup_s: f64,
+    fleet: Fleet,
+    stages: BTreeMap<StageName, Known>,
+}
+
+/// What is remembered of a stage.
+#[derive(Default)]
+struct Known {
+    arrivals: [Arrivals; Lane::ALL.len()],
+    /// Where each lane ended when it was first seen.
+    began: Option<[i64; Lane::ALL.len()]>,
+    startups: Startups,
+}
+
+impl Observer {
+    /// Has seen nothing yet. Workers that say nothing for `silence` count as gone.
+    pub fn new(clock: Clock, bounds: Bounds, unit: Unit, silence: Duration, startup_s: f64) -> Self {
+        Self { clock, bounds, startup_s, fleet: Fleet::new(unit, silence), stages: BTreeMap::new() }
+    }
+
+    /// Hears a worker's heartbeat.
+    pub fn hear(&mut self, report: WorkerReport) {
+        self.fleet.hear(report, Instant::now());
+    }
+
+    /// Notes that `fewer` replicas of `stage` are wanted than before.
+    pub fn call_off(&mut self, stage: StageName, fewer: u32) {
+        self.stages.entry(stage).or_default().startups.call_off(fewer);
+    }
+
+    /// Returns what is seen now of the stages of which both the lag and the scale are known.
+    pub fn observe(
+        &mut self,
+        lags: &Read,
+        scales: &BTreeMap<StageName, Scale>,
+        pins: &BTreeMap<StageName, Pin>,
+    ) -> Observation {
+        self.fleet.forget(Instant::now());
+        let mut seen = Observation {
+            at: self.clock.at_s(),
+            wall_clock: Some(self.clock.wall()),
+            budget_per_hour: self.bounds.budget_per_hour,
+            pins: pins.iter().map(|(stage, pin)| (stage.to_string(), *pin)).collect(),
+            ..Observation::default()
+        };
+        for stage in STAGES {
+            let (Some(Ok(lanes)), Some(scale)) = (lags.get(&stage), scales.get(&stage)) else { continue };
+            let crew = self.fleet.crew(stage, Instant::now());
+            if crew.workers > 0 && crew.paused_workers == crew.workers {
+                let reason = format!("a dependency is down: all {} workers of {stage} wait for it", crew.workers);
+                seen.breakers.push(Breaker { stage: stage.to_string(), reason });
+            }
+            let stage = self.stage(seen.at, stage, lanes, *scale, &crew);
+            seen.stages.push(stage);
+        }
+        seen
+    }
+
+    fn stage(&mut self, at: f64, name: StageName, lags: &[LaneLag], scale: Scale, crew: &Crew) -> Stage {
+        let known = self.stages.entry(name).or_default();
+        let began = *known.began.get_or_insert_with(|| {
+            begin(&mut known.arrivals, &self.clock, at, lags);
+            std::array::from_fn(|lane| lags.get(lane).map_or(0, |lag| lag.end_total))
+        });
+        let mut lanes = Vec::with_capacity(lags.len());
+        for (lane, lag) in Lane::ALL.into_iter().zip(lags) {
+            let begun = lag.committed_total + i64::from(crew.in_hand_of[lane.index()]);
+            lanes.push(LaneSeen {
+                lane: lane.to_string(),
+                partitions: lag.partitions.saturating_mul(self.fleet.unit().most_per_partition()),
+                end_offset_total: lag.end_total as f64,
+                committed_total: lag.committed_total as f64,
+                arrived_total: (lag.end_total - began[lane.index()]) as f64,
+                head_age_s: known.arrivals[lane.index()].note(at, lag.end_total as f64, begun as f64),
+            });
+        }
+        let head_age_s = self.clock.of_world(Duration::from_millis(crew.head_age_ms));
+        raise_oldest(&mut lanes, head_age_s);
+
+        // What runs beyond what is wanted was told to end, or is about to be gone.
+        let ready = scale.replicas.map_or(crew.ready, |wanted| crew.ready.min(wanted));
+        let wanted = scale.replicas.unwrap_or(ready + crew.starting_ms.len() as u32);
+        known.startups.note(at, wanted, ready);
+        let expected_s = known.startups.p90_s().unwrap_or(self.startup_s);
+        let mut starting: Vec<f64> =
+            crew.starting_ms.iter().map(|ms| self.clock.of_world(Duration::from_millis((*ms).into()))).collect();
+        let unheard = wanted.saturating_sub(ready) as usize;
+        starting.truncate(unheard);
+        let expected = known.startups.ready_in_s(at, expected_s);
+        starting.extend(expected.into_iter().skip(starting.len()));
+        Stage {
+            stage: name.to_string(),
+            lanes,
+            replicas: ready + starting.len() as u32,
+            workers: Workers {
+                ready,
+                busy: crew.busy.min(ready),
+                starting: starting.into_iter().map(|ready_in_s| Starting { ready_in_s }).collect(),
+                draining: crew.draining,
+            },
+            min_replicas: self.bounds.min_workers,
+            max_replicas: self.bounds.max_workers(),
+            slots_per_worker: match self.fleet.unit() {
+                Unit::Slot(_) => 1,
+                Unit::Worker => crew.slots_per_worker.max(1),
+            },
+            slots_busy: f64::from(crew.in_hand),
+            wait_slo_s: self.bounds.wait_target_s(name),
+            wait_slo_quantile: None,
+            done_total: crew.done.units as f64,
+            busy_seconds_total: crew.done.busy_s * self.clock.scale(),
+            work_done_media_s_total: crew.done.media_s,
+            startup_p90_s: known.startups.p90_s(),
+            quota_left: None,
+            cost_per_worker_hour: self.bounds.cost_per_worker_hour,
+        }
+    }
+}
+
+/// Begins with what was there at the start, as old as its oldest record.
+fn begin(arrivals: &mut [Arrivals], clock: &Clock, at: f64, lags: &[LaneLag]) {
+    let now_ms = Timestamp::now().as_millisecond();
+    for (arrivals, lag) in arrivals.iter_mut().zip(lags) {
+        if let Some(oldest_ms) = lag.oldest_ms {
+            let age_ms = now_ms.saturating_sub(oldest_ms).max(0).unsigned_abs();
+            arrivals.begin(at - clock.of_world(Duration::from_millis(age_ms)), lag.committed_total as f64);
+        }
+    }
+}
+
+/// Corrects the age of the oldest record by what workers know of those they have fetched: it may lie in a partition that
+/// others are ahead of. Which lane it is in they do not say: the one that waits longest.
+fn raise_oldest(lanes: &mut [LaneSeen], head_age_s: f64) {
+    let waiting = lanes.iter_mut().filter(|lane| lane.lag_records() > 0.0);
+    if let Some(oldest) = waiting.max_by(|a, b| a.head_age_s.total_cmp(&b.head_age_s)) {
+        oldest.head_age_s = oldest.head_age_s.max(head_age_s);
+    }
+}

@@ -1,0 +1,172 @@
+//! The loop on a real broker: work waits, workers report, somebody keeps count of replicas.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+use autoscaler::act::{Act, Scale};
+use autoscaler::observe::Unit;
+use autoscaler::{Bounds, Health, PolicyArgs, RecordArgs, Settings, pins, replay};
+use clap::Parser;
+use pipeline::event::{Envelope, Job, Options, VideoSource, VideoSubmitted, WorkerReport, WorkerState};
+use pipeline::id::{TenantId, VideoId};
+use pipeline::kafka::topics::Shape;
+use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer, reader, topics};
+use pipeline::lane::Lane;
+use pipeline::outbox::Sink;
+use pipeline::stage::StageName;
+use pipeline::topic::Topic;
+use planning::record::Recorded;
+use prost::Message;
+use testing::until::until;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Counts the replicas that are wanted, unless it is told to fail.
+#[derive(Default)]
+struct Counted {
+    replicas: Mutex<BTreeMap<StageName, u32>>,
+    fails_for: Mutex<Option<StageName>>,
+}
+
+impl Counted {
+    fn of(&self, stage: StageName) -> u32 {
+        self.replicas.lock().unwrap().get(&stage).copied().unwrap_or(1)
+    }
+}
+
+#[async_trait]
+impl Act for Counted {
+    fn unit(&self) -> Unit {
+        Unit::Worker
+    }
+
+    async fn current(&self, stage: StageName) -> Result<Scale> {
+        if *self.fails_for.lock().unwrap() == Some(stage) {
+            bail!("the scale of {stage} is not told");
+        }
+        Ok(Scale { replicas: Some(self.of(stage)) })
+    }
+
+    async fn scale(&self, stage: StageName, replicas: u32) -> Result<()> {
+        self.replicas.lock().unwrap().insert(stage, replicas);
+        Ok(())
+    }
+}
+
+#[derive(Parser)]
+struct Flags {
+    #[command(flatten)]
+    policy: PolicyArgs,
+    #[command(flatten)]
+    bounds: Bounds,
+    #[command(flatten)]
+    record: RecordArgs,
+}
+
+/// An autoscaler's settings, twenty times faster than the world.
+fn settings(flags: &[&str]) -> Settings {
+    let Flags { policy, bounds, record } = Flags::parse_from([&["autoscale"], flags].concat());
+    Settings { policy, bounds, record, time_scale: 20.0 }
+}
+
+async fn brokers() -> BrokerArgs {
+    let prefix = format!("a{}.", VideoId::random().to_string().split('-').next().unwrap());
+    let brokers = BrokerArgs { topic_prefix: prefix, ..BrokerArgs::new(testing::kafka::broker()) };
+    topics::ensure(&brokers, Shape::with_partitions(4)).await.unwrap();
+    brokers
+}
+
+async fn submit(producer: &Producer, count: usize) {
+    for _ in 0..count {
+        let job = Job::new(&TenantId::default_tenant(), VideoId::random(), Lane::Standard, Options::default());
+        let source = Some(VideoSource::Url("http://example.org/".to_owned()));
+        producer.publish(Envelope::of(&VideoSubmitted { job, source })).await.unwrap();
+    }
+}
+
+async fn report(producer: &Producer) {
+    let report = WorkerReport {
+        worker: "fetch-1".to_owned(),
+        stage: StageName::Fetch as i32,
+        state: WorkerState::Ready as i32,
+        slots: 1,
+        busy: 1,
+        done_total: 10,
+        busy_seconds_total: 30.0,
+        ..WorkerReport::default()
+    };
+    let (body, headers, batch) = (report.encode_to_vec(), Headers::default(), Batch::default());
+    let (topic, lane) = (Topic::WorkerReport, Lane::Standard);
+    let post = Post { topic, lane, key: Some(b"fetch-1"), video: None, headers: &headers, body: &body };
+    producer.post(post, &batch).await.unwrap();
+    batch.acknowledged().await.unwrap();
+}
+
+async fn decisions(brokers: &BrokerArgs) -> Vec<Recorded> {
+    let mut decisions = Vec::new();
+    for span in reader::spans(brokers, Topic::AutoscalerDecision).await.unwrap() {
+        let mut records = reader::read(brokers, span).unwrap();
+        while let Some(record) = records.recv().await {
+            decisions.push(serde_json::from_slice(&record.unwrap().body).unwrap());
+        }
+    }
+    decisions
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn waiting_work_is_seen_decided_on_and_told() {
+    let brokers = brokers().await;
+    let producer = Producer::connect(&brokers).await.unwrap();
+    submit(&producer, 60).await;
+    report(&producer).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ticks.jsonl");
+    let settings = settings(&["--max-workers", "30", "--pin", "cut=fixed:4", "--record", path.to_str().unwrap()]);
+    let (act, health, stop) = (Counted::default(), Health::default(), CancellationToken::new());
+    let (lead, leads) = watch::channel(false);
+
+    let running = autoscaler::run(&brokers, settings.clone(), &act, leads, health.clone(), stop.clone());
+    let watching = async {
+        until("it sees all stages", PATIENCE, async || health.get().ok()).await;
+        assert!(act.replicas.lock().unwrap().is_empty() && decisions(&brokers).await.is_empty(), "it does not lead");
+        lead.send_replace(true);
+        until("fetch is scaled up", PATIENCE, async || (act.of(StageName::Fetch) > 2).then_some(())).await;
+        until("cut is pinned", PATIENCE, async || (act.of(StageName::Cut) == 4).then_some(())).await;
+        pins::say(&brokers, StageName::Cut, Some(&pins::parse_limits("min:6,max:8").unwrap())).await.unwrap();
+        until("cut is pinned anew", PATIENCE, async || (act.of(StageName::Cut) == 6).then_some(())).await;
+        pins::say(&brokers, StageName::Cut, None).await.unwrap();
+        until("cut is released", PATIENCE, async || (act.of(StageName::Cut) == 4).then_some(())).await;
+        *act.fails_for.lock().unwrap() = Some(StageName::Moments);
+        let told = until("one stage is not seen", PATIENCE, async || health.get().err()).await;
+        assert_eq!(told, "the scale of moments is not told");
+        stop.cancel();
+    };
+    let (ran, ()) = tokio::join!(running, watching);
+    ran.unwrap();
+
+    let told = decisions(&brokers).await;
+    let first = &told[0];
+    let fetch = &first.seen.stages[0];
+    assert_eq!(fetch.stage, "fetch");
+    let standard = &fetch.lanes[2];
+    assert_eq!((standard.partitions, standard.lag_records(), standard.arrived_total), (4, 60.0, 0.0));
+    assert!(standard.head_age_s > 0.0, "what was there before has an age");
+    assert_eq!((fetch.workers.ready, fetch.workers.busy, fetch.slots_busy), (1, 1, 1.0));
+    assert!((fetch.busy_seconds_total - 600.0).abs() < 1e-6, "in the autoscaler's time: {}", fetch.busy_seconds_total);
+    assert!(told.iter().any(|tick| tick.decided.iter().any(|d| d.stage == "fetch" && d.replicas > 2)));
+    assert!(told.iter().all(|tick| tick.decided.iter().all(|decided| !decided.reason.is_empty())));
+    assert!(told.windows(2).all(|two| two[0].seen.at < two[1].seen.at));
+    assert!(told.last().unwrap().seen.stages.len() >= 5, "{:?}", told.last());
+
+    let recorded = std::fs::read(&path).unwrap();
+    let mut replayed = Vec::new();
+    replay::replay(&settings.policy.policy(), &*recorded, &mut replayed).unwrap();
+    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+    assert_eq!(lines(&replayed), lines(&recorded));
+    assert!(lines(&recorded) >= told.len(), "what is published is written down");
+}

@@ -1,0 +1,5 @@
+//! The autoscaler as others see it.
+
+mod cluster;
+mod kube;
+mod live;

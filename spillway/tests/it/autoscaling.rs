@@ -1,0 +1,109 @@
+//! One machine has as many slots as its work needs, and as a person wants.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use pipeline::event::{WorkerReport, WorkerState};
+use pipeline::id::VideoId;
+use pipeline::kafka::{BrokerArgs, reader};
+use pipeline::stage::StageName;
+use pipeline::topic::Topic;
+use planning::record::Recorded;
+use prost::Message;
+use testing::api::{Api, OPTIONS, VIDEO_LIMIT};
+use testing::media::talk;
+use testing::until::until;
+
+use crate::dev::{Dev, Home, command};
+
+/// How long a change of scale may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Returns all records of a topic.
+async fn read(brokers: &BrokerArgs, topic: Topic) -> Vec<Vec<u8>> {
+    let mut bodies = Vec::new();
+    for span in reader::spans(brokers, topic).await.expect("the topic is there") {
+        let mut records = reader::read(brokers, span).expect("the topic can be read");
+        while let Some(record) = records.recv().await {
+            bodies.push(record.expect("a record").body);
+        }
+    }
+    bodies
+}
+
+/// Returns the slots of each process of `stage`, as they said last, fewest first.
+async fn slots(brokers: &BrokerArgs, stage: StageName) -> Vec<u32> {
+    let mut last = BTreeMap::new();
+    for body in read(brokers, Topic::WorkerReport).await {
+        let report = WorkerReport::decode(&*body).expect("a report");
+        last.insert(report.worker.clone(), report);
+    }
+    let takes_work = |report: &&WorkerReport| report.stage() == stage && report.state() == WorkerState::Ready;
+    let mut slots: Vec<u32> = last.values().filter(takes_work).map(|report| report.slots).collect();
+    slots.sort_unstable();
+    slots
+}
+
+/// Calls `spillway autoscale` as a person would, and returns what it prints.
+async fn say(brokers: &BrokerArgs, words: &[&str]) -> String {
+    let mut command = command();
+    command.arg("autoscale").args(words);
+    command.args(["--brokers", &brokers.brokers, "--topic-prefix", &brokers.topic_prefix]);
+    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("it ran").expect("it started");
+    assert!(output.status.success(), "{words:?}: {output:?}");
+    String::from_utf8(output.stdout).expect("text")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn slots_follow_the_work_and_the_person() {
+    let prefix = format!("s{}.", VideoId::random().to_string().split('-').next().expect("a part"));
+    let brokers = BrokerArgs { topic_prefix: prefix.clone(), ..BrokerArgs::new(testing::kafka::broker()) };
+    let home = Home::new();
+    let settings = [
+        ("SPILLWAY_BROKERS", brokers.brokers.as_str()),
+        ("SPILLWAY_TOPIC_PREFIX", &prefix),
+        ("SPILLWAY_PARTITIONS", "4"),
+        ("SPILLWAY_DEV_AUTOSCALE", "true"),
+        ("SPILLWAY_TICK", "300ms"),
+        ("SPILLWAY_MAX_WORKERS", "6"),
+        ("SPILLWAY_SLOTS_PER_PROCESS", "2"),
+        ("SPILLWAY_WAIT_TARGET", "1s"),
+        ("SPILLWAY_PINS", "split=max:1"),
+    ];
+    let dev = Dev::start(&home, &settings);
+    let shown = |expected: &'static [u32], stage| {
+        let brokers = &brokers;
+        until("as many slots as are wanted", PATIENCE, async move || {
+            (slots(brokers, stage).await == expected).then_some(())
+        })
+    };
+    shown(&[1], StageName::Moments).await;
+
+    assert_eq!(say(&brokers, &["pin", "moments=fixed:3"]).await, "moments is pinned to fixed:3\n");
+    shown(&[1, 2], StageName::Moments).await;
+    let status = say(&brokers, &["status"]).await;
+    assert!(status.contains("moments is pinned to fixed:3\n"), "{status}");
+    say(&brokers, &["pin", "moments=fixed:1"]).await;
+    shown(&[1], StageName::Moments).await;
+
+    let api = Api::at(dev.address());
+    let mut videos = Vec::new();
+    for _ in 0..3 {
+        videos.push(api.upload(talk(), OPTIONS).await);
+    }
+    for video in videos {
+        let ended = until("the video ends", VIDEO_LIMIT, async || {
+            api.video(&video).await.filter(|video| video["state"] == "done")
+        });
+        ended.await;
+    }
+    let decisions = read(&brokers, Topic::AutoscalerDecision).await;
+    let decisions: Vec<Recorded> =
+        decisions.iter().map(|body| serde_json::from_slice(body).expect("a decision")).collect();
+    let most = |stage: &str| {
+        let of_stage = decisions.iter().flat_map(|tick| &tick.decided).filter(|decided| decided.stage == stage);
+        of_stage.map(|decided| decided.replicas).max().expect("it was decided on")
+    };
+    assert!(most("analyze") > 1 || most("transcribe") > 1 || most("cut") > 1, "{:?}", decisions.last());
+    assert_eq!(most("split"), 1, "it is pinned");
+}
