@@ -3,7 +3,7 @@
 //! In the order of the flow: what is named ([`id`], [`media_time`], [`lane`], [`topic`]), what is said
 //! ([`event`]), what a step is ([`stage`], [`failure`], [`outbox`]), what moves and keeps it ([`kafka`],
 //! [`runner`], [`dead_letter`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`],
-//! [`metrics`], [`admin`], [`service`], [`child`], [`broker`], [`runtime`], [`secret`]).
+//! [`metrics`], [`admin`], [`service`], [`child`], [`process_tree`], [`broker`], [`runtime`], [`secret`]).
 
 pub mod id;
 pub mod lane;
@@ -32,6 +32,7 @@ pub mod child;
 pub mod control;
 pub mod loopback;
 pub mod metrics;
+pub mod process_tree;
 pub mod runtime;
 pub mod secret;
 pub mod service;

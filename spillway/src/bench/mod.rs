@@ -9,7 +9,6 @@ mod spent;
 mod summary;
 mod table;
 mod told;
-mod tree;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use jiff::Timestamp;
+use pipeline::process_tree::{Sample, Sampler, tree_s_at};
 use serde::Serialize;
 use tokio::task::JoinSet;
 
 use super::service::Service;
 use super::told::{Hop, Told};
-use super::tree::{Sample, Sampler, tree_s_at};
 use crate::client::{Api, follow};
 
 /// How long the idle pipeline is watched.

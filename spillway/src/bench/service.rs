@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use nix::sys::signal::Signal;
+use pipeline::process_tree::Tree;
 use pipeline::{child, loopback};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 use url::Url;
 
-use super::tree::Tree;
 use crate::client::Api;
 
 /// How long it may take to be ready.

@@ -3,9 +3,8 @@
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Instant;
 
-use anyhow::{Context, Result};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeVal;
+use anyhow::Result;
+use pipeline::process_tree::own_cpu_s;
 use serde::Serialize;
 
 /// What some work cost.
@@ -61,14 +60,4 @@ impl Meter {
     pub fn read(&self) -> Result<Spent> {
         Ok(Spent { cpu_s: own_cpu_s()? - self.cpu_s, wall_s: self.begun.elapsed().as_secs_f64() })
     }
-}
-
-/// Returns the CPU time of this process so far, in seconds.
-///
-/// # Errors
-/// When the kernel does not tell.
-pub fn own_cpu_s() -> Result<f64> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF).context("read this process's CPU time")?;
-    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
-    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use jiff::Timestamp;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeVal;
 use nix::unistd::{SysconfVar, sysconf};
-
-use super::spent::own_cpu_s;
 
 /// How often CPU time is read while a run lasts: often enough to cut it where the queue empties.
 const SAMPLE_EVERY: Duration = Duration::from_millis(200);
@@ -57,6 +57,14 @@ impl Tree {
     /// # Errors
     /// When the root is gone.
     pub fn cpu_s(&self) -> Result<f64> {
+        Ok(self.processes()?.iter().map(|(_, cpu_s)| cpu_s).sum())
+    }
+
+    /// Returns the processes of the tree with the CPU time of each so far, in seconds, the root first.
+    ///
+    /// # Errors
+    /// When the root is gone.
+    pub fn processes(&self) -> Result<Vec<(u32, f64)>> {
         let mut children: HashMap<u32, Vec<(u32, u64)>> = HashMap::new();
         for entry in std::fs::read_dir("/proc").context("read /proc")? {
             let entry = entry.context("read /proc")?;
@@ -67,15 +75,14 @@ impl Tree {
             }
         }
         let root = read(Path::new(&format!("/proc/{}", self.root))).context("the measured process is gone")?;
-        let mut ticks = root.ticks;
-        let mut next = vec![self.root];
-        while let Some(pid) = next.pop() {
-            for (child, spent) in children.remove(&pid).unwrap_or_default() {
-                ticks += spent;
-                next.push(child);
-            }
+        let mut found = vec![(self.root, root.ticks as f64 / self.ticks_per_s)];
+        let mut looked_at = 0;
+        while let Some((pid, _)) = found.get(looked_at) {
+            let below = children.remove(pid).unwrap_or_default();
+            found.extend(below.into_iter().map(|(child, ticks)| (child, ticks as f64 / self.ticks_per_s)));
+            looked_at += 1;
         }
-        Ok(ticks as f64 / self.ticks_per_s)
+        Ok(found)
     }
 
     /// Reads all clocks.
@@ -89,6 +96,16 @@ impl Tree {
         let others_s = machine as f64 / self.ticks_per_s - tree_s - own_cpu_s()?;
         Ok(Sample { at_ms: Timestamp::now().as_millisecond(), tree_s, others_s })
     }
+}
+
+/// Returns the CPU time of this process so far, in seconds.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn own_cpu_s() -> Result<f64> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).context("read this process's CPU time")?;
+    let seconds = |time: TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 / 1e6;
+    Ok(seconds(usage.user_time()) + seconds(usage.system_time()))
 }
 
 fn read(folder: &Path) -> Option<Process> {
