@@ -8,6 +8,7 @@ mod dead_letters;
 mod dev;
 mod health;
 mod ingest;
+mod loadtest;
 mod models;
 mod plan;
 mod process;
@@ -79,6 +80,7 @@ enum Command {
     /// Run a part of `bench` that needs a process of its own.
     #[command(hide = true)]
     BenchPart(bench::path::part::PartArgs),
+    Loadtest(Box<loadtest::LoadtestArgs>),
     /// List and pull speech models.
     ///
     /// They give better words than the recogniser that comes with the distribution. Unless --models says otherwise they
@@ -122,6 +124,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Plan(args) => plan::run(*args).await,
         Command::Bench(args) => bench::run(args).await,
         Command::BenchPart(args) => bench::path::part::run(args).await,
+        Command::Loadtest(args) => loadtest::run(*args).await,
         Command::Models(args) => models::run(args).await,
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "spillway", &mut std::io::stdout());
@@ -147,6 +150,7 @@ impl Command {
             Self::Plan(_) => "plan",
             Self::Bench(_) => "bench",
             Self::BenchPart(_) => "bench-part",
+            Self::Loadtest(args) => args.name(),
             Self::Models(_) => "models",
             Self::Completions { .. } => "completions",
         }

@@ -90,7 +90,7 @@ pub struct Of<A: Args> {
 /// The flags of every worker.
 #[derive(Args, Clone, Debug)]
 #[command(next_help_heading = "Worker")]
-struct WorkerArgs {
+pub struct WorkerArgs {
     #[command(flatten)]
     runner: RunnerArgs,
     #[command(flatten)]
@@ -159,9 +159,10 @@ async fn one<A: Args, S: Stage>(of: Of<A>, make: impl FnOnce(Services, A) -> Res
 }
 
 /// A worker process: its connections and the stages that run in it.
-struct Process {
+pub struct Process {
     args: WorkerArgs,
-    services: Services,
+    /// The outside world, for the stages.
+    pub services: Services,
     checks: Checks,
     tasks: JoinSet<Result<()>>,
     sizing: Sizing,
@@ -169,7 +170,11 @@ struct Process {
 }
 
 impl Process {
-    async fn connect(args: WorkerArgs) -> Result<Self> {
+    /// Connects to all that a worker needs.
+    ///
+    /// # Errors
+    /// When something cannot be reached.
+    pub async fn connect(args: WorkerArgs) -> Result<Self> {
         let stop = service::stop_on_signal()?;
         topics::check(&args.brokers).await?;
         let wanted = if args.control { Some(control::listen(args.runner.slots)?) } else { None };
@@ -185,7 +190,14 @@ impl Process {
         Ok(Self { args, services, checks, tasks: JoinSet::new(), sizing, stop })
     }
 
-    fn start<S: Stage>(&mut self, stage: S) {
+    /// Lets new slots take `startup` until they work.
+    pub fn with_startup(mut self, startup: Duration) -> Self {
+        self.sizing.startup = startup;
+        self
+    }
+
+    /// Starts a stage.
+    pub fn start<S: Stage>(&mut self, stage: S) {
         let readiness = Readiness::default();
         let WorkerArgs { runner, brokers, .. } = &self.args;
         let (store, sizing) = (self.services.store.clone(), self.sizing.clone());
@@ -200,7 +212,11 @@ impl Process {
         self.tasks.spawn(runner::run(stage, worker, self.stop.clone()));
     }
 
-    async fn finish(mut self) -> Result<ExitCode> {
+    /// Waits until a signal stops it.
+    ///
+    /// # Errors
+    /// When a stage ended badly.
+    pub async fn finish(mut self) -> Result<ExitCode> {
         self.tasks.spawn(admin::serve(self.args.admin.admin_listen, self.checks, self.stop.clone()));
         let grace = self.args.runner.drain_grace + LEAVE;
         service::join(self.tasks, self.stop, grace).await.map(|()| ExitCode::SUCCESS)

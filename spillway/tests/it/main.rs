@@ -10,6 +10,7 @@ mod clips;
 mod dev;
 mod killing;
 mod letters;
+mod loadtest;
 mod outside;
 mod overlap;
 mod refusals;
