@@ -23,6 +23,12 @@ pub struct PolicyArgs {
     /// Time a record takes to be worked on, until some were seen done.
     #[arg(long, env = "SPILLWAY_SERVICE_TIME", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub service_time: Duration,
+    /// Time for which fewer workers must be enough before some are let go; start-up time if that is longer.
+    #[arg(long, env = "SPILLWAY_DOWN_WINDOW", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub down_window: Duration,
+    /// Time for which bad data holds the last good scale; after it, bad data only scales up.
+    #[arg(long, env = "SPILLWAY_HOLD", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
+    pub hold: Duration,
 }
 
 impl PolicyArgs {
@@ -32,6 +38,9 @@ impl PolicyArgs {
             tick_s: self.tick.as_secs_f64(),
             startup_s: self.startup.as_secs_f64(),
             service_s: self.service_time.as_secs_f64(),
+            down_window_s: self.down_window.as_secs_f64(),
+            hold_s: self.hold.as_secs_f64(),
+            ..Policy::default()
         }
     }
 }

@@ -70,8 +70,12 @@ mod tests {
         let mut recorder = Recorder::begin(&path, 2000).unwrap();
         for tick in 0..100 {
             let seen = Observation { at: f64::from(tick), ..Observation::default() };
-            let decided =
-                vec![StageDecision { stage: "cut".to_owned(), replicas: tick, reason: "a \"reason\"".to_owned() }];
+            let decided = vec![StageDecision {
+                stage: "cut".to_owned(),
+                replicas: tick,
+                reason: "a \"reason\"".to_owned(),
+                inputs: None,
+            }];
             recorder.write(&Recorded { seen, decided }).unwrap();
         }
         let (last, kept) = (std::fs::read(&path).unwrap(), std::fs::read(folder.path().join("ticks.jsonl.1")).unwrap());

@@ -247,9 +247,9 @@ impl<'a> Autoscaler<'a> {
             let Some(seen) = recorded.seen.stages.iter().find(|seen| seen.stage == stage.as_str()) else { continue };
             metrics::seen(seen);
             let found = recorded.decided.iter().find(|decided| decided.stage == seen.stage);
-            let (wanted, mut reason) = match found {
-                Some(decided) => (decided.replicas, decided.reason.clone()),
-                None => (seen.replicas, "nothing was decided: it stays as it is".to_owned()),
+            let (wanted, mut reason, inputs) = match found {
+                Some(decided) => (decided.replicas, decided.reason.clone(), decided.inputs.clone()),
+                None => (seen.replicas, "nothing was decided: it stays as it is".to_owned(), None),
             };
             let to = self.bounds.clamp(wanted, pins.get(&stage));
             if to != wanted {
@@ -261,7 +261,7 @@ impl<'a> Autoscaler<'a> {
             if from != to && self.leads {
                 self.scale(stage, from, to, &reason, trouble).await;
             }
-            decided.push(StageDecision { stage: seen.stage.clone(), replicas: to, reason });
+            decided.push(StageDecision { stage: seen.stage.clone(), replicas: to, reason, inputs });
         }
         recorded.decided = decided;
     }

@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::http::{HeaderValue, header};
 use jiff::Timestamp;
 use pipeline::event::{Envelope, SystemState, WorkerReport};
+use pipeline::kafka::reader::Stored;
 use pipeline::lane::Lane;
 use pipeline::topic::Topic;
 use prost::Message;
@@ -145,11 +146,7 @@ pub async fn run(app: App, disks: Vec<PathBuf>, stop: CancellationToken) {
 }
 
 /// Hears what workers say on `worker.report` until `stop`, or until there is nothing more.
-pub async fn hear(
-    workers: &Workers,
-    mut reports: mpsc::Receiver<anyhow::Result<Stored>>,
-    stop: CancellationToken,
-) {
+pub async fn hear(workers: &Workers, mut reports: mpsc::Receiver<anyhow::Result<Stored>>, stop: CancellationToken) {
     while let Some(Some(Ok(stored))) = stop.run_until_cancelled(reports.recv()).await {
         if let Ok(report) = WorkerReport::decode(&*stored.body) {
             workers.hear(&report);

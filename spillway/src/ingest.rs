@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use anyhow::Result;
 use ingest::{App, IngestArgs, load, sweep};
+use jiff::Timestamp;
 use pipeline::admin::{self, Checks};
 use pipeline::blob::{BlobArgs, Blobs, Location};
-use pipeline::kafka::{self, BrokerArgs, Producer, topics, trim};
+use pipeline::kafka::tail::{self, Since};
+use pipeline::kafka::{BrokerArgs, Producer, topics, trim};
 use pipeline::service;
 use pipeline::store::{self, StoreArgs, StoreLocation};
 use pipeline::topic::Topic;

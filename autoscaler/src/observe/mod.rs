@@ -147,8 +147,20 @@ impl Observer {
             work_done_media_s_total: crew.done.media_s,
             startup_p90_s: known.startups.p90_s(),
             quota_left: None,
+            fed_by: Some(fed_by(name).iter().map(ToString::to_string).collect()),
             cost_per_worker_hour: self.bounds.cost_per_worker_hour,
         }
+    }
+}
+
+/// Returns the stages whose finished units become units of `stage`, at once or gathered.
+fn fed_by(stage: StageName) -> &'static [StageName] {
+    match stage {
+        StageName::Split => &[StageName::Fetch],
+        StageName::Transcribe | StageName::Analyze => &[StageName::Split],
+        StageName::Moments => &[StageName::Transcribe, StageName::Analyze],
+        StageName::Cut => &[StageName::Moments],
+        StageName::Fetch | StageName::Join | StageName::Deliver | StageName::Record => &[],
     }
 }
 

@@ -51,6 +51,9 @@ pub type Read = BTreeMap<StageName, Result<Vec<LaneLag>>>;
 /// Places in partitions, by topic and number.
 type Places = HashMap<(String, i32), i64>;
 
+/// The topics' ends, and each group's places or why they are not known.
+type Look = (Places, Vec<(StageName, Result<Places>)>);
+
 impl Lags {
     /// Connects for `stages`, one client each and one for the ends.
     ///
@@ -114,7 +117,7 @@ impl Inner {
     }
 
     /// Asks for the ends of all partitions, and what each group has acknowledged.
-    fn look(&self) -> Result<(Places, Vec<(StageName, Result<Places>)>)> {
+    fn look(&self) -> Result<Look> {
         let asked = self.partitions(self.groups.iter().map(|(stage, _)| *stage))?;
         let (starts, ends) = (self.places(&asked, Offset::Beginning)?, self.places(&asked, Offset::End)?);
         let committed = self.groups.iter().map(|(stage, client)| (*stage, self.committed(*stage, client, &starts)));
@@ -125,7 +128,9 @@ impl Inner {
         let mut list = TopicPartitionList::new();
         for name in stages.flat_map(|stage| self.brokers.topic_names(Topic::read_by(stage))) {
             let count = *self.topics.get(&name).with_context(|| format!("topic {name} is missing"))?;
-            (0..count as i32).for_each(|partition| drop(list.add_partition(&name, partition)));
+            for partition in 0..count as i32 {
+                list.add_partition(&name, partition);
+            }
         }
         Ok(list)
     }

@@ -55,7 +55,7 @@ impl<'a> Engine<'a> {
         }
         let videos = load.videos.iter().map(|v| VideoOutcome { arrived_at: v.arrives_at, ..Default::default() });
         let places = load.videos.len() * flow.stages.len();
-        let described = flow.stages.iter().map(|spec| Stage::described(spec, &lanes)).collect();
+        let described = flow.stages.iter().map(|spec| Stage::described(flow, spec, &lanes)).collect();
         let seen = Observation { stages: described, budget_per_hour: flow.budget_per_hour, ..Observation::default() };
         Self {
             flow,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use pipeline::lane::Lane;
 use pipeline::runner::{RunnerArgs, Turns};
 
-use super::flow::StageSpec;
+use super::flow::{Flow, StageSpec};
 use super::outcome::StageOutcome;
 use super::pool::Pool;
 use crate::observation::{self, Starting};
@@ -116,7 +116,7 @@ impl Stage {
     }
 
     /// Makes the observation of a stage that has `lanes`, with all that never changes.
-    pub(super) fn described(spec: &StageSpec, lanes: &[Lane]) -> observation::Stage {
+    pub(super) fn described(flow: &Flow, spec: &StageSpec, lanes: &[Lane]) -> observation::Stage {
         let lane = |lane: &Lane| observation::Lane {
             lane: lane.to_string(),
             partitions: spec.partitions,
@@ -130,6 +130,7 @@ impl Stage {
             slots_per_worker: spec.slots_per_worker,
             wait_slo_s: spec.wait_slo_s,
             cost_per_worker_hour: Some(spec.cost_per_worker_hour),
+            fed_by: Some(spec.after.iter().map(|before| flow.stages[*before].name.clone()).collect()),
             ..observation::Stage::default()
         }
     }
