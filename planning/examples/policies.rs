@@ -2,13 +2,18 @@
 //!
 //! FOLDER holds CSV files with a header `seconds,arrivals` and equal buckets. Of each its first five days are scaled to 20
 //! busy slots on average; a job takes 60 s on average (lognormal, coefficient of variation 0.7) and is to begin within
-//! 120 s. One line a start-up time and policy: means over the traces, and a line a trace with `-v`.
+//! 120 s. One line a start-up time and policy: means over the traces, and a line a trace with `-v`. Then two bursts, and what
+//! deciding costs.
 
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use pipeline::lane::Lane;
+use planning::decide::decide;
+use planning::memory::Memory;
+use planning::observation::{self, Observation, Stage, Starting, Workers};
 use planning::policy::Policy;
 use planning::simulate::engine;
 use planning::simulate::flow::{Flow, Spread, StageSpec};
@@ -41,6 +46,68 @@ fn main() {
             spike(policy);
         }
     }
+    month();
+}
+
+/// What deciding costs: ten stages of four lanes and a thousand workers, every tick of a month.
+fn month() {
+    const TICKS: u32 = 30 * 86_400 / 5;
+    let (policy, mut memory) = (Policy::default(), Memory::default());
+    let mut slowest = Duration::ZERO;
+    let mut resident = Vec::new();
+    let started = Instant::now();
+    for tick in 0..TICKS {
+        let at = f64::from(tick) * 5.0;
+        // Up and down by the hour, so that queues come and go.
+        let wave = 1.0 + (at / 3600.0).sin();
+        let stages = (0..10).map(|stage| Stage {
+            stage: format!("stage{stage}"),
+            lanes: Lane::ALL.map(|lane| observed(lane, f64::from(tick), 100.0 * wave)).into(),
+            workers: Workers {
+                ready: 900,
+                busy: 900,
+                starting: vec![Starting { ready_in_s: 30.0 }; 100],
+                draining: 10,
+            },
+            replicas: 1000,
+            max_replicas: 2000,
+            slots_per_worker: 1,
+            slots_busy: 400.0,
+            wait_slo_s: SLO_S,
+            done_total: f64::from(tick) * 40.0,
+            busy_seconds_total: f64::from(tick) * 2400.0,
+            ..Stage::default()
+        });
+        let seen = Observation { at, stages: stages.collect(), ..Observation::default() };
+        let before = Instant::now();
+        decide(&policy, &mut memory, &seen);
+        slowest = slowest.max(before.elapsed());
+        if tick % (86_400 / 5) == 0 {
+            resident.push(resident_kib());
+        }
+    }
+    let mean = started.elapsed() / TICKS;
+    println!(
+        "decide: {mean:?} a tick on average, {slowest:?} at most; resident KiB on days 2, 9, 30: {:?}",
+        [resident[1], resident[8], resident[29]]
+    );
+}
+
+fn observed(lane: Lane, tick: f64, waiting: f64) -> observation::Lane {
+    observation::Lane {
+        lane: lane.to_string(),
+        partitions: 400,
+        end_offset_total: tick * 10.0 + 100.0 + waiting,
+        committed_total: tick * 10.0,
+        arrived_total: tick * 10.0 + 100.0 + waiting,
+        head_age_s: 5.0,
+    }
+}
+
+fn resident_kib() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 fn scaler(policy: &str, flow: &Flow, load: &Load, length_s: f64) -> Box<dyn Scaler> {

@@ -73,7 +73,8 @@ async fn the_scale_of_a_deployment_is_read_and_written() {
     assert_eq!(deployments.current(StageName::Fetch).await.unwrap().replicas, Some(0));
     deployments.scale(StageName::Cut, 12).await.unwrap();
     assert_eq!(deployments.current(StageName::Cut).await.unwrap().replicas, Some(12));
-    assert_eq!((cluster.objects().replicas["clips-fetch"], cluster.objects().writes), (0, 1));
+    let untouched = cluster.objects().replicas["clips-fetch"];
+    assert_eq!((untouched, cluster.objects().writes), (0, 1));
     let told = format!("{:#}", deployments.scale(StageName::Split, 1).await.unwrap_err());
     assert!(told.starts_with("set the scale of clips-split to 1: ") && told.contains("NotFound"), "{told}");
 }
