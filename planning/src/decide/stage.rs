@@ -73,11 +73,13 @@ impl Steering {
     ///
     /// With `s` slots to spare those who wait in an M/G/c queue have waits of mean `service (1 + cv^2) / (2 s)`,
     /// exponentially distributed: the share that waits for longer than the target falls by e for each such mean. The
-    /// number of slots does not matter, so a small stage needs as many to spare as a large one.
-    fn spare(&self, stage: &Stage, outlook: &Outlook) -> f64 {
+    /// number of slots does not matter, so a small stage needs as many to spare as a large one, but no more than its load
+    /// and the deviation of that (`load` slots): where hardly anything comes, hardly anything meets.
+    fn spare(&self, stage: &Stage, outlook: &Outlook, load: f64) -> f64 {
         let variation = 1.0 / outlook.phases as f64;
         let mean_s = outlook.service_s * (1.0 + variation) / 2.0;
-        self.patience_lack * LATE_EXPONENT * mean_s / stage.wait_slo_s.max(1e-9)
+        let spare = self.patience_lack * LATE_EXPONENT * mean_s / stage.wait_slo_s.max(1e-9);
+        spare.min(load + load.sqrt())
     }
 }
 
@@ -159,11 +161,11 @@ fn good(
     let mut outlook = outlook(policy, own, stage, steps);
     let there = stage.workers.ready + stage.workers.starting.len() as u32;
     let pool = Pool { there, ready_from: (startup_s / policy.tick_s).ceil() as usize, slots_per_worker };
-    let waiting: f64 = outlook.waiting.iter().map(|group| group.1).sum();
+    let waiting = outlook.waiting.iter().map(|group| group.1).fold(0.0, |sum, count| sum + count);
 
     outlook.arrivals.clone_from(&coming.expected);
     let load = coming.rate * outlook.service_s / slots_per_worker;
-    let spare = steering.spare(stage, &outlook) / slots_per_worker;
+    let spare = steering.spare(stage, &outlook, load * slots_per_worker) / slots_per_worker;
     let least_load = ((load * steering.load_floor + spare).round() as u32).min(there);
     let enough = outlook.fewest(&steering.down, &pool, bounds.least.min(there), there).max(least_load);
     outlook.arrivals.clone_from(&coming.upper);

@@ -50,6 +50,17 @@ fn a_burst_is_answered_at_once() {
 }
 
 #[test]
+fn a_stage_with_nothing_to_do_is_left_alone_however_short_its_target() {
+    let mut memory = Memory::default();
+    for tick in 0..30 {
+        let mut idle = stage(0, 0.0, 1);
+        idle.wait_slo_s = 1.0;
+        let decision = one(&mut memory, &seen(tick, vec![idle]));
+        assert_eq!(decision.replicas, 1, "{decision:?}");
+    }
+}
+
+#[test]
 fn scaling_down_waits_for_the_window() {
     let mut memory = Memory::default();
     let mut first_down = None;

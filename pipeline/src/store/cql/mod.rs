@@ -79,7 +79,10 @@ impl Cql {
     /// # Errors
     /// When that is impossible, or a newer version made the tables.
     pub(super) async fn open(options: &CqlOptions) -> anyhow::Result<Self> {
-        let session = connection::connect(options).await.context("connect")?;
+        // The driver tells some errors over several lines; whoever prints this one wants one.
+        let in_one_line = |error: anyhow::Error| format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" ");
+        let connected = connection::connect(options).await;
+        let session = connected.map_err(|error| anyhow::Error::msg(in_one_line(error))).context("connect")?;
         schema::prepare(&session, options).await?;
         Ok(Self { connection: Connection::prepare(session, statements::all()).await? })
     }
