@@ -375,7 +375,12 @@ impl StageMemory {
             if is_clear { (most, What::Down { window_s }) } else { (there, What::Keep) }
         };
         let bounded = scale.clamp(bounds.least, bounds.most);
-        (bounded, if bounded == there { What::Keep } else { what })
+        let what = match what {
+            _ if bounded == there => What::Keep,
+            What::Keep => What::Bounded,
+            what => what,
+        };
+        (bounded, what)
     }
 }
 
@@ -383,7 +388,11 @@ impl StageMemory {
 enum What {
     Up,
     Keep,
-    Down { window_s: f64 },
+    /// Only because the bounds say so.
+    Bounded,
+    Down {
+        window_s: f64,
+    },
 }
 
 fn explain(
@@ -405,6 +414,8 @@ fn explain(
     match what {
         What::Up => format!("up {there} -> {replicas}{limit}: {facts}"),
         What::Keep => format!("keep {replicas}{limit}: {facts}"),
+        What::Bounded if limit.is_empty() => format!("{there} -> {replicas}, at the minimum: {facts}"),
+        What::Bounded => format!("{there} -> {replicas}{limit}: {facts}"),
         What::Down { window_s } => format!("down {there} -> {replicas}: enough for {window_s:.0} s; {facts}"),
     }
 }

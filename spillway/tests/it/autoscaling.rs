@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use jiff::Timestamp;
 use pipeline::event::{WorkerReport, WorkerState};
 use pipeline::id::VideoId;
 use pipeline::kafka::{BrokerArgs, reader};
@@ -18,6 +19,9 @@ use crate::dev::{Dev, Home, command};
 
 /// How long a change of scale may take.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whoever said nothing for so long is gone: idle workers report each five seconds.
+const SILENT: Duration = Duration::from_secs(12);
 
 /// Returns all records of a topic.
 async fn read(brokers: &BrokerArgs, topic: Topic) -> Vec<Vec<u8>> {
@@ -38,7 +42,11 @@ async fn slots(brokers: &BrokerArgs, stage: StageName) -> Vec<u32> {
         let report = WorkerReport::decode(&*body).expect("a report");
         last.insert(report.worker.clone(), report);
     }
-    let takes_work = |report: &&WorkerReport| report.stage() == stage && report.state() == WorkerState::Ready;
+    let now_ms = Timestamp::now().as_millisecond();
+    let takes_work = |report: &&WorkerReport| {
+        let is_heard = now_ms - report.at_ms < SILENT.as_millis() as i64;
+        report.stage() == stage && report.state() == WorkerState::Ready && is_heard
+    };
     let mut slots: Vec<u32> = last.values().filter(takes_work).map(|report| report.slots).collect();
     slots.sort_unstable();
     slots
