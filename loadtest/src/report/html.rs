@@ -4,14 +4,12 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use super::Report;
-use super::chart::{Chart, Line, escaped};
 use super::compare;
 use super::text::mark;
 use crate::fleet::WORK;
 use crate::quantiles::sorted;
 use crate::verdict::Outcome;
-
-const STYLE: &str = include_str!("style.css");
+use planning::page::{Chart, Line, STYLE, escaped};
 
 /// Returns the page; with an earlier run, both side by side.
 pub fn page(report: &Report, before: Option<&Report>) -> String {

@@ -1,6 +1,5 @@
 //! Everything about a run: written as JSON, and shown as text and as a page.
 
-pub mod chart;
 pub mod compare;
 pub mod html;
 pub mod text;

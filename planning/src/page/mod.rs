@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 
 pub use chart::{Chart, Line, escaped};
 
-const STYLE: &str = include_str!("style.css");
+/// The style of every page.
+pub const STYLE: &str = include_str!("style.css");
 
 /// Returns the page called `title` around `body`, which is HTML.
 pub fn page(title: &str, body: &str) -> String {
