@@ -4,13 +4,11 @@ use serde::Serialize;
 
 use super::breaking::{self, Breaking};
 use super::runs::{self, Job, Run, Scaling, Span};
-use super::scenario::Scenario;
+use super::scenario::{MONTH_DAYS, Scenario};
 use super::system;
 use crate::simulate::outcome::quantile;
 
 const DAY_S: f64 = 86_400.0;
-/// Days of a month, on average.
-pub const MONTH_DAYS: f64 = 30.44;
 /// What waits longer than this missed its target, in seconds.
 const WAIT_LIMIT_S: f64 = 120.0;
 /// Points of a curve that is drawn.

@@ -2,9 +2,8 @@
 
 use serde::Serialize;
 
-use super::answer::MONTH_DAYS;
 use super::runs::Run;
-use super::scenario::{EVENT_BYTES_PER_UNIT, GATHERED_BYTES_PER_S, SOUND_BYTES_PER_S, Scenario};
+use super::scenario::{EVENT_BYTES_PER_UNIT, GATHERED_BYTES_PER_S, MONTH_DAYS, SOUND_BYTES_PER_S, Scenario};
 use super::system;
 use crate::simulate::outcome::{StageOutcome, quantile};
 

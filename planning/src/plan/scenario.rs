@@ -93,6 +93,9 @@ pub struct Bytes {
     pub source: String,
 }
 
+/// Days of a month, on average.
+pub const MONTH_DAYS: f64 = 30.44;
+
 /// A second of sound between stages, in bytes: 16 kHz, mono, 16 bits.
 pub const SOUND_BYTES_PER_S: f64 = 32_000.0;
 /// What the log of events keeps for ever of each unit of work, in bytes.

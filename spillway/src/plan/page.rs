@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 
 use planning::page::{self, Chart, Line, escaped};
-use planning::plan::answer::{Answer, MONTH_DAYS};
+use planning::plan::answer::Answer;
 use planning::plan::runs::Scaling;
+use planning::plan::scenario::MONTH_DAYS;
 
 use super::table::{banded, cells, heading, percent, sources, used, when};
 
