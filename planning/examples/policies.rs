@@ -22,6 +22,7 @@ use planning::simulate::load::{Kind, Load, Trace, Video, Work};
 use planning::simulate::oracle::Oracle;
 use planning::simulate::outcome::Outcome;
 use planning::simulate::scaler::{Planned, Scaler};
+use planning::trace::rows;
 
 const DAYS_S: f64 = 5.0 * 86_400.0;
 const SLO_S: f64 = 120.0;
@@ -129,16 +130,8 @@ fn read(folder: &Path) -> Vec<(String, Trace)> {
             continue;
         }
         let text = std::fs::read_to_string(&path).expect("read");
-        let rows: Vec<(f64, f64)> = text
-            .lines()
-            .skip(1)
-            .map(|line| {
-                let (seconds, arrivals) = line.split_once(',').expect("two columns");
-                (seconds.trim().parse().expect("seconds"), arrivals.trim().parse().expect("arrivals"))
-            })
-            .collect();
-        let bucket_s = rows[1].0 - rows[0].0;
-        let trace = Trace { bucket_s, counts: rows.iter().map(|row| row.1).collect() };
+        let rows = rows::<f64>(&text).expect("a trace");
+        let trace = Trace { bucket_s: rows[1].at_s - rows[0].at_s, counts: rows.iter().map(|row| row.count).collect() };
         traces.push((path.file_stem().expect("name").to_string_lossy().into_owned(), trace));
     }
     traces.sort_by(|a, b| a.0.cmp(&b.0));

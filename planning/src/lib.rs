@@ -19,6 +19,7 @@ pub mod memory;
 pub mod record;
 
 pub mod simulate;
+pub mod trace;
 
 pub mod cost;
 pub mod page;

@@ -29,9 +29,9 @@ pub(crate) struct StageMemory {
     pub fan_out: FanOut,
     /// How few workers would have been enough lately, with the time of each look.
     pub enough: VecDeque<(f64, u32)>,
-    /// The last decision that was made from good data.
+    /// The last decision: what is held while data is not good.
     pub decided: Option<u32>,
-    /// Uploads under way, smoothed, and records that arrive in a second, smoothed: how long an upload takes.
+    /// Uploads under way, smoothed: beside the rate they tell how long an upload takes.
     pub uploads: f64,
 }
 

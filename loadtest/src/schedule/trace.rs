@@ -2,11 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
+use planning::trace::{Row, rows};
 
 use super::{Bucket, Curve};
-
-const HEADER: &str = "seconds,arrivals";
 
 /// Reads a trace: a header, then the start of each stretch in seconds and how many came in it.
 ///
@@ -17,26 +16,15 @@ pub(super) fn read(path: &Path) -> Result<Curve> {
 }
 
 fn parse(text: &str) -> Result<Curve> {
-    let mut lines = text.lines();
-    ensure!(lines.next().map(str::trim) == Some(HEADER), "the first line is to be {HEADER}");
-    let mut rows: Vec<(f64, u64)> = Vec::new();
-    for (number, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let row = || Some(line.split_once(',')?).map(|(at, count)| (at.trim().parse(), count.trim().parse()));
-        let (at, count) = row().with_context(|| format!("line {}: two numbers are wanted", number + 2))?;
-        let at_s: f64 = at.with_context(|| format!("line {}: seconds", number + 2))?;
-        let count = count.with_context(|| format!("line {}: arrivals", number + 2))?;
-        let follows = rows.last().is_none_or(|(before, _)| *before < at_s);
-        ensure!(at_s.is_finite() && at_s >= 0.0 && follows, "line {}: seconds are to grow", number + 2);
-        rows.push((at_s, count));
+    let rows = rows::<u64>(text)?;
+    for (place, Row { line, at_s, .. }) in rows.iter().enumerate() {
+        let follows = place.checked_sub(1).is_none_or(|before| rows[before].at_s < *at_s);
+        ensure!(at_s.is_finite() && *at_s >= 0.0 && follows, "line {line}: seconds are to grow");
     }
-    ensure!(rows.len() > 1, "a trace has two lines of numbers at least");
-    let last = rows[rows.len() - 1].0 - rows[rows.len() - 2].0;
-    let ends = rows.iter().skip(1).map(|(at_s, _)| *at_s).chain([rows[rows.len() - 1].0 + last]);
-    let bucket = |((start_s, count), end_s): (&(f64, u64), f64)| Bucket {
-        start_s: *start_s,
-        width_s: end_s - start_s,
-        count: *count,
-    };
+    let last = rows[rows.len() - 1].at_s - rows[rows.len() - 2].at_s;
+    let ends = rows.iter().skip(1).map(|row| row.at_s).chain([rows[rows.len() - 1].at_s + last]);
+    let bucket =
+        |(row, end_s): (&Row<u64>, f64)| Bucket { start_s: row.at_s, width_s: end_s - row.at_s, count: row.count };
     Ok(Curve { buckets: rows.iter().zip(ends).map(bucket).collect() })
 }
 

@@ -1,11 +1,12 @@
 //! When videos come: a curve of means, with a burst in it, from which a seed draws moments.
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use serde::Serialize;
 
 use crate::simulate::load::Trace;
+use crate::trace::{Row, rows};
 
 /// A day has its burst at this time, in seconds from midnight.
 const PEAK_AT_S: f64 = 19.0 * 3600.0;
@@ -16,7 +17,6 @@ pub const VIDEOS_PER_USER: u32 = 8;
 const DAY_S: f64 = 86_400.0;
 const HOUR_S: f64 = 3600.0;
 const BUCKET_S: f64 = 60.0;
-const HEADER: &str = "seconds,arrivals";
 /// The most videos that are simulated.
 const MOST_VIDEOS: f64 = 2e6;
 
@@ -52,24 +52,16 @@ impl Arrivals {
     /// # Errors
     /// With the line, when the text is something else.
     pub fn parse(text: &str, videos: Option<u32>) -> Result<Self> {
-        let mut lines = text.lines();
-        ensure!(lines.next().map(str::trim) == Some(HEADER), "the first line is to be {HEADER}");
-        let mut rows: Vec<(f64, f64)> = Vec::new();
-        for (number, line) in lines.enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-            let number = number + 2;
-            let (at, count) = line.split_once(',').with_context(|| format!("line {number}: two numbers are wanted"))?;
-            let at_s: f64 = at.trim().parse().with_context(|| format!("line {number}: seconds"))?;
-            let count: f64 = count.trim().parse().with_context(|| format!("line {number}: arrivals"))?;
-            ensure!(count.is_finite() && count >= 0.0, "line {number}: arrivals are to be 0 or more");
-            rows.push((at_s, count));
+        let rows = rows::<f64>(text)?;
+        for Row { line, count, .. } in &rows {
+            ensure!(count.is_finite() && *count >= 0.0, "line {line}: arrivals are to be 0 or more");
         }
-        ensure!(rows.len() > 1, "a trace has two lines of numbers at least");
-        let (start_s, bucket_s) = (rows[0].0, rows[1].0 - rows[0].0);
-        for (place, (at_s, _)) in rows.iter().enumerate() {
+        let (start_s, bucket_s) = (rows[0].at_s, rows[1].at_s - rows[0].at_s);
+        for (place, Row { line, at_s, .. }) in rows.iter().enumerate() {
             let is_even = (at_s - start_s - place as f64 * bucket_s).abs() < 1e-6 * bucket_s.abs().max(1.0);
-            ensure!(bucket_s > 0.0 && is_even, "line {}: seconds are to grow by equal steps", place + 2);
+            ensure!(bucket_s > 0.0 && is_even, "line {line}: seconds are to grow by equal steps");
         }
-        let mut counts: Vec<f64> = rows.iter().map(|row| row.1).collect();
+        let mut counts: Vec<f64> = rows.iter().map(|row| row.count).collect();
         let total: f64 = counts.iter().sum();
         ensure!(total > 0.0, "nothing arrives in it");
         if let Some(videos) = videos {
