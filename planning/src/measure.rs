@@ -111,10 +111,15 @@ impl Startup {
 
     /// Returns the time in which nine of ten were ready, in seconds; `None` until some were seen.
     pub fn p90_s(&self) -> Option<f64> {
-        let mut seen: Vec<f64> = self.seen_s.iter().copied().collect();
-        seen.sort_by(f64::total_cmp);
-        seen.get((seen.len() * 9).div_ceil(10).saturating_sub(1)).copied()
+        p90(self.seen_s.iter().copied())
     }
+}
+
+/// Returns the value that nine of ten of `values` do not exceed, by the nearest rank; `None` if there are none.
+pub fn p90(values: impl IntoIterator<Item = f64>) -> Option<f64> {
+    let mut sorted: Vec<f64> = values.into_iter().collect();
+    sorted.sort_unstable_by(f64::total_cmp);
+    sorted.get((sorted.len() * 9).div_ceil(10).saturating_sub(1)).copied()
 }
 
 /// How many records arrive at a stage for one that the stage before it finished.

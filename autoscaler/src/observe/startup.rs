@@ -2,6 +2,8 @@
 
 use std::collections::VecDeque;
 
+use planning::measure::p90;
+
 /// How many of the last start-ups are remembered.
 const REMEMBERED: usize = 64;
 
@@ -40,9 +42,7 @@ impl Startups {
 
     /// Returns the time in which nine of ten were ready, in seconds, if some were seen.
     pub fn p90_s(&self) -> Option<f64> {
-        let mut took: Vec<f64> = self.took.iter().copied().collect();
-        took.sort_unstable_by(f64::total_cmp);
-        took.get((took.len() * 9).div_ceil(10).saturating_sub(1)).copied()
+        p90(self.took.iter().copied())
     }
 
     /// Returns in how long each that is starting will be ready, in seconds, soonest first; `expected_s` is how long that
