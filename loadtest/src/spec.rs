@@ -1,13 +1,13 @@
 //! What is emulated: how long the old system's steps take for a video, and how that time lies on the stages. Written as
 //! JSON for the workers, which draw every time from it by the video's id.
 
-use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use pipeline::event::Options;
 use pipeline::id::VideoId;
+use planning::plan::emulated::{MEASURED_S, MIDPOINTS_S, Step};
 use serde::{Deserialize, Serialize};
 
 use crate::chance::Chance;
@@ -34,62 +34,6 @@ pub enum Basis {
     /// The same ranges stretched so that the mean is 400 s, which is what 180 videos an hour with 20 workers come to.
     Measured,
 }
-
-/// A step of the old system: one after another, once a video.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// Here `fetch`.
-    Download,
-    /// Here `transcribe`, shared by the pieces of sound.
-    Transcription,
-    /// Here `moments`.
-    Moments,
-    /// Here `analyze`, shared by the pieces of picture.
-    Faces,
-    /// Here a part of `cut`, shared by the clips.
-    Cropping,
-    /// Here the other part of `cut`.
-    Cutting,
-}
-
-impl Step {
-    /// Every step in the old order.
-    pub const ALL: [Self; 6] =
-        [Self::Download, Self::Transcription, Self::Moments, Self::Faces, Self::Cropping, Self::Cutting];
-
-    /// Returns how long it takes for a video, in seconds.
-    pub const fn range_s(self) -> RangeInclusive<f64> {
-        match self {
-            Self::Download => 10.0..=60.0,
-            Self::Transcription => 20.0..=120.0,
-            Self::Moments => 5.0..=30.0,
-            Self::Faces => 15.0..=90.0,
-            Self::Cropping => 10.0..=40.0,
-            Self::Cutting => 30.0..=180.0,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Download => "download",
-            Self::Transcription => "transcription",
-            Self::Moments => "moments",
-            Self::Faces => "faces",
-            Self::Cropping => "cropping",
-            Self::Cutting => "cutting",
-        }
-    }
-}
-
-/// The midpoints of all ranges, added up, in seconds.
-const MIDPOINTS_S: f64 = 305.0;
-/// What 180 videos an hour with 20 workers come to for one video, in seconds.
-const MEASURED_S: f64 = 400.0;
-/// A piece of picture and one of sound, in seconds. Longer than the real ones: each costs the broker and the store what
-/// a real one does, and hundreds of videos share them with the load test.
-const PIECES_S: (f64, f64) = (60.0, 120.0);
-/// No video has more pieces of a kind.
-const MOST_PIECES: u32 = 8;
 
 impl Basis {
     /// Returns what a video takes on average, in seconds of one worker.
@@ -131,12 +75,6 @@ impl Spec {
     }
 }
 
-/// Returns how many pieces of picture and of sound a video of `length_s` seconds is split into.
-pub fn pieces(length_s: f64) -> (u32, u32) {
-    let of = |piece_s: f64| ((length_s / piece_s).ceil() as u32).clamp(1, MOST_PIECES);
-    (of(PIECES_S.0), of(PIECES_S.1))
-}
-
 /// Returns where the clips of a video of `length_s` seconds lie, in seconds: as many as were asked for and fit.
 pub fn clips(length_s: f64, options: &Options) -> Vec<(f64, f64)> {
     let [min_s, max_s] = [options.min_clip(), options.max_clip()].map(|length| length.as_secs_f64());
@@ -154,12 +92,6 @@ mod tests {
     }
 
     #[test]
-    fn midpoints_add_up() {
-        let middle = |step: Step| (step.range_s().start() + step.range_s().end()) / 2.0;
-        assert_eq!(Step::ALL.map(middle).iter().sum::<f64>(), MIDPOINTS_S);
-    }
-
-    #[test]
     fn times_are_the_videos_own_and_their_mean_is_the_basis() {
         for basis in [Basis::Ranges, Basis::Measured] {
             let spec = spec(basis);
@@ -173,8 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_and_clips_fit_the_length() {
-        assert_eq!([5.0, 60.0, 61.0, 300.0, 7200.0].map(pieces), [(1, 1), (1, 1), (2, 1), (5, 3), (8, 8)]);
+    fn clips_fit_the_length() {
         let options = Options::default();
         assert_eq!(clips(5.0, &options), [(0.0, 5.0)]);
         assert_eq!(clips(120.0, &options), [(0.0, 30.0), (40.0, 70.0), (80.0, 110.0)]);

@@ -9,7 +9,8 @@ use pipeline::stage::{Stage, StageName};
 use sha2::{Digest, Sha256};
 
 use super::{Ground, Said};
-use crate::spec::{Step, clips};
+use crate::spec::clips;
+use planning::plan::emulated::Step;
 
 /// What a clip's video is here.
 const FILE: &[u8] = b"a clip of a load test";

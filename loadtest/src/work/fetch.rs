@@ -11,8 +11,8 @@ use pipeline::outbox::Outbox;
 use pipeline::stage::{Stage, StageName};
 
 use super::{Ground, Said, media};
-use crate::spec::Step;
 use crate::token::{TOKEN_BYTES, Token};
+use planning::plan::emulated::Step;
 
 /// The emulated stage.
 pub struct Fetch {

@@ -12,7 +12,8 @@ use pipeline::outbox::Outbox;
 use pipeline::stage::{Stage, StageName};
 
 use super::{Ground, Said};
-use crate::spec::{Step, clips};
+use crate::spec::clips;
+use planning::plan::emulated::Step;
 
 /// The emulated stage.
 pub struct Moments(pub Ground);

@@ -9,7 +9,7 @@ use pipeline::outbox::Outbox;
 use pipeline::stage::{Stage, StageName};
 
 use super::{Ground, Said};
-use crate::spec::Step;
+use planning::plan::emulated::Step;
 
 /// The emulated `transcribe`.
 pub struct Transcribe(pub Ground);

@@ -10,7 +10,7 @@ use pipeline::outbox::Outbox;
 use pipeline::stage::{Stage, StageName};
 
 use super::{Piece, Said};
-use crate::spec::pieces;
+use planning::plan::emulated::pieces;
 
 /// The emulated stage.
 pub struct Split;

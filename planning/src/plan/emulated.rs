@@ -16,12 +16,71 @@ use crate::cost::STAGES;
 use crate::simulate::flow::{Flow, Spread, StageSpec};
 use crate::simulate::load::{Kind, Load, Video, Work};
 
-/// How long the old system's steps take for a video, in seconds: download, transcription, faces, moments, cropping with
-/// cutting, in the order of [`STAGES`] without `split`, which it did not have.
-pub const STEPS_S: [&[RangeInclusive<f64>]; 6] =
-    [&[10.0..=60.0], &[], &[20.0..=120.0], &[15.0..=90.0], &[5.0..=30.0], &[10.0..=40.0, 30.0..=180.0]];
-/// Midpoints of all ranges, added up, in seconds.
-const MIDPOINTS_S: f64 = 305.0;
+/// A step of the old system: one after another, once a video.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Here `fetch`.
+    Download,
+    /// Here `transcribe`, shared by the pieces of sound.
+    Transcription,
+    /// Here `moments`.
+    Moments,
+    /// Here `analyze`, shared by the pieces of picture.
+    Faces,
+    /// Here a part of `cut`, shared by the clips.
+    Cropping,
+    /// Here the other part of `cut`.
+    Cutting,
+}
+
+impl Step {
+    /// Every step in the old order.
+    pub const ALL: [Self; 6] =
+        [Self::Download, Self::Transcription, Self::Moments, Self::Faces, Self::Cropping, Self::Cutting];
+
+    /// Returns how long it takes for a video, in seconds.
+    pub const fn range_s(self) -> RangeInclusive<f64> {
+        match self {
+            Self::Download => 10.0..=60.0,
+            Self::Transcription => 20.0..=120.0,
+            Self::Moments => 5.0..=30.0,
+            Self::Faces => 15.0..=90.0,
+            Self::Cropping => 10.0..=40.0,
+            Self::Cutting => 30.0..=180.0,
+        }
+    }
+
+    /// Returns its name: `download`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Download => "download",
+            Self::Transcription => "transcription",
+            Self::Moments => "moments",
+            Self::Faces => "faces",
+            Self::Cropping => "cropping",
+            Self::Cutting => "cutting",
+        }
+    }
+}
+
+/// The steps that lie on each of [`STAGES`]; `split` is none of the old system's.
+const STEPS: [&[Step]; 6] = [
+    &[Step::Download],
+    &[],
+    &[Step::Transcription],
+    &[Step::Faces],
+    &[Step::Moments],
+    &[Step::Cropping, Step::Cutting],
+];
+/// The midpoints of all ranges, added up, in seconds.
+pub const MIDPOINTS_S: f64 = 305.0;
+/// What 180 videos an hour with 20 workers come to for one video, in seconds.
+pub const MEASURED_S: f64 = 400.0;
+/// A piece of picture and one of sound, in seconds. Longer than the real ones: each costs the broker and the store what
+/// a real one does, and hundreds of videos share them with the load test.
+const PIECES_S: (f64, f64) = (60.0, 120.0);
+/// No video has more pieces of a kind.
+const MOST_PIECES: u32 = 8;
 
 /// What the emulation is told.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -35,10 +94,6 @@ pub struct Emulation {
     pub max_workers: u32,
     /// Partitions of each lane.
     pub partitions: u32,
-    /// Most seconds of a piece of picture, and of one of sound.
-    pub pieces_s: (f64, f64),
-    /// Most pieces of a kind.
-    pub most_pieces: u32,
     /// Time between two decisions, in seconds.
     pub tick_s: f64,
     /// Longest wait of a unit, in seconds.
@@ -61,12 +116,10 @@ pub struct Sent {
 impl Default for Emulation {
     fn default() -> Self {
         Self {
-            mean_s: 400.0,
+            mean_s: MEASURED_S,
             startup_s: 45.0,
             max_workers: 400,
             partitions: 400,
-            pieces_s: (60.0, 120.0),
-            most_pieces: 8,
             tick_s: 5.0,
             wait_target_s: 120.0,
         }
@@ -97,13 +150,13 @@ impl Emulation {
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
         let mut load = Load { seed, ..Load::default() };
         for video in sent {
-            let units = self.units(video);
-            let mut work = |(step, units): (&[RangeInclusive<f64>], u32)| {
-                let drawn: f64 = step.iter().map(|range| rng.random_range(range.clone())).sum();
+            let units = units(video);
+            let mut work = |(steps, units): (&[Step], u32)| {
+                let drawn: f64 = steps.iter().map(|step| rng.random_range(step.range_s())).sum();
                 let each_s = drawn * self.mean_s / MIDPOINTS_S / f64::from(units);
                 Work { units, service: Spread::constant(each_s) }
             };
-            let work = STEPS_S.into_iter().zip(units).map(&mut work).collect();
+            let work = STEPS.into_iter().zip(units).map(&mut work).collect();
             let by_length = Lane::for_duration(Duration::from_secs_f64(video.length_s));
             let lane = if video.priority { Lane::Priority } else { by_length };
             load.videos.push(Video { arrives_at: video.at_s, lane, kind: load.kinds.len() });
@@ -111,16 +164,33 @@ impl Emulation {
         }
         load
     }
+}
 
-    fn units(&self, video: &Sent) -> [u32; 6] {
-        let pieces = |piece_s: f64| ((video.length_s / piece_s).ceil() as u32).clamp(1, self.most_pieces.max(1));
-        [1, 1, pieces(self.pieces_s.1), pieces(self.pieces_s.0), 1, video.clips.max(1)]
-    }
+fn units(video: &Sent) -> [u32; 6] {
+    let (picture, sound) = pieces(video.length_s);
+    [1, 1, sound, picture, 1, video.clips.max(1)]
+}
+
+/// Returns how many pieces of picture and of sound a video of `length_s` seconds is split into.
+pub fn pieces(length_s: f64) -> (u32, u32) {
+    let of = |piece_s: f64| ((length_s / piece_s).ceil() as u32).clamp(1, MOST_PIECES);
+    (of(PIECES_S.0), of(PIECES_S.1))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn midpoints_add_up() {
+        let middle = |step: Step| (step.range_s().start() + step.range_s().end()) / 2.0;
+        assert_eq!(Step::ALL.map(middle).iter().sum::<f64>(), MIDPOINTS_S);
+    }
+
+    #[test]
+    fn pieces_fit_the_length() {
+        assert_eq!([5.0, 60.0, 61.0, 300.0, 7200.0].map(pieces), [(1, 1), (1, 1), (2, 1), (5, 3), (8, 8)]);
+    }
 
     #[test]
     fn a_video_takes_as_long_as_the_old_system_said() {
