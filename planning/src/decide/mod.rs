@@ -5,10 +5,12 @@
 //! who wait ([`crate::rollforward`]); and so, how many workers.
 
 mod bounds;
+mod coming;
+mod reason;
 mod stage;
+mod steering;
 
 use bounds::within_budget;
-use stage::Verdict;
 
 use crate::decision::{Decision, StageDecision};
 use crate::memory::{Memory, StageMemory};
@@ -23,12 +25,13 @@ pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Observation) -> Decis
     let startups = memory.stages.values().filter_map(|own| own.startup.p90_s());
     let startup_s = startups.reduce(f64::max).unwrap_or(policy.startup_s);
     let policy = &Policy { startup_s, ..policy.clone() };
-    let mut verdicts: Vec<Verdict> = Vec::with_capacity(seen.stages.len());
-    for index in 0..seen.stages.len() {
-        let name = &seen.stages[index].stage;
-        let own = memory.stages.entry(name.clone()).or_insert_with(|| StageMemory::new(policy));
-        let feeds = stage::feeds(seen, index, &verdicts);
-        verdicts.push(stage::judge(policy, own, seen, index, feeds));
+    let (mut verdicts, mut outputs) = (Vec::new(), Vec::new());
+    for (index, stage) in seen.stages.iter().enumerate() {
+        let own = memory.stages.entry(stage.stage.clone()).or_insert_with(|| StageMemory::new(policy));
+        let feeds = coming::feeds(seen, index, &outputs);
+        let mut verdict = stage::judge(policy, own, seen, index, feeds);
+        outputs.push(std::mem::take(&mut verdict.output));
+        verdicts.push(verdict);
     }
     let mut wanted: Vec<u32> = verdicts.iter().map(|verdict| verdict.replicas).collect();
     let cut = within_budget(&seen.stages, &mut wanted, seen.budget_per_hour);

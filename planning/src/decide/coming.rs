@@ -1,0 +1,119 @@
+//! What will arrive at a stage: from upstream where there is one, else by forecast.
+
+use crate::forecast::{Forecast, Seen};
+use crate::memory::{StageMemory, Totals};
+use crate::observation::{Observation, Stage};
+use crate::policy::Policy;
+
+/// What a season's change is measured from, in seconds.
+const RECENT_S: f64 = 600.0;
+/// What a stage passes on.
+#[derive(Default)]
+pub(super) struct Output {
+    /// Records it will finish in each step; none if that is not known.
+    pub finishes: Vec<f64>,
+    /// Records it finished since the last look.
+    pub finished: f64,
+}
+
+/// What comes from upstream: expected in each step, and finished there since the last look.
+pub(super) struct Feeds {
+    expected: Vec<f64>,
+    pub finished: f64,
+}
+
+/// Returns what comes from the stages before `index`, whose `outputs` these are, if any feed it.
+pub(super) fn feeds(seen: &Observation, index: usize, outputs: &[Output]) -> Option<Feeds> {
+    let stage = &seen.stages[index];
+    let feeding: Vec<usize> = match &stage.fed_by {
+        Some(names) => (0..index).filter(|before| names.contains(&seen.stages[*before].stage)).collect(),
+        None => index.checked_sub(1).into_iter().collect(),
+    };
+    if feeding.is_empty() {
+        return None;
+    }
+    let steps = feeding.iter().map(|before| outputs[*before].finishes.len()).max().unwrap_or(0);
+    let expected = (0..steps).map(|step| {
+        let each = feeding.iter().map(|before| outputs[*before].finishes.get(step).copied().unwrap_or(0.0));
+        each.sum()
+    });
+    let finished = feeding.iter().map(|before| outputs[*before].finished).sum();
+    Some(Feeds { expected: expected.collect(), finished })
+}
+
+/// What will arrive, step by step.
+pub(super) struct Coming {
+    pub expected: Vec<f64>,
+    pub upper: Vec<f64>,
+    /// Mean rate that workers must be kept for, in records a second.
+    pub rate: f64,
+    pub led_by: &'static str,
+    pub coverage: f64,
+}
+
+impl Coming {
+    pub(super) fn from_upstream(feeds: Feeds, fan_out: f64, steps: usize) -> Self {
+        let last = feeds.expected.last().copied().unwrap_or(0.0);
+        let step = |step: usize| feeds.expected.get(step).copied().unwrap_or(last) * fan_out;
+        let expected: Vec<f64> = (0..steps).map(step).collect();
+        Self { upper: expected.clone(), expected, rate: 0.0, led_by: "upstream", coverage: 1.0 }
+    }
+
+    pub(super) fn forecast(
+        policy: &Policy,
+        own: &mut StageMemory,
+        seen: &Observation,
+        stage: &Stage,
+        change: &Totals,
+        startup_s: f64,
+        steps: usize,
+    ) -> Self {
+        let tick_s = policy.tick_s;
+        let level = own.arrivals.level(tick_s);
+        let phase_s = seen.wall_clock.map_or(seen.at, |clock| clock.as_second() as f64);
+        let arrived_total = own.totals.map_or(0.0, |totals| totals.arrived);
+        let mut forecast = own.forecaster.forecast(&Seen {
+            at: seen.at,
+            phase_s,
+            tick_s,
+            arrived: change.arrived,
+            arrived_total,
+            level,
+            recent_rate: own.arrivals.rate(RECENT_S, tick_s),
+            horizon_s: startup_s + tick_s,
+        });
+        forecast.announced = own.announced(seen, stage, level.rate);
+        let (expected, upper) = path(&forecast, tick_s, steps);
+        // Workers are let go by what is seen alone: a forecast can keep them, not send them away.
+        let rate = level.rate + forecast.beyond.max(0.0) + level.excess.min(0.0);
+        Self { expected, upper, rate, led_by: forecast.led_by, coverage: forecast.coverage }
+    }
+}
+
+/// Returns the arrivals of each step, expected and at the upper band.
+fn path(forecast: &Forecast, tick_s: f64, steps: usize) -> (Vec<f64>, Vec<f64>) {
+    let (mut expected, mut upper) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
+    let (mut expected_before, mut upper_before) = (0.0, 0.0);
+    for step in 1..=steps {
+        let time_s = step as f64 * tick_s;
+        let (expected_now, upper_now) = (forecast.within(time_s), forecast.upper_within(time_s));
+        expected.push((expected_now - expected_before).max(0.0));
+        upper.push((upper_now - upper_before).max(0.0));
+        (expected_before, upper_before) = (expected_now, upper_now);
+    }
+    (expected, upper)
+}
+
+impl StageMemory {
+    /// Returns the uploads under way that the rate does not explain, and the time within which they end.
+    ///
+    /// By Little's law an upload takes as long as there are uploads under way for one that ends in a second.
+    fn announced(&mut self, seen: &Observation, stage: &Stage, rate: f64) -> (f64, f64) {
+        let Some(started) = seen.uploads_started_total else { return (0.0, 1.0) };
+        let arrived: f64 = stage.lanes.iter().map(|lane| lane.arrived_total).sum();
+        let under_way = (started - arrived).max(0.0);
+        self.uploads += (under_way - self.uploads) * 0.02;
+        let takes_s = (self.uploads / rate.max(1e-3)).clamp(5.0, 300.0);
+        ((under_way - rate * takes_s).max(0.0), takes_s)
+    }
+}
