@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::Result;
+use pipeline::memory;
 use pipeline::process_tree::Tree;
 use serde::{Deserialize, Serialize};
 
@@ -87,7 +88,8 @@ impl Clocks {
         let (mut processes, mut memory_mib) = (BTreeMap::new(), BTreeMap::new());
         for (place, (pid, cpu_s)) in tree.processes()?.into_iter().enumerate() {
             let role = if place == 0 { "loadtest".to_owned() } else { role_of(pid) };
-            *memory_mib.entry(role.clone()).or_default() += resident_mib(pid);
+            *memory_mib.entry(role.clone()).or_default() +=
+                memory::resident_bytes(Some(pid)).unwrap_or(0) as f64 / f64::from(1 << 20);
             processes.insert(pid, (role, cpu_s));
         }
         // The tree's root is this process, which the sample counts once more as its own.
@@ -122,13 +124,6 @@ fn named<'a>(words: &[&'a str]) -> &'a str {
         [_, role @ ("ingest" | "autoscale" | "dev"), ..] => role,
         _ => "other",
     }
-}
-
-fn resident_mib(pid: u32) -> f64 {
-    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-    kib.unwrap_or(0.0) / 1024.0
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ pub mod broker;
 pub mod child;
 pub mod control;
 pub mod loopback;
+pub mod memory;
 pub mod metrics;
 pub mod process_tree;
 pub mod runtime;

@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pipeline::lane::Lane;
+use pipeline::memory::resident_bytes;
 use planning::decide::decide;
 use planning::memory::Memory;
 use planning::observation::{self, Observation, Stage, Starting, Workers};
@@ -84,7 +85,7 @@ fn month() {
         decide(&policy, &mut memory, &seen);
         slowest = slowest.max(before.elapsed());
         if tick % (86_400 / 5) == 0 {
-            resident.push(resident_kib());
+            resident.push(resident_bytes(None).unwrap_or(0) / 1024);
         }
     }
     let mean = started.elapsed() / TICKS;
@@ -103,12 +104,6 @@ fn observed(lane: Lane, tick: f64, waiting: f64) -> observation::Lane {
         arrived_total: tick * 10.0 + 100.0 + waiting,
         head_age_s: 5.0,
     }
-}
-
-fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
 fn scaler(policy: &str, flow: &Flow, load: &Load, length_s: f64) -> Box<dyn Scaler> {

@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use nix::sys::statvfs::statvfs;
 use pipeline::event::WorkerReport;
+use pipeline::memory;
 
 /// A worker that said nothing for so long is no longer counted, in milliseconds: three times what an idle one takes.
 const SILENT_MS: i64 = 15_000;
@@ -30,12 +31,9 @@ impl Memory {
 
 /// Reads the memory of this process: against `limit_bytes` if that is given, else what its control group uses
 /// against that group's limit; nothing where there is no limit.
-pub(super) fn memory(limit_bytes: Option<u64>) -> Option<Memory> {
+pub(crate) fn memory(limit_bytes: Option<u64>) -> Option<Memory> {
     if let Some(limit_bytes) = limit_bytes {
-        let status = fs::read_to_string("/proc/self/status").ok()?;
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
-        let kib: u64 = resident.trim().strip_suffix("kB")?.trim().parse().ok()?;
-        return Some(Memory { used_bytes: kib * 1024, limit_bytes });
+        return Some(Memory { used_bytes: memory::resident_bytes(None)?, limit_bytes });
     }
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
@@ -62,7 +60,7 @@ fn memory_of_group(root: &Path, own: &str) -> Option<Memory> {
 }
 
 /// Returns the free space of the fullest of the disks that hold `folders`, in bytes.
-pub(super) fn free_bytes(folders: &[PathBuf]) -> Option<u64> {
+pub(crate) fn free_bytes(folders: &[PathBuf]) -> Option<u64> {
     let free = |folder: &PathBuf| {
         let disk = statvfs(folder.as_path()).ok()?;
         #[expect(clippy::useless_conversion, reason = "narrower on some systems")]

@@ -20,6 +20,7 @@ use crate::id::VideoId;
 use crate::kafka::{Batch, BrokerArgs, Consumer, Headers, Post, Producer};
 use crate::lane::Lane;
 use crate::media_time::MediaTime;
+use crate::memory;
 use crate::metrics;
 use crate::stage::StageName;
 use crate::topic::Topic;
@@ -248,7 +249,7 @@ impl Reporter {
             done_total: done.units,
             busy_seconds_total: done.busy.as_secs_f64(),
             work_media_s_total: done.media_s,
-            memory_bytes: resident_bytes(),
+            memory_bytes: memory::resident_bytes(None).unwrap_or(0),
             units,
             pid: std::process::id(),
             outside_failures: self.activity.outside_failures.load(Ordering::Relaxed),
@@ -278,12 +279,4 @@ fn is_idle_as_before(now: &WorkerReport, before: &WorkerReport) -> bool {
 pub(super) fn lanes_of(brokers: &BrokerArgs, topic: Topic) -> HashMap<String, Lane> {
     let lanes = if topic.spec().laned { &Lane::ALL[..] } else { &[Lane::Standard] };
     lanes.iter().map(|lane| (brokers.topic_name(topic, *lane), *lane)).collect()
-}
-
-/// Returns this process's resident memory; 0 where the system does not tell.
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<u64>().ok());
-    kib.unwrap_or(0) * 1024
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use pipeline::child;
+use pipeline::{child, memory};
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
@@ -82,7 +82,7 @@ impl Process {
     /// # Errors
     /// When it is gone.
     pub fn memory_mib(&self) -> Result<f64> {
-        self.status_mib("VmRSS:")
+        mib(memory::resident_bytes(Some(self.pid.as_raw() as u32)))
     }
 
     /// Returns the most memory it held since [`Self::forget_peak`], in MiB.
@@ -90,7 +90,7 @@ impl Process {
     /// # Errors
     /// When it is gone.
     pub fn peak_mib(&self) -> Result<f64> {
-        self.status_mib("VmHWM:")
+        mib(memory::peak_bytes(Some(self.pid.as_raw() as u32)))
     }
 
     /// Lets the peak be what is held now.
@@ -100,11 +100,10 @@ impl Process {
     pub fn forget_peak(&self) -> Result<()> {
         std::fs::write(format!("/proc/{}/clear_refs", self.pid), "5").context("reset a process's peak of memory")
     }
+}
 
-    fn status_mib(&self, name: &str) -> Result<f64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).context("a process is gone")?;
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|text| text.trim().strip_suffix("kB")?.trim().parse::<f64>().ok());
-        kib.map(|kib| kib / 1024.0).context("the kernel does not tell a process's memory")
-    }
+fn mib(bytes: Option<u64>) -> Result<f64> {
+    bytes
+        .map(|bytes| bytes as f64 / f64::from(1 << 20))
+        .context("a process is gone, or the kernel does not tell its memory")
 }
