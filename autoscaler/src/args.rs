@@ -8,8 +8,8 @@ use pipeline::stage::StageName;
 use planning::observation::Pin;
 use planning::policy::Policy;
 
-use crate::observe::STAGES;
 use crate::pins;
+use crate::stages::scaled;
 
 /// The policy's settings.
 #[derive(clap::Args, Clone, Debug)]
@@ -124,18 +124,6 @@ fn wait_target(text: &str) -> Result<(Option<StageName>, Duration), String> {
         Some((stage, time)) => Ok((Some(scaled(stage)?), positive(time)?)),
         None => Ok((None, positive(text)?)),
     }
-}
-
-/// Reads the name of a stage that is scaled.
-///
-/// # Errors
-/// Says which there are.
-pub fn scaled(text: &str) -> Result<StageName, String> {
-    let names = || STAGES.map(StageName::as_str).join(", ");
-    STAGES
-        .into_iter()
-        .find(|stage| stage.as_str() == text)
-        .ok_or_else(|| format!("no stage that is scaled; one of: {}", names()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The autoscaler: sees what the stages have to do and who works on it ([`observe`]), decides in `planning` how many
+//! The autoscaler: sees what the stages have to do and who works on it (`observe`), decides in `planning` how many
 //! workers each needs, has them there ([`act`]), and tells why. [`run`] is the loop; [`replay`] decides the same over
 //! observations that were recorded.
 
@@ -6,11 +6,13 @@ pub mod act;
 mod args;
 mod clock;
 mod metrics;
-pub mod observe;
+mod observe;
 pub mod pins;
 mod record;
 pub mod replay;
 mod run;
+mod stages;
 
-pub use args::{Bounds, PolicyArgs, RecordArgs, scaled};
+pub use args::{Bounds, PolicyArgs, RecordArgs};
 pub use run::{Health, Settings, run};
+pub use stages::{STAGES, scaled};

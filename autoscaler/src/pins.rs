@@ -12,7 +12,7 @@ use pipeline::topic::Topic;
 use planning::observation::Pin;
 use tracing::{info, warn};
 
-use crate::args::scaled;
+use crate::stages::scaled;
 
 /// Reads `analyze=min:2,max:10`.
 ///

@@ -31,9 +31,10 @@ use crate::act::{Act, Scale};
 use crate::args::{Bounds, PolicyArgs, RecordArgs};
 use crate::clock::Clock;
 use crate::metrics::{self, What};
-use crate::observe::{Observer, STAGES};
+use crate::observe::Observer;
 use crate::pins::Pins;
 use crate::record::Recorder;
+use crate::stages::STAGES;
 
 /// How long a worker counts that says nothing: three times as long as one without work is silent.
 const SILENCE: Duration = Duration::from_secs(15);

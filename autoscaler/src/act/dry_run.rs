@@ -4,8 +4,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use pipeline::stage::StageName;
 
-use super::{Act, Scale};
-use crate::observe::Unit;
+use super::{Act, Scale, Unit};
 
 /// Somebody else decides how many workers there are.
 pub struct DryRun;

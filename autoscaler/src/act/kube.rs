@@ -10,8 +10,7 @@ use kube::{Api, Client};
 use pipeline::stage::StageName;
 use tokio::time::timeout;
 
-use super::{Act, Scale};
-use crate::observe::Unit;
+use super::{Act, Scale, Unit};
 
 /// How long the API may take to answer.
 const LIMIT: Duration = Duration::from_secs(4);

@@ -15,8 +15,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
-use super::{Act, Scale};
-use crate::observe::Unit;
+use super::{Act, Scale, Unit};
 
 /// Makes the command that starts a process, for the first time or again, with as many slots as it is given.
 pub type Start = Box<dyn FnMut(u32) -> Command + Send>;

@@ -11,7 +11,24 @@ use pipeline::stage::StageName;
 
 pub use dry_run::DryRun;
 
-use crate::observe::Unit;
+/// What one replica is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    /// A process, with its slots.
+    Worker,
+    /// A slot of any process, of which each has this many at the most.
+    Slot(u32),
+}
+
+impl Unit {
+    /// Returns how many replicas can have work from one partition. A partition has one member of the group to itself.
+    pub fn most_per_partition(self) -> u32 {
+        match self {
+            Self::Worker => 1,
+            Self::Slot(most) => most,
+        }
+    }
+}
 
 /// How many replicas of a stage are wanted now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

@@ -7,24 +7,7 @@ use pipeline::event::{WorkerReport, WorkerState};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 
-/// What one replica is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unit {
-    /// A process, with its slots.
-    Worker,
-    /// A slot of any process, of which each has this many at the most.
-    Slot(u32),
-}
-
-impl Unit {
-    /// Returns how many replicas can have work from one partition. A partition has one member of the group to itself.
-    pub fn most_per_partition(self) -> u32 {
-        match self {
-            Self::Worker => 1,
-            Self::Slot(most) => most,
-        }
-    }
-}
+use crate::act::Unit;
 
 /// How many times longer than it counts as working a silent worker is remembered, so that its work is not counted anew
 /// if it is heard again.

@@ -15,18 +15,13 @@ use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use planning::observation::{Breaker, Lane as LaneSeen, Observation, Pin, Stage, Starting, Workers};
 
-pub use fleet::Unit;
-
-use crate::act::Scale;
+use crate::act::{Scale, Unit};
 use crate::args::Bounds;
 use crate::clock::Clock;
+use crate::stages::{STAGES, fed_by};
 use arrivals::Arrivals;
 use fleet::{Crew, Fleet};
 use startup::Startups;
-
-/// The stages that are scaled, in the order of the flow: those that work. Gatherers only record, and are few.
-pub const STAGES: [StageName; 6] =
-    [StageName::Fetch, StageName::Split, StageName::Transcribe, StageName::Analyze, StageName::Moments, StageName::Cut];
 
 /// Puts what is seen together.
 pub struct Observer {
@@ -150,17 +145,6 @@ impl Observer {
             fed_by: Some(fed_by(name).iter().map(ToString::to_string).collect()),
             cost_per_worker_hour: self.bounds.cost_per_worker_hour,
         }
-    }
-}
-
-/// Returns the stages whose finished units become units of `stage`, at once or gathered.
-fn fed_by(stage: StageName) -> &'static [StageName] {
-    match stage {
-        StageName::Split => &[StageName::Fetch],
-        StageName::Transcribe | StageName::Analyze => &[StageName::Split],
-        StageName::Moments => &[StageName::Transcribe, StageName::Analyze],
-        StageName::Cut => &[StageName::Moments],
-        StageName::Fetch | StageName::Join | StageName::Deliver | StageName::Record => &[],
     }
 }
 

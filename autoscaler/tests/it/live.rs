@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use async_trait::async_trait;
+use autoscaler::act::Unit;
 use autoscaler::act::{Act, Scale};
-use autoscaler::observe::Unit;
 use autoscaler::{Bounds, Health, PolicyArgs, RecordArgs, Settings, pins, replay};
 use clap::Parser;
 use pipeline::event::{Envelope, Job, Options, VideoSource, VideoSubmitted, WorkerReport, WorkerState};

@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
+use autoscaler::STAGES;
 use autoscaler::act::local::Starts;
-use autoscaler::observe::STAGES;
 use pipeline::loopback;
 use pipeline::stage::StageName;
 use tokio::process::Command;

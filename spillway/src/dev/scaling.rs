@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use autoscaler::STAGES;
 use autoscaler::act::Act;
 use autoscaler::act::local::Local;
-use autoscaler::observe::STAGES;
 use autoscaler::{Bounds, Health, PolicyArgs, RecordArgs, Settings};
 use pipeline::kafka::BrokerArgs;
 use tokio::sync::watch;
