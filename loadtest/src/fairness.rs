@@ -6,9 +6,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::LoadArgs;
 use crate::mix::{Arrival, Sender};
-use crate::run::Target;
 use crate::schedule::Curve;
 use crate::story::Story;
+use crate::target::Target;
 
 /// How many the other tenant sends.
 const MANY: u32 = 499;

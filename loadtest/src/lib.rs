@@ -38,3 +38,4 @@ pub mod args;
 mod fairness;
 pub mod live;
 pub mod run;
+mod target;
