@@ -19,6 +19,7 @@ mod ledger;
 pub mod load;
 mod quota;
 mod unfinished;
+pub mod watch;
 
 mod accept;
 mod incoming;

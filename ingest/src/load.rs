@@ -1,38 +1,22 @@
-//! How the service is: `judge` decides, `readings` are what it decides by, and here it is kept, told and acted upon.
+//! How the service is: `judge` decides, `readings` are what it decides by, and here it is kept and acted upon.
 //! Beyond the breakers' limits videos are accepted and made with less work; only when disk or memory is short are they
 //! refused.
 
 mod judge;
 mod readings;
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
 
 use axum::http::{HeaderValue, header};
 use jiff::Timestamp;
-use pipeline::event::{Envelope, SystemState, WorkerReport};
-use pipeline::kafka::reader::Stored;
-use pipeline::lane::Lane;
-use pipeline::topic::Topic;
-use prost::Message;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
-use tokio_util::sync::CancellationToken;
+use pipeline::event::SystemState;
 
-use crate::app::App;
 use crate::metrics::{self, Refusal};
 use crate::problem::{Kind, Problem};
 
 pub use judge::{Breaker, Judgement, OverloadArgs, Seen, Shortage};
 pub use readings::{Memory, Workers};
-
-/// How often it is looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long the store may take; disk and memory are not looked at meanwhile.
-const STORE_PATIENCE: Duration = Duration::from_secs(10);
-/// How often it is published though nothing changed.
-const TELL_EVERY: Duration = Duration::from_secs(5);
+pub(crate) use readings::{free_bytes, memory};
 
 /// How the service is, as last looked at.
 pub struct Load {
@@ -53,6 +37,11 @@ impl Load {
         let process = format!("ingest-{}", uuid::Uuid::new_v4().simple());
         let now = Now { seen: Seen::default(), judgement: Judgement::default(), since: Timestamp::now() };
         Self { args, process, now: RwLock::new(Arc::new(now)) }
+    }
+
+    /// Returns what this process may take at most, if that was said.
+    pub(crate) fn memory_limit(&self) -> Option<u64> {
+        self.args.memory_limit
     }
 
     /// Says whether videos are made with less work.
@@ -82,7 +71,9 @@ impl Load {
         let judgement = self.args.judge(&before.judgement, &seen, at);
         let shortage = self.args.shortage(&seen, 0).map(|shortage| shortage.to_string());
         let was_short = self.args.shortage(&before.seen, 0).is_some();
-        metrics::set_load(&judgement, &seen);
+        let open = judgement.open();
+        let breakers = Breaker::ALL.map(|breaker| (breaker.as_str(), open.contains(&breaker)));
+        metrics::set_load(breakers, judgement.is_degraded(), seen.unfinished);
         let (was, is) = (before.judgement.is_degraded(), judgement.is_degraded());
         match (was, is) {
             (false, true) => {
@@ -127,51 +118,5 @@ impl Load {
 
     fn now(&self) -> Arc<Now> {
         self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
-
-/// Looks, judges and tells until `stop`. `disks` are folders on the disks that are written to.
-pub async fn run(app: App, disks: Vec<PathBuf>, stop: CancellationToken) {
-    let mut looks = tokio::time::interval(LOOK_EVERY);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told: Option<Instant> = None;
-    while stop.run_until_cancelled(looks.tick()).await.is_some() {
-        let changed = app.load.observe(see(&app, &disks).await, Timestamp::now());
-        if !changed && told.is_some_and(|at| at.elapsed() < TELL_EVERY) {
-            continue;
-        }
-        told = Some(Instant::now());
-        tell(&app).await;
-    }
-}
-
-/// Hears what workers say on `worker.report` until `stop`, or until there is nothing more.
-pub async fn hear(workers: &Workers, mut reports: mpsc::Receiver<anyhow::Result<Stored>>, stop: CancellationToken) {
-    while let Some(Some(Ok(stored))) = stop.run_until_cancelled(reports.recv()).await {
-        if let Ok(report) = WorkerReport::decode(&*stored.body) {
-            workers.hear(&report);
-        }
-    }
-}
-
-async fn see(app: &App, disks: &[PathBuf]) -> Seen {
-    // A store that is away says nothing: what was judged by it stays, and whoever asks for it is told.
-    let tenants = app.tenants.ids();
-    let queue = tokio::time::timeout(STORE_PATIENCE, app.queues.look(&app.store, &tenants)).await;
-    Seen {
-        unfinished: queue.ok().and_then(Result::ok).map(|queue| queue.videos().count() as u64),
-        memory: readings::memory(app.load.args.memory_limit),
-        disk_free_bytes: readings::free_bytes(disks),
-        outside_failures: app.workers.outside_failures(Timestamp::now()),
-    }
-}
-
-async fn tell(app: &App) {
-    let state = app.load.state(Timestamp::now());
-    let (topic, lane, unit_key) = (Topic::SystemState, Lane::Standard, state.process.clone());
-    let envelope = Envelope { topic, lane, key: None, unit_key, body: state.encode_to_vec() };
-    let published = tokio::time::timeout(app.limits.publish_wait, app.events.publish(envelope)).await;
-    if let Ok(Err(failure)) = published {
-        tracing::debug!(error = %format_args!("{:#}", anyhow::Error::from(failure)), "state of the service not told");
     }
 }

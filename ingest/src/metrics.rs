@@ -8,8 +8,6 @@ use prometheus::{
     register_int_counter, register_int_counter_vec, register_int_gauge, register_int_gauge_vec,
 };
 
-use crate::load::{Breaker, Judgement, Seen};
-
 static SUBMISSIONS: LazyLock<IntCounterVec> = LazyLock::new(|| {
     let options = opts!("spillway_submissions_total", "Submissions by how they were answered");
     register_int_counter_vec!(options, &["outcome"]).expect("registered once")
@@ -90,14 +88,14 @@ pub fn lowered(lanes: u32) {
     LOWERED.with_label_values(&[lanes]).inc();
 }
 
-/// Shows how the service is.
-pub fn set_load(judgement: &Judgement, seen: &Seen) {
-    let open = judgement.open();
-    for breaker in Breaker::ALL {
-        BREAKERS.with_label_values(&[breaker.as_str()]).set(open.contains(&breaker).into());
+/// Shows how the service is: whether each of the `breakers` is open, and whether it is degraded; `unfinished` videos, if
+/// that is known.
+pub fn set_load(breakers: impl IntoIterator<Item = (&'static str, bool)>, is_degraded: bool, unfinished: Option<u64>) {
+    for (breaker, is_open) in breakers {
+        BREAKERS.with_label_values(&[breaker]).set(is_open.into());
     }
-    DEGRADED.set(judgement.is_degraded().into());
-    if let Some(unfinished) = seen.unfinished {
+    DEGRADED.set(is_degraded.into());
+    if let Some(unfinished) = unfinished {
         UNFINISHED.set(unfinished as i64);
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use ingest::{App, IngestArgs, load, sweep};
+use ingest::{App, IngestArgs, sweep, watch};
 use jiff::Timestamp;
 use pipeline::admin::{self, Checks};
 use pipeline::blob::{BlobArgs, Blobs, Location};
@@ -62,7 +62,7 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     let (judging, following, hearing) = (stop.clone(), stop.clone(), stop.clone());
     let (tenants, workers, judged) = (app.tenants.clone(), app.workers.clone(), app.clone());
     tasks.spawn(async move {
-        load::run(judged, disks, judging).await;
+        watch::run(judged, disks, judging).await;
         Ok(())
     });
     tasks.spawn(async move {
@@ -70,7 +70,7 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
         Ok(())
     });
     tasks.spawn(async move {
-        load::hear(&workers, reports, hearing).await;
+        watch::hear(&workers, reports, hearing).await;
         Ok(())
     });
     tasks.spawn(async move {
