@@ -23,7 +23,7 @@ pub struct Observation {
     /// What a person has fixed, by stage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Pin>,
-    /// What is degraded or paused, in words: a decision repeats it, a stage with an open breaker is not scaled up.
+    /// What is degraded or paused, in words. Recorded for people; the policy does not go by it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakers: Vec<Breaker>,
 }
@@ -53,7 +53,7 @@ pub struct Stage {
     /// Longest wait before work begins, in seconds, that [`Stage::wait_slo_quantile`] of the records may have.
     #[serde(default = "two_minutes")]
     pub wait_slo_s: f64,
-    /// The share of records that are to begin within [`Stage::wait_slo_s`].
+    /// The share of records that are to begin within [`Stage::wait_slo_s`]. Recorded; the policy does not go by it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wait_slo_quantile: Option<f64>,
     /// Records finished since the stream's start.
