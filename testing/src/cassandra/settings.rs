@@ -59,8 +59,8 @@ seed_provider:
       - seeds: \"127.0.0.1:{storage_port}\"
 endpoint_snitch: SimpleSnitch
 auto_bootstrap: false
-commitlog_sync: periodic
-commitlog_sync_period: 1000ms
+# A lone node that is killed keeps what it acknowledged; by default it loses the writes of the last 100 ms and more.
+commitlog_sync: batch
 # The largest write is half of a segment.
 commitlog_segment_size: 16MiB
 commitlog_total_space: 64MiB
