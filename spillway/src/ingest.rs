@@ -1,33 +1,28 @@
-//! `spillway ingest`: serves the HTTP API.
+//! `spillway ingest`: serves the HTTP API, and the dashboard's pages beside it where they are wanted.
 
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use ingest::{App, IngestArgs, sweep, watch};
-use jiff::Timestamp;
-use pipeline::admin::{self, Checks};
-use pipeline::blob::{BlobArgs, Blobs, Location};
-use pipeline::kafka::tail::{self, Since};
-use pipeline::kafka::{BrokerArgs, Producer, topics, trim};
-use pipeline::service;
-use pipeline::store::{self, StoreArgs, StoreLocation};
-use pipeline::topic::Topic;
+use dashboard::DashboardArgs;
+use ingest::sweep;
+use pipeline::kafka::trim;
+use pipeline::{admin, service};
 use tokio::task::JoinSet;
+
+use crate::api::{self, ApiArgs, Connected};
+use crate::dashboard as pages;
 
 /// What `spillway ingest` needs to know.
 #[derive(clap::Args, Clone, Debug)]
 pub struct IngestCommand {
     #[command(flatten)]
-    ingest: IngestArgs,
-    #[command(flatten)]
-    brokers: BrokerArgs,
-    #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    blobs: BlobArgs,
+    api: ApiArgs,
+    /// Serve the dashboard's pages too, at `/` of the same address.
+    #[arg(long, env = "SPILLWAY_DASHBOARD", help_heading = "Dashboard")]
+    dashboard: bool,
+    #[command(flatten, next_help_heading = "Dashboard")]
+    pages: DashboardArgs,
 }
 
 /// What the process may take after requests were cut off: flushing, closing files.
@@ -39,63 +34,26 @@ const LEAVE: Duration = Duration::from_secs(5);
 /// When a dependency cannot be reached at the start, or the address is taken.
 pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     let stop = service::stop_on_signal()?;
-    topics::check(&args.brokers).await?;
-    let producer = Producer::connect(&args.brokers).await?;
-    let store = store::open(&args.store).await?;
-    store::check_whole(&store).await?;
-    let blobs = Blobs::connect(&args.blobs).await?;
-    let sink = Arc::new(producer.clone());
-    let app = App::new(store.clone(), blobs.clone(), sink, &args.ingest, stop.clone())?;
-
-    let mut checks = Checks::default();
-    checks.add_store(store);
-    checks.add_blobs(blobs);
-    checks.add("broker", move || std::future::ready(producer.serves()));
-    let router = ingest::router(app.clone(), admin::router(checks));
-
-    let disks = disks(&args);
-    let reports = tail::follow(&args.brokers, Topic::WorkerReport, Since::Time(Timestamp::now())).await?;
+    let Connected { app, producer, checks } = api::connect(&args.api, &stop).await?;
     let mut tasks = JoinSet::new();
+    let mut others = admin::router(checks);
+    if args.dashboard {
+        let pages = pages::Pages { api: &args.api, app: &app, producer, args: args.pages };
+        others = others.merge(pages.start(&mut tasks, &stop)?);
+    }
+    let router = ingest::router(app.clone(), others);
+    api::attend(&mut tasks, &app, &args.api, &stop).await?;
     let (serving, sweeping, trimming) = (stop.clone(), stop.clone(), stop.clone());
-    let (settings, trim_every) = (args.ingest.clone(), args.ingest.keep.sweep_every);
+    let ApiArgs { ingest: settings, brokers, .. } = args.api;
+    let (grace, keep, trim_every) = (settings.ingest_grace, settings.keep.clone(), settings.keep.sweep_every);
     tasks.spawn(async move { ingest::serve(router, &settings, serving).await });
-    let (judging, following, hearing) = (stop.clone(), stop.clone(), stop.clone());
-    let (tenants, workers, judged) = (app.tenants.clone(), app.workers.clone(), app.clone());
     tasks.spawn(async move {
-        watch::run(judged, disks, judging).await;
+        sweep::run(app, keep, sweeping).await;
         Ok(())
     });
     tasks.spawn(async move {
-        tenants.follow(following).await;
+        trim::run(brokers, trim_every, trimming).await;
         Ok(())
     });
-    tasks.spawn(async move {
-        watch::hear(&workers, reports, hearing).await;
-        Ok(())
-    });
-    tasks.spawn(async move {
-        sweep::run(app, args.ingest.keep, sweeping).await;
-        Ok(())
-    });
-    tasks.spawn(async move {
-        trim::run(args.brokers, trim_every, trimming).await;
-        Ok(())
-    });
-    service::join(tasks, stop, args.ingest.ingest_grace + LEAVE).await.map(|()| ExitCode::SUCCESS)
-}
-
-/// Returns folders on the disks that are written to.
-fn disks(args: &IngestCommand) -> Vec<PathBuf> {
-    let blobs = match &args.blobs.blobs {
-        Location::Folder(path) => Some(path.clone()),
-        Location::S3 { .. } => None,
-    };
-    let store = match &args.store.store {
-        StoreLocation::Sqlite(path) => {
-            let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-            Some(folder.unwrap_or(Path::new(".")).to_owned())
-        }
-        StoreLocation::Cql(_) => None,
-    };
-    blobs.into_iter().chain(store).collect()
+    service::join(tasks, stop, grace + LEAVE).await.map(|()| ExitCode::SUCCESS)
 }

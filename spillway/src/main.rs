@@ -1,9 +1,11 @@
 //! The one binary: a subcommand per role. It only wires: parse, connect, run, wait.
 
+mod api;
 mod autoscale;
 mod bench;
 mod check;
 mod client;
+mod dashboard;
 mod dead_letters;
 mod dev;
 mod health;
@@ -42,6 +44,11 @@ enum Command {
     Dev(dev::DevArgs),
     /// Serve the HTTP API.
     Ingest(Box<ingest::IngestCommand>),
+    /// Serve the dashboard: pages for the operator on call and for who plans capacity.
+    ///
+    /// `spillway dev` shows it at the address of the API. It needs what the API needs, and listens on this host alone
+    /// unless there is a key of operators.
+    Dashboard(Box<dashboard::DashboardCommand>),
     /// Run one stage's worker; any number of processes may.
     Process(Box<process::ProcessArgs>),
     /// Have as many workers there as the work needs, and say why.
@@ -112,6 +119,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         Command::Dev(args) => dev::run(args).await,
         Command::Ingest(args) => ingest::run(*args).await,
+        Command::Dashboard(args) => dashboard::run(*args).await,
         Command::Process(args) => process::run(*args).await,
         Command::Autoscale(args) => autoscale::run(*args).await,
         Command::Topics(args) => topics::run(args).await,

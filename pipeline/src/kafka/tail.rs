@@ -1,11 +1,13 @@
-//! Follows a topic as it grows, without a group and without moving anybody's position.
+//! Follows topics as they grow, without a group and without moving anybody's position.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -13,6 +15,7 @@ use tracing::debug;
 use super::BrokerArgs;
 use super::reach::{ANSWER_TIMEOUT, known};
 use super::reader::{self, Stored};
+use crate::lane::Lane;
 use crate::topic::Topic;
 
 /// How long one poll lasts: how soon an end that nobody listens to any more is noticed.
@@ -35,35 +38,84 @@ pub enum Since {
 /// # Errors
 /// When the topic is missing or the brokers do not answer.
 pub async fn follow(brokers: &BrokerArgs, topic: Topic, since: Since) -> Result<mpsc::Receiver<Result<Stored>>> {
-    let name = brokers.topic_name(topic, crate::lane::Lane::Standard);
+    follow_as(brokers, &[(topic, since)], |_, record| record).await
+}
+
+/// Follows several such topics with one client, and says of each record which of them it is from. Records of different
+/// topics come in no order.
+///
+/// # Errors
+/// As [`follow`].
+pub async fn follow_all(
+    brokers: &BrokerArgs,
+    topics: &[(Topic, Since)],
+) -> Result<mpsc::Receiver<Result<(Topic, Stored)>>> {
+    follow_as(brokers, topics, |topic, record| (topic, record)).await
+}
+
+async fn follow_as<T: Send + 'static>(
+    brokers: &BrokerArgs,
+    topics: &[(Topic, Since)],
+    give_as: fn(Topic, Stored) -> T,
+) -> Result<mpsc::Receiver<Result<T>>> {
     let there = known(brokers).await?.topics;
-    let partitions = there.get(&name).with_context(|| format!("topic {name} is missing"))?.len() as i32;
+    let mut names = HashMap::new();
+    let mut beginnings = Vec::new();
+    for (topic, since) in topics {
+        let name = brokers.topic_name(*topic, Lane::Standard);
+        let partitions = there.get(&name).with_context(|| format!("topic {name} is missing"))?.len() as i32;
+        beginnings.push((name.clone(), partitions, *since));
+        names.insert(name, *topic);
+    }
     let client = reader::consumer(brokers)?;
     let (give, records) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
-        let mut places = TopicPartitionList::new();
-        for partition in 0..partitions {
-            places.add_partition_offset(&name, partition, Offset::Beginning)?;
-        }
-        if let Since::Time(time) = since {
-            places.set_all_offsets(Offset::Offset(time.as_millisecond()))?;
-            // A partition without such a record answers with its end.
-            places = reader::places(&client, &places, ANSWER_TIMEOUT)?;
-        }
-        client.assign(&places).with_context(|| format!("follow topic {name}"))?;
+        let places = places(&client, &beginnings)?;
+        client.assign(&places).context("follow topics")?;
         // A detached thread: it ends by itself within one poll once nobody listens.
-        let pump = move || pump(&client, &give);
-        std::thread::Builder::new().name(format!("follow {name}")).spawn(pump).context("start a thread")?;
+        let pump = move || pump(&client, &names, give_as, &give);
+        std::thread::Builder::new().name("follow topics".to_owned()).spawn(pump).context("start a thread")?;
         Ok::<_, anyhow::Error>(())
     })
     .await??;
     Ok(records)
 }
 
-fn pump(client: &BaseConsumer, give: &mpsc::Sender<Result<Stored>>) {
+/// Finds where to begin in each partition.
+fn places(client: &BaseConsumer, beginnings: &[(String, i32, Since)]) -> Result<TopicPartitionList> {
+    let mut places = TopicPartitionList::new();
+    let mut by_time = TopicPartitionList::new();
+    for (name, partitions, since) in beginnings {
+        for partition in 0..*partitions {
+            match since {
+                Since::Beginning => places.add_partition_offset(name, partition, Offset::Beginning)?,
+                Since::Time(time) => {
+                    by_time.add_partition_offset(name, partition, Offset::Offset(time.as_millisecond()))?;
+                }
+            }
+        }
+    }
+    if by_time.count() > 0 {
+        // A partition without such a record answers with its end.
+        for found in reader::places(client, &by_time, ANSWER_TIMEOUT)?.elements() {
+            places.add_partition_offset(found.topic(), found.partition(), found.offset())?;
+        }
+    }
+    Ok(places)
+}
+
+fn pump<T>(
+    client: &BaseConsumer,
+    names: &HashMap<String, Topic>,
+    give_as: fn(Topic, Stored) -> T,
+    give: &mpsc::Sender<Result<T>>,
+) {
     while !give.is_closed() {
         let record = match client.poll(POLL) {
-            Some(Ok(message)) => Ok(reader::stored(&message)),
+            Some(Ok(message)) => match names.get(message.topic()) {
+                Some(topic) => Ok(give_as(*topic, reader::stored(&message))),
+                None => continue,
+            },
             Some(Err(error @ KafkaError::MessageConsumptionFatal(_))) => Err(error.into()),
             Some(Err(KafkaError::PartitionEOF(_))) | None => continue,
             Some(Err(error)) => {

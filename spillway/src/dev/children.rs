@@ -144,7 +144,7 @@ impl Plan {
                 _ => children.push((role(name, arguments, Admin::own()?), Some(slots))),
             }
         }
-        let mut arguments = vec!["ingest".to_owned()];
+        let mut arguments = ["ingest", "--dashboard"].map(str::to_owned).to_vec();
         arguments.extend(common);
         arguments.extend(flags(&[("--listen", args.listen.to_string()), ("--ingest-grace", grace)]));
         children.push((role("ingest", arguments, Admin::Api(args.listen)), None));

@@ -1,0 +1,52 @@
+//! The pages, one file each: what it shows is a value, how it looks is a template of the same name.
+
+mod overview;
+
+use axum::Router;
+use axum::routing::get;
+
+use crate::app::App;
+use crate::bar::Bar;
+use crate::fault::Fault;
+
+/// Returns the routes of all pages.
+pub fn routes() -> Router<App> {
+    Router::new().route("/", get(overview::show))
+}
+
+/// Checks that there is a view of this name.
+///
+/// # Errors
+/// When there is none.
+pub fn check_view(view: &str) -> Result<(), Fault> {
+    match view {
+        "bar" | "overview" => Ok(()),
+        _ => Err(Fault::Nowhere("There is no such view to follow.".to_owned())),
+    }
+}
+
+/// Writes the parts of a view that change, each to be put in place of the one with the same id: the bar is in all.
+///
+/// # Errors
+/// When something that is needed is away.
+pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
+    let bar = part("bar", &BarPart { bar: Bar::of(&app.seen) })?;
+    let rest = match view {
+        "overview" => overview::part(app)?,
+        _ => String::new(),
+    };
+    Ok(bar + &rest)
+}
+
+/// The bar alone.
+#[derive(askama::Template)]
+#[template(path = "bar.html")]
+struct BarPart {
+    bar: Bar,
+}
+
+/// Writes what replaces the inside of the element with the id `id`, keeping focus and what is open.
+fn part(id: &str, template: &impl askama::Template) -> Result<String, Fault> {
+    let inside = template.render().map_err(|error| Fault::Internal(error.into()))?;
+    Ok(format!("<div id=\"{id}\" hx-swap-oob=\"innerMorph\">{inside}</div>"))
+}

@@ -1,0 +1,108 @@
+//! The stages as they are now.
+
+use jiff::Timestamp;
+use pipeline::stage::StageName;
+use serde::Serialize;
+
+use crate::say;
+use crate::seen::State;
+use crate::seen::traffic::quantile;
+
+const MINUTE_MS: i64 = 60_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// A stage as it is now.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct StageNow {
+    /// Its name.
+    pub stage: &'static str,
+    /// What it does, in a few words.
+    pub does: &'static str,
+    /// Units finished in the last minute.
+    pub done_1m: usize,
+    /// Records that wait or are in its hands.
+    pub lag_records: i64,
+    /// How long the oldest of them lies there, in seconds.
+    pub lag_s: Option<f64>,
+    /// 95th percentile of the waits of its units in the last hour, in seconds.
+    pub wait_p95_s: Option<f64>,
+    /// Processes that work on it.
+    pub processes: u32,
+    /// Slots that take work.
+    pub ready: u32,
+    /// Slots that will soon.
+    pub starting: u32,
+    /// Slots with a unit in hand.
+    pub busy: u32,
+    /// Slots whose worker waits for a dependency.
+    pub paused: u32,
+    /// Slots that are to be, where an autoscaler says so.
+    pub target: Option<u32>,
+    /// Units given up within the last hour.
+    pub given_up_1h: usize,
+    /// Attempts that failed within the last hour and were tried again.
+    pub retried_1h: usize,
+    /// Whether something is wrong with it.
+    pub is_wrong: bool,
+}
+
+impl StageNow {
+    /// Says how long the oldest record lies there.
+    pub fn lag(&self) -> String {
+        self.lag_s.map_or_else(|| "nothing waits".to_owned(), say::span)
+    }
+
+    /// Says how many of the slots have something in hand.
+    pub fn use_percent(&self) -> u32 {
+        (self.busy * 100).checked_div(self.ready + self.paused).unwrap_or(0).min(100)
+    }
+}
+
+/// Returns every stage as it is at `now`, in the order of the flow.
+pub fn stages(state: &State, now: Timestamp) -> Vec<StageNow> {
+    StageName::ALL.map(|stage| one(state, stage, now)).to_vec()
+}
+
+fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
+    let now_ms = now.as_millisecond();
+    let crew = state.workers.crew(stage);
+    let lag_records = state.queues.records(stage);
+    let mut waits: Vec<f64> = state.traffic.units_since(stage, now_ms - HOUR_MS).map(|unit| unit.wait_s).collect();
+    let troubles = || state.traffic.troubles_since(now_ms - HOUR_MS).filter(|trouble| trouble.stage == stage);
+    let given_up_1h = troubles().filter(|trouble| trouble.given_up).count();
+    let decided = state.scaling.last(now).and_then(|tick| {
+        tick.recorded.decided.iter().find(|decided| decided.stage == stage.as_str()).map(|decided| decided.replicas)
+    });
+    let is_stuck = lag_records > 0 && crew.ready + crew.starting == 0;
+    StageNow {
+        stage: stage.as_str(),
+        does: does(stage),
+        done_1m: state.traffic.units_since(stage, now_ms - MINUTE_MS).count(),
+        lag_records,
+        lag_s: state.queues.oldest_s(stage, now_ms).filter(|_| lag_records > 0),
+        wait_p95_s: quantile(&mut waits, 0.95),
+        processes: crew.processes,
+        ready: crew.ready,
+        starting: crew.starting,
+        busy: crew.busy,
+        paused: crew.paused,
+        target: decided,
+        given_up_1h,
+        retried_1h: troubles().count() - given_up_1h,
+        is_wrong: is_stuck || crew.paused > 0 || given_up_1h > 0,
+    }
+}
+
+const fn does(stage: StageName) -> &'static str {
+    match stage {
+        StageName::Fetch => "obtains and measures",
+        StageName::Split => "cuts into segments",
+        StageName::Transcribe => "sound to words",
+        StageName::Analyze => "shots, motion, faces",
+        StageName::Join => "gathers segments",
+        StageName::Moments => "chooses clips",
+        StageName::Cut => "crops and encodes",
+        StageName::Deliver => "gathers clips",
+        StageName::Record => "writes the log",
+    }
+}

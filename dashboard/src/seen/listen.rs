@@ -1,0 +1,166 @@
+//! Keeps what is known up to date: hears the topics, looks at the queues, and adds a point to the history at each tick.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use jiff::{SignedDuration, Timestamp};
+use pipeline::event::{Event, SystemState, VideoEvent, WorkerReport};
+use pipeline::kafka::BrokerArgs;
+use pipeline::kafka::lag::Lags;
+use pipeline::kafka::reader::Stored;
+use pipeline::kafka::tail::{Since, follow_all};
+use pipeline::lane::Lane;
+use pipeline::stage::StageName;
+use pipeline::topic::Topic;
+use planning::record::Recorded;
+use prost::Message;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use super::history::Point;
+use super::traffic::{self, quantile};
+use super::{Seen, State, scaling};
+
+/// How often the queues are looked at while somebody watches.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+/// So many of those looks are left out while nobody does: what is shown first must still be fresh.
+const REST: u32 = 4;
+/// How long to wait before brokers that are away are asked again.
+const AGAIN: Duration = Duration::from_secs(2);
+/// Waits are told of the videos begun within this time, in milliseconds.
+pub const WAITS_MS: i64 = 15 * 60_000;
+
+/// Hears and looks until `stop`. Brokers that are away are waited for, and what is known grows stale meanwhile.
+///
+/// # Errors
+/// None so far: a dashboard that cannot see says so and goes on.
+pub async fn run(seen: &Seen, brokers: &BrokerArgs, stop: CancellationToken) -> Result<()> {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = hear(seen, brokers) => {}
+        () = look(seen, brokers) => {}
+    }
+    Ok(())
+}
+
+async fn hear(seen: &Seen, brokers: &BrokerArgs) {
+    loop {
+        let ago = |ms: i64| {
+            let now = Timestamp::now();
+            Since::Time(now.checked_sub(SignedDuration::from_millis(ms)).unwrap_or(now))
+        };
+        let topics = [
+            (Topic::WorkerReport, ago(60_000)),
+            (Topic::SystemState, ago(60_000)),
+            (Topic::VideoEvent, ago(traffic::KEPT_MS)),
+            (Topic::AutoscalerDecision, ago(scaling::KEPT_MS)),
+            (Topic::AutoscalerPin, Since::Beginning),
+        ];
+        match follow_all(brokers, &topics).await {
+            Ok(mut records) => {
+                while let Some(Ok((topic, record))) = records.recv().await {
+                    take(&mut seen.write(), topic, &record);
+                }
+            }
+            Err(error) => warn!(error = format!("{error:#}"), "topics cannot be followed; trying again"),
+        }
+        // What is heard again counts once: events by their ids, reports and decisions by their times.
+        sleep(AGAIN).await;
+        let mut state = seen.write();
+        state.scaling = scaling::Scaling::default();
+    }
+}
+
+/// Takes a record in; one that cannot be read is of a version that is not known, and is left out.
+fn take(state: &mut State, topic: Topic, record: &Stored) {
+    match topic {
+        Topic::WorkerReport => match WorkerReport::decode(&*record.body) {
+            Ok(report) => state.workers.hear(report),
+            Err(error) => debug!(%error, "a worker's report that cannot be read"),
+        },
+        Topic::SystemState => match SystemState::decode(&*record.body) {
+            Ok(service) => state.service.hear(service),
+            Err(error) => debug!(%error, "a state of the service that cannot be read"),
+        },
+        Topic::VideoEvent => match VideoEvent::read(&record.body) {
+            Ok(event) => state.traffic.hear(&event),
+            Err(error) => debug!(%error, "an event that cannot be read"),
+        },
+        Topic::AutoscalerDecision => match serde_json::from_slice::<Recorded>(&record.body) {
+            Ok(recorded) => state.scaling.hear(record.published_ms, recorded),
+            Err(error) => debug!(%error, "a decision that cannot be read"),
+        },
+        Topic::AutoscalerPin => {
+            let stage = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
+            state.scaling.hear_pin(&stage, &record.body);
+        }
+        _ => {}
+    }
+}
+
+async fn look(seen: &Seen, brokers: &BrokerArgs) {
+    let mut lags: Option<Lags> = None;
+    let mut looks = interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rested = REST;
+    loop {
+        looks.tick().await;
+        if seen.followers() == 0 && rested < REST {
+            rested += 1;
+            continue;
+        }
+        rested = 0;
+        if let Err(error) = look_once(seen, brokers, &mut lags).await {
+            debug!(error = format!("{error:#}"), "queues not seen");
+            seen.write().queues.trouble = Some(format!("{error:#}"));
+        }
+        let at_ms = Timestamp::now().as_millisecond();
+        let mut state = seen.write();
+        state.workers.forget(at_ms);
+        state.service.forget(at_ms);
+        state.traffic.forget(at_ms);
+        state.scaling.forget(at_ms);
+        let is_seen = state.queues.read_at_ms.is_some_and(|read_ms| at_ms - read_ms < super::FRESH_MS);
+        if is_seen {
+            let point = point(&state, at_ms);
+            state.history.add(point);
+        }
+        drop(state);
+        // Told though nothing could be seen: pages show that they are stale.
+        seen.tick(at_ms);
+    }
+}
+
+async fn look_once(seen: &Seen, brokers: &BrokerArgs, lags: &mut Option<Lags>) -> Result<()> {
+    let connected = match lags.take() {
+        Some(lags) => lags,
+        None => Lags::connect(brokers, &StageName::ALL).await?,
+    };
+    // A client that failed is made anew: topics may have other partitions now.
+    let read = connected.read_with_ages().await?;
+    *lags = Some(connected);
+    seen.write().queues.take(read, Timestamp::now().as_millisecond());
+    Ok(())
+}
+
+fn point(state: &State, at_ms: i64) -> Point {
+    let mut open = [0; Lane::ALL.len()];
+    for video in state.traffic.open() {
+        open[video.lane.index()] += 1;
+    }
+    let mut waits = state.traffic.waits_since(at_ms - WAITS_MS);
+    let crew = state.workers.whole();
+    let last = state.scaling.last(Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH));
+    let target = last.map(|tick| tick.recorded.decided.iter().map(|decided| decided.replicas).sum());
+    Point {
+        at_ms,
+        open,
+        wait_p50_s: quantile(&mut waits, 0.5),
+        wait_p95_s: quantile(&mut waits, 0.95),
+        ready: crew.ready,
+        target,
+        busy: crew.busy,
+        lag: StageName::ALL.map(|stage| state.queues.records(stage)),
+    }
+}

@@ -1,0 +1,92 @@
+//! What happens, as the brokers tell it: who works ([`workers`]), what becomes of videos ([`traffic`]), what waits
+//! ([`queues`]), what the autoscaler decides ([`scaling`]), how the service is ([`service`]), and all that over time
+//! ([`history`]). [`listen`] keeps it up to date. Nothing here is kept over a restart: topics are read again.
+
+pub mod history;
+pub mod listen;
+pub mod queues;
+pub mod scaling;
+pub mod service;
+pub mod traffic;
+pub mod workers;
+
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use jiff::Timestamp;
+use planning::cost::Prices;
+use tokio::sync::watch;
+
+use crate::args::DashboardArgs;
+use history::History;
+use queues::Queues;
+use scaling::Scaling;
+use service::Service;
+use traffic::Traffic;
+use workers::Workers;
+
+/// Data older than this is not shown as if it were new, in milliseconds.
+pub const FRESH_MS: i64 = 10_000;
+
+/// All that is known now.
+#[derive(Debug, Default)]
+pub struct State {
+    /// Who works.
+    pub workers: Workers,
+    /// What becomes of videos.
+    pub traffic: Traffic,
+    /// What waits.
+    pub queues: Queues,
+    /// What the autoscaler sees and decides.
+    pub scaling: Scaling,
+    /// How the service is.
+    pub service: Service,
+    /// All that over time.
+    pub history: History,
+}
+
+impl State {
+    /// Returns how old the newest look at the brokers is, in milliseconds; nothing before the first.
+    pub fn age_ms(&self, now: Timestamp) -> Option<i64> {
+        Some(now.as_millisecond() - self.queues.read_at_ms?)
+    }
+}
+
+/// Shares what is known.
+pub struct Seen {
+    state: RwLock<State>,
+    ticks: watch::Sender<i64>,
+    /// Price of a slot for an hour, in dollars.
+    pub slot_price: f64,
+}
+
+impl Seen {
+    /// Begins with nothing.
+    pub fn new(args: &DashboardArgs) -> Self {
+        let slot_price = args.slot_price.unwrap_or_else(|| Prices::default().worker_hour);
+        Self { state: RwLock::default(), ticks: watch::Sender::new(0), slot_price }
+    }
+
+    /// Returns what is known. Not to be held over an `await`.
+    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is known. Not to be held over an `await`.
+    pub fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Follows the ticks: each is the time of a point in [`History`], in milliseconds since the Unix epoch.
+    pub fn ticks(&self) -> watch::Receiver<i64> {
+        self.ticks.subscribe()
+    }
+
+    /// Returns how many follow.
+    pub fn followers(&self) -> usize {
+        self.ticks.receiver_count()
+    }
+
+    pub(crate) fn tick(&self, at_ms: i64) {
+        self.ticks.send_replace(at_ms);
+    }
+}

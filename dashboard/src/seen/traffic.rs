@@ -1,0 +1,194 @@
+//! What becomes of videos, by `video.event`: which are open, how long they waited, how they ended, what they took. An
+//! event that is published twice counts once.
+
+mod open;
+
+use std::collections::{HashMap, VecDeque};
+
+use pipeline::event::{EndState, Happened, UnitDone, VideoEvent};
+use pipeline::lane::Lane;
+use pipeline::stage::StageName;
+
+pub use open::Open;
+
+/// How far back is read at the start and kept, in milliseconds.
+pub const KEPT_MS: i64 = 24 * HOUR_MS;
+/// How long single units and troubles are kept, in milliseconds.
+const UNITS_KEPT_MS: i64 = HOUR_MS;
+/// The most units that are kept: with more of them, rates are of a shorter time.
+const MOST_UNITS: usize = 50_000;
+const HOUR_MS: i64 = 3_600_000;
+
+/// A video that has ended.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Ended {
+    /// Whose it is, and which.
+    pub video: (String, String),
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// How; nothing if it was cancelled.
+    pub how: Option<EndState>,
+    /// Why it is not done, a code, else empty.
+    pub code: String,
+    /// Its lane.
+    pub lane: Lane,
+    /// From the begin of its first unit, in seconds.
+    pub processing_s: Option<f64>,
+    /// Time that slots worked on it, in seconds.
+    pub busy_s: f64,
+    /// Its length, in seconds, if it was measured.
+    pub media_s: Option<f64>,
+}
+
+/// A unit that was finished.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Unit {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// By which stage.
+    pub stage: StageName,
+    /// In which lane.
+    pub lane: Lane,
+    /// How long it waited, in seconds.
+    pub wait_s: f64,
+    /// How long it took, in seconds.
+    pub busy_s: f64,
+}
+
+/// A unit that failed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Trouble {
+    /// When, in milliseconds since the Unix epoch.
+    pub at_ms: i64,
+    /// At which stage.
+    pub stage: StageName,
+    /// Whether it was given up; else it is tried again.
+    pub given_up: bool,
+    /// Why: a code, or what was seen.
+    pub why: String,
+}
+
+/// What becomes of videos.
+#[derive(Debug, Default)]
+pub struct Traffic {
+    open: HashMap<(String, String), Open>,
+    ended: VecDeque<Ended>,
+    waits: VecDeque<(i64, Lane, f64)>,
+    units: VecDeque<Unit>,
+    troubles: VecDeque<Trouble>,
+}
+
+impl Traffic {
+    /// Hears of one event.
+    pub fn hear(&mut self, event: &VideoEvent) {
+        let key = (event.job.tenant().to_string(), event.job.video().to_string());
+        let Some(happened) = &event.happened else { return };
+        if let Happened::Reopened(_) = happened {
+            self.ended.retain(|ended| ended.video != key);
+        }
+        if matches!(happened, Happened::Deleted(_)) {
+            self.open.remove(&key);
+            return;
+        }
+        let has_ended = !self.open.contains_key(&key) && self.ended.iter().rev().any(|ended| ended.video == key);
+        if has_ended {
+            return;
+        }
+        let open = self.open.entry(key.clone()).or_insert_with(|| Open::new(event));
+        if !open.is_new(&event.id) {
+            return;
+        }
+        open.lane = event.job.lane();
+        match happened {
+            Happened::Created(_) => open.created_ms = event.at_ms,
+            Happened::Ready(media) => open.media_s = Some(media.duration_us as f64 / 1e6),
+            Happened::UnitDone(done) => self.unit_done(&key, event.job.lane(), done),
+            Happened::UnitRetried(unit) => self.trouble(event.at_ms, unit.stage, false, &unit.error),
+            Happened::UnitFailed(unit) => self.trouble(event.at_ms, unit.stage, true, &unit.code),
+            Happened::Ended(ended) => self.ended(&key, event.at_ms, Some(ended.state()), &ended.code),
+            Happened::Cancelled(_) => self.ended(&key, event.at_ms, None, ""),
+            _ => {}
+        }
+    }
+
+    fn unit_done(&mut self, key: &(String, String), lane: Lane, done: &UnitDone) {
+        let Ok(stage) = StageName::try_from(done.stage) else { return };
+        let span_s = |from_ms: i64, to_ms: i64| (to_ms - from_ms).max(0) as f64 / 1e3;
+        let (wait_s, busy_s) = (span_s(done.queued_ms, done.started_ms), span_s(done.started_ms, done.finished_ms));
+        if let Some(open) = self.open.get_mut(key)
+            && let Some(waited_s) = open.note(stage, done, busy_s)
+        {
+            self.waits.push_back((done.started_ms, lane, waited_s));
+        }
+        self.units.push_back(Unit { at_ms: done.finished_ms, stage, lane, wait_s, busy_s });
+        if self.units.len() > MOST_UNITS {
+            self.units.pop_front();
+        }
+    }
+
+    fn trouble(&mut self, at_ms: i64, stage: i32, given_up: bool, why: &str) {
+        let Ok(stage) = StageName::try_from(stage) else { return };
+        self.troubles.push_back(Trouble { at_ms, stage, given_up, why: why.to_owned() });
+    }
+
+    fn ended(&mut self, key: &(String, String), at_ms: i64, how: Option<EndState>, code: &str) {
+        let Some(open) = self.open.remove(key) else { return };
+        let processing_s = open.begun_ms.map(|begun_ms| (at_ms - begun_ms).max(0) as f64 / 1e3);
+        let (lane, busy_s, media_s) = (open.lane, open.busy_s, open.media_s);
+        let code = code.to_owned();
+        self.ended.push_back(Ended { video: key.clone(), at_ms, how, code, lane, processing_s, busy_s, media_s });
+    }
+
+    /// Forgets what is too old to be told.
+    pub fn forget(&mut self, now_ms: i64) {
+        let is_old = |at_ms: i64, kept_ms: i64| now_ms - at_ms > kept_ms;
+        self.ended.retain(|ended| !is_old(ended.at_ms, KEPT_MS));
+        self.waits.retain(|(at_ms, ..)| !is_old(*at_ms, UNITS_KEPT_MS));
+        self.units.retain(|unit| !is_old(unit.at_ms, UNITS_KEPT_MS));
+        self.troubles.retain(|trouble| !is_old(trouble.at_ms, UNITS_KEPT_MS));
+    }
+
+    /// Returns the videos that have not ended.
+    pub fn open(&self) -> impl Iterator<Item = &Open> {
+        self.open.values()
+    }
+
+    /// Returns the videos that ended since `since_ms`, in milliseconds since the Unix epoch.
+    pub fn ended_since(&self, since_ms: i64) -> impl Iterator<Item = &Ended> {
+        self.ended.iter().filter(move |ended| ended.at_ms >= since_ms)
+    }
+
+    /// Returns how long videos waited until their first segment was begun, in seconds, of those begun since `since_ms`.
+    pub fn waits_since(&self, since_ms: i64) -> Vec<f64> {
+        self.waits.iter().filter(|(at_ms, ..)| *at_ms >= since_ms).map(|(_, _, wait_s)| *wait_s).collect()
+    }
+
+    /// Returns the units of `stage` that were finished since `since_ms`.
+    pub fn units_since(&self, stage: StageName, since_ms: i64) -> impl Iterator<Item = &Unit> {
+        self.units.iter().filter(move |unit| unit.stage == stage && unit.at_ms >= since_ms)
+    }
+
+    /// Returns what failed since `since_ms`, oldest first.
+    pub fn troubles_since(&self, since_ms: i64) -> impl Iterator<Item = &Trouble> {
+        self.troubles.iter().filter(move |trouble| trouble.at_ms >= since_ms)
+    }
+
+    /// Returns how long the video waits that has waited longest without a segment begun, in seconds.
+    pub fn oldest_wait_s(&self, now_ms: i64) -> Option<f64> {
+        let waiting = self.open.values().filter(|open| !open.has_first_segment());
+        waiting.map(|open| (now_ms - open.created_ms).max(0) as f64 / 1e3).max_by(f64::total_cmp)
+    }
+}
+
+/// Returns the value that `share` of `values` do not exceed.
+pub fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
+    if values.is_empty() {
+        return None;
+    }
+    values.sort_by(f64::total_cmp);
+    let place = (share * values.len() as f64).ceil() as usize;
+    Some(values[place.clamp(1, values.len()) - 1])
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+use jiff::Timestamp;
+use pipeline::event::{Created, Ended as EndedEvent, Job, Options};
+use pipeline::id::{TenantId, VideoId};
+
+use super::*;
+
+const START_MS: i64 = 1_700_000_000_000;
+
+fn job(number: u128) -> Job {
+    let video: VideoId = format!("{number:032x}").parse().unwrap();
+    Job::new(&TenantId::default_tenant(), video, Lane::Express, Options::default())
+}
+
+fn event(job: &Job, second: i64, what: Happened) -> VideoEvent {
+    VideoEvent::new(job, Timestamp::from_millisecond(START_MS + second * 1000).unwrap(), what)
+}
+
+fn done(stage: StageName, unit: &str, queued: i64, started: i64, finished: i64) -> Happened {
+    let at = |second: i64| START_MS + second * 1000;
+    Happened::UnitDone(UnitDone {
+        stage: stage as i32,
+        unit: unit.to_owned(),
+        worker: "w".to_owned(),
+        attempt: 1,
+        queued_ms: at(queued),
+        started_ms: at(started),
+        finished_ms: at(finished),
+    })
+}
+
+/// A video that waits 3 s for `fetch`, 2 s for `split`, 4 s with its first segment, and ends after 30 s.
+fn story(job: &Job) -> Vec<VideoEvent> {
+    vec![
+        event(job, 0, Happened::Created(Created::default())),
+        event(job, 5, done(StageName::Fetch, "video", 0, 3, 5)),
+        event(job, 9, done(StageName::Split, "video", 5, 7, 9)),
+        event(job, 15, done(StageName::Analyze, "video/0", 8, 12, 15)),
+        event(job, 16, done(StageName::Transcribe, "audio/0", 8, 14, 16)),
+        event(job, 30, Happened::Ended(EndedEvent::default())),
+    ]
+}
+
+#[test]
+fn waits_cost_and_ends_follow_from_the_events_and_twice_is_once() {
+    let mut traffic = Traffic::default();
+    let events = story(&job(1));
+    for event in events.iter().chain(&events) {
+        traffic.hear(event);
+    }
+    assert_eq!(traffic.waits_since(START_MS), [9.0]);
+    let ended: Vec<&Ended> = traffic.ended_since(START_MS).collect();
+    assert_eq!(ended.len(), 1);
+    assert_eq!((ended[0].busy_s, ended[0].processing_s), (2.0 + 2.0 + 3.0 + 2.0, Some(27.0)));
+    assert_eq!((traffic.open().count(), traffic.oldest_wait_s(START_MS)), (0, None));
+    assert_eq!(traffic.units_since(StageName::Analyze, START_MS).count(), 1);
+}
+
+#[test]
+fn what_waits_is_told_until_its_first_segment_is_begun() {
+    let mut traffic = Traffic::default();
+    let events = story(&job(1));
+    traffic.hear(&events[0]);
+    assert_eq!(traffic.oldest_wait_s(START_MS + 20_000), Some(20.0));
+    events[1..4].iter().for_each(|event| traffic.hear(event));
+    assert_eq!((traffic.open().count(), traffic.oldest_wait_s(START_MS + 20_000)), (1, None));
+}
+
+#[test]
+fn what_is_old_is_forgotten() {
+    let mut traffic = Traffic::default();
+    story(&job(1)).iter().for_each(|event| traffic.hear(event));
+    traffic.forget(START_MS + 2 * HOUR_MS);
+    assert!(traffic.waits_since(0).is_empty() && traffic.units_since(StageName::Fetch, 0).next().is_none());
+    assert_eq!(traffic.ended_since(0).count(), 1);
+    traffic.forget(START_MS + KEPT_MS + HOUR_MS);
+    assert_eq!(traffic.ended_since(0).count(), 0);
+}
+
+#[test]
+fn quantiles_are_of_the_nearest_rank() {
+    assert_eq!(quantile(&mut [], 0.5), None);
+    assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.5), Some(2.0));
+    assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.95), Some(3.0));
+}

@@ -1,0 +1,129 @@
+//! Who works, by what each worker says of itself.
+
+use std::collections::BTreeMap;
+
+use pipeline::event::{WorkerReport, WorkerState};
+use pipeline::stage::StageName;
+
+/// A worker that was silent for this long is not there any more, in milliseconds: idle ones report every five seconds.
+const GONE_MS: i64 = 20_000;
+
+/// The workers that were heard of lately, by id.
+#[derive(Debug, Default)]
+pub struct Workers {
+    heard: BTreeMap<String, WorkerReport>,
+}
+
+/// What the workers of a stage come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Crew {
+    /// Processes.
+    pub processes: u32,
+    /// Slots that take work.
+    pub ready: u32,
+    /// Slots that will soon.
+    pub starting: u32,
+    /// Slots with a unit in hand.
+    pub busy: u32,
+    /// Slots whose worker waits for a dependency.
+    pub paused: u32,
+    /// Slots of workers that end.
+    pub draining: u32,
+}
+
+impl Workers {
+    /// Hears a report; an older one than is known changes nothing.
+    pub fn hear(&mut self, report: WorkerReport) {
+        let known = self.heard.get(&report.worker);
+        if known.is_none_or(|known| known.at_ms <= report.at_ms) {
+            self.heard.insert(report.worker.clone(), report);
+        }
+    }
+
+    /// Forgets who has not been heard of for long.
+    pub fn forget(&mut self, now_ms: i64) {
+        self.heard.retain(|_, report| now_ms - report.at_ms < GONE_MS);
+    }
+
+    /// Returns the last report of each worker, by stage and id.
+    pub fn all(&self) -> Vec<&WorkerReport> {
+        let mut all: Vec<&WorkerReport> = self.heard.values().collect();
+        all.sort_by(|a, b| (a.stage, &a.worker).cmp(&(b.stage, &b.worker)));
+        all
+    }
+
+    /// Returns one worker's last report.
+    pub fn one(&self, worker: &str) -> Option<&WorkerReport> {
+        self.heard.get(worker)
+    }
+
+    /// Returns what the workers of `stage` come to.
+    pub fn crew(&self, stage: StageName) -> Crew {
+        let mut crew = Crew::default();
+        for report in self.heard.values().filter(|report| report.stage == stage as i32) {
+            crew.processes += 1;
+            crew.busy += report.busy;
+            match report.state() {
+                WorkerState::Starting => crew.starting += report.slots,
+                WorkerState::Ready => {
+                    crew.ready += report.slots;
+                    crew.starting += report.slots_starting_ms.len() as u32;
+                }
+                WorkerState::Paused => crew.paused += report.slots,
+                WorkerState::Draining => crew.draining += report.slots.max(report.busy),
+            }
+        }
+        crew
+    }
+
+    /// Returns what all workers that are scaled or work come to.
+    pub fn whole(&self) -> Crew {
+        let mut whole = Crew::default();
+        for crew in StageName::ALL.map(|stage| self.crew(stage)) {
+            whole.processes += crew.processes;
+            whole.ready += crew.ready;
+            whole.starting += crew.starting;
+            whole.busy += crew.busy;
+            whole.paused += crew.paused;
+            whole.draining += crew.draining;
+        }
+        whole
+    }
+
+    /// Returns how long the oldest record waits that the workers of `stage` have fetched, in seconds.
+    pub fn head_age_s(&self, stage: StageName) -> f64 {
+        let of_stage = self.heard.values().filter(|report| report.stage == stage as i32);
+        of_stage.map(|report| report.head_age_ms as f64 / 1e3).fold(0.0, f64::max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(worker: &str, at_ms: i64, state: WorkerState, slots: u32, busy: u32) -> WorkerReport {
+        WorkerReport {
+            worker: worker.to_owned(),
+            stage: StageName::Cut as i32,
+            at_ms,
+            state: state as i32,
+            slots,
+            busy,
+            ..WorkerReport::default()
+        }
+    }
+
+    #[test]
+    fn slots_are_counted_by_what_their_worker_does_and_silence_ends_it() {
+        let mut workers = Workers::default();
+        workers.hear(report("a", 1000, WorkerState::Ready, 4, 2));
+        workers.hear(report("b", 1000, WorkerState::Paused, 3, 0));
+        workers.hear(report("c", 9000, WorkerState::Starting, 2, 0));
+        workers.hear(report("a", 500, WorkerState::Starting, 4, 0)); // late
+        let crew = workers.crew(StageName::Cut);
+        assert_eq!((crew.ready, crew.busy, crew.paused, crew.starting), (4, 2, 3, 2));
+        assert_eq!(workers.crew(StageName::Fetch), Crew::default());
+        workers.forget(21_000);
+        assert_eq!(workers.all().iter().map(|report| &*report.worker).collect::<Vec<_>>(), ["c"]);
+    }
+}

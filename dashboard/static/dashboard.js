@@ -1,0 +1,174 @@
+// What pages do beyond reading: times in the viewer's zone, plots, and the chip that says whether what is shown is new.
+// Parts of pages are replaced by htmx; whatever works here again after that listens to its events.
+"use strict";
+
+const STALE_MS = 10_000;
+const PALETTE = ["#1f77b4", "#d2691e", "#2e8b57", "#a6468f", "#8c6d1f", "#c0392b", "#5b6b7a", "#2aa3a3"];
+
+const pad = (number) => String(number).padStart(2, "0");
+
+/** Shows a moment in the viewer's zone, with UTC on hover. */
+function localTimes(root) {
+  for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
+    const at = new Date(time.getAttribute("datetime").replace(" UTC", "Z").replace(" ", "T"));
+    if (isNaN(at)) continue;
+    const day = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
+    time.title = time.textContent;
+    time.textContent = `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
+    time.dataset.local = "yes";
+  }
+}
+
+// Plots
+
+const plots = [];
+
+/** Returns the values as they are drawn: stacked ones lie on top of each other. */
+function drawn(plot) {
+  let below = null;
+  const columns = plot.lines.map((line) => {
+    if (line.kind !== "stack") return line.y;
+    below = line.y.map((value, place) => (value ?? 0) + (below ? below[place] : 0));
+    return below;
+  });
+  const levels = plot.levels.map((level) => plot.x.map(() => level.y));
+  return [plot.x, ...columns, ...levels];
+}
+
+function seriesOf(line, index, unit) {
+  const colour = PALETTE[index % PALETTE.length];
+  const series = { label: line.label, stroke: colour, width: 2, spanGaps: false, points: { show: false } };
+  series.value = (_, shown, __, place) => {
+    const value = place == null ? null : line.y[place];
+    return value == null ? "–" : `${Number(value.toPrecision(4)).toLocaleString()} ${unit}`;
+  };
+  if (line.kind === "step") series.paths = uPlot.paths.stepped({ align: 1 });
+  if (line.kind === "stack") series.fill = colour + "55";
+  if (line.kind === "dots") { series.paths = () => null; series.points = { show: true, size: 5, fill: colour }; }
+  if (line.kind === "band_low" || line.kind === "band_high") series.width = 1;
+  return series;
+}
+
+function draw(figure) {
+  const plot = JSON.parse(figure.querySelector("script").textContent);
+  const canvas = figure.querySelector(".canvas");
+  if (plot.x.length < 2) return;
+  figure.querySelector(".nothing")?.remove();
+  const style = getComputedStyle(document.body);
+  const ink = style.getPropertyValue("--soft"), edge = style.getPropertyValue("--edge");
+  const axis = { stroke: ink, grid: { stroke: edge, width: 1 }, ticks: { stroke: edge, width: 1 } };
+  const bands = [];
+  plot.lines.forEach((line, index) => {
+    if (line.kind === "stack" && index > 0 && plot.lines[index - 1].kind === "stack") {
+      bands.push({ series: [index + 1, index], fill: PALETTE[index % PALETTE.length] + "55" });
+    }
+    if (line.kind === "band_high") bands.push({ series: [index + 1, index], fill: PALETTE[index % PALETTE.length] + "33" });
+  });
+  const levels = plot.levels.map((level) => ({ label: level.label, stroke: ink, width: 1, dash: [6, 4], points: { show: false } }));
+  const options = {
+    width: canvas.clientWidth || figure.clientWidth - 20, height: 220,
+    scales: { x: { time: plot.is_time }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
+    axes: [{ ...axis, label: plot.is_time ? undefined : plot.x_label }, { ...axis, size: 56 }],
+    series: [{ label: plot.is_time ? "time" : plot.x_label }, ...plot.lines.map((line, index) => seriesOf(line, index, plot.unit)), ...levels],
+    bands,
+  };
+  canvas.replaceChildren();
+  const chart = new uPlot(options, drawn(plot), canvas);
+  const known = plots.findIndex((other) => other.figure === figure);
+  if (known >= 0) plots.splice(known, 1);
+  plots.push({ figure, plot, chart, canvas });
+}
+
+function drawAll(root) {
+  if (typeof uPlot === "undefined") return;
+  for (const figure of root.querySelectorAll("figure.plot")) {
+    if (!figure.querySelector(".uplot")) draw(figure);
+  }
+}
+
+/** Adds a point that came in the stream to every plot that is drawn from such points. */
+function addPoint(point) {
+  for (const { plot, chart } of plots) {
+    if (!plot.lines.some((line) => line.from)) continue;
+    const x = point.at_ms / 1000;
+    if (plot.x.length && plot.x[plot.x.length - 1] >= x) continue;
+    plot.x.push(x);
+    for (const line of plot.lines) line.y.push(line.from.split(".").reduce((part, name) => part?.[name], point) ?? null);
+    const oldest = x - 3600;
+    while (plot.x.length > 2 && plot.x[0] < oldest) {
+      plot.x.shift();
+      plot.lines.forEach((line) => line.y.shift());
+    }
+    chart.setData(drawn(plot));
+  }
+}
+
+addEventListener("resize", () => {
+  for (const { chart, canvas } of plots) chart.setSize({ width: canvas.clientWidth, height: 220 });
+});
+
+// The chip: live, paused or stale
+
+let heardAt = Date.now();
+let paused = false;
+let missed = [];
+
+function showChip() {
+  const chip = document.getElementById("chip");
+  const bar = document.getElementById("bar-numbers");
+  if (!chip || !bar) return;
+  const silent = Date.now() - heardAt > STALE_MS;
+  const state = paused ? "paused" : silent || bar.dataset.stale === "true" ? "stale" : "live";
+  const shown = state === "stale" && silent ? `stale: nothing for ${Math.round((Date.now() - heardAt) / 1000)} s` : state;
+  if (chip.textContent !== shown) chip.textContent = shown;
+  chip.className = `chip ${state}`;
+  chip.setAttribute("aria-pressed", String(paused));
+}
+
+function onPause() {
+  paused = !paused;
+  if (!paused) {
+    missed.forEach(addPoint);
+    missed = [];
+  }
+  showChip();
+}
+
+document.addEventListener("htmx:sse:before:message", (event) => {
+  heardAt = Date.now();
+  const name = event.detail.message.event;
+  if (name === "point") {
+    const point = JSON.parse(event.detail.message.data);
+    paused ? missed.push(point) : addPoint(point);
+  } else if (!name && paused) {
+    // What comes after the pause replaces it.
+    event.preventDefault();
+  }
+  showChip();
+});
+
+// Small things
+
+document.addEventListener("click", async (event) => {
+  const copy = event.target.closest("[data-copy]");
+  if (!copy) return;
+  await navigator.clipboard.writeText(copy.dataset.copy);
+  copy.textContent = "Copied";
+});
+
+document.addEventListener("htmx:after:swap", () => {
+  localTimes(document);
+  drawAll(document);
+  showChip();
+});
+
+document.addEventListener("DOMContentLoaded", () => {
+  document.body.dataset.scripts = "yes";
+  const chip = document.getElementById("chip");
+  chip.hidden = false;
+  chip.addEventListener("click", onPause);
+  localTimes(document);
+  drawAll(document);
+  showChip();
+  setInterval(showChip, 1000);
+});
