@@ -146,6 +146,7 @@ impl Command {
         match self {
             Self::Dev(_) => "dev",
             Self::Ingest(_) => "ingest",
+            Self::Dashboard(_) => "dashboard",
             Self::Process(args) => args.stage.name(),
             Self::Autoscale(_) => "autoscale",
             Self::Topics(_) => "topics",
