@@ -47,9 +47,8 @@ impl Bar {
     fn at(state: &State, slot_price: f64, now: Timestamp) -> Self {
         let now_ms = now.as_millisecond();
         let age_ms = state.age_ms(now);
-        let ended = |how: EndState| {
-            state.traffic.ended_since(now_ms - HOUR_MS).filter(|ended| ended.how == Some(how)).count()
-        };
+        let ended =
+            |how: EndState| state.traffic.ended_since(now_ms - HOUR_MS).filter(|ended| ended.how == Some(how)).count();
         let queued = state.traffic.open().filter(|open| open.begun_ms.is_none()).count();
         let target = state.scaling.last(now).map(|tick| tick.recorded.decided.iter().map(|d| d.replicas).sum());
         Self {
@@ -85,7 +84,7 @@ impl Bar {
 
     /// Says how old it is.
     pub fn age(&self) -> String {
-        self.age_ms.map_or_else(|| "nothing seen yet".to_owned(), |age_ms| say::span(age_ms as f64 / 1e3))
+        self.age_ms.map_or_else(|| "nothing yet".to_owned(), |age_ms| format!("{} ago", say::span(age_ms as f64 / 1e3)))
     }
 }
 

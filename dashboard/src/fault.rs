@@ -24,7 +24,9 @@ pub enum Fault {
     #[error("The page that sent this is too old or not ours. Reload it and try again; nothing was changed.")]
     Forged,
     /// Without keys, it names this host by a name that anybody could make point here.
-    #[error("Without keys this page is shown under the address of this host only, such as http://127.0.0.1:8080. To reach it under a name, set --operator-key.")]
+    #[error(
+        "Without keys this page is shown under the address of this host only, such as http://127.0.0.1:8080. To reach it under a name, set --operator-key."
+    )]
     ForeignHost,
     /// There is no such thing.
     #[error("{0}")]

@@ -2,8 +2,8 @@
 //! ([`seen`]) and looked up in the store; who asks is known by [`access`]; each page (`page/`) is a value that is answered
 //! as HTML or as JSON ([`answer`]), and parts of it are sent again while they change ([`live`]).
 
-mod args;
 mod app;
+mod args;
 mod router;
 
 pub mod access;

@@ -39,6 +39,11 @@ pub fn count(number: impl Into<i128>) -> String {
     said
 }
 
+/// Says how many of something there are: `1 unit`, `3 units`.
+pub fn many(number: usize, one: &str) -> String {
+    if number == 1 { format!("1 {one}") } else { format!("{} {one}s", count(number as i128)) }
+}
+
 /// Says a size in bytes: `1.5 GiB`.
 pub fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];

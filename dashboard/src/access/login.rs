@@ -49,7 +49,8 @@ pub async fn logout(State(app): State<App>, headers: HeaderMap) -> Response {
 }
 
 fn door(was_wrong: bool) -> Result<Response, Fault> {
-    let page = Door { style: asset::style_path(), was_wrong }.render().map_err(|error| Fault::Internal(error.into()))?;
+    let page =
+        Door { style: asset::style_path(), was_wrong }.render().map_err(|error| Fault::Internal(error.into()))?;
     Ok(Html(page).into_response())
 }
 

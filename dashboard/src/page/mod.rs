@@ -1,9 +1,12 @@
 //! The pages, one file each: what it shows is a value, how it looks is a template of the same name.
 
 mod overview;
+mod queues;
+mod workers;
 
 use axum::Router;
 use axum::routing::get;
+use pipeline::stage::StageName;
 
 use crate::app::App;
 use crate::bar::Bar;
@@ -11,7 +14,11 @@ use crate::fault::Fault;
 
 /// Returns the routes of all pages.
 pub fn routes() -> Router<App> {
-    Router::new().route("/", get(overview::show))
+    Router::new()
+        .route("/", get(overview::show))
+        .route("/queues", get(queues::show))
+        .route("/queues/{stage}", get(queues::one))
+        .route("/workers", get(workers::show))
 }
 
 /// Checks that there is a view of this name.
@@ -19,10 +26,12 @@ pub fn routes() -> Router<App> {
 /// # Errors
 /// When there is none.
 pub fn check_view(view: &str) -> Result<(), Fault> {
-    match view {
-        "bar" | "overview" => Ok(()),
-        _ => Err(Fault::Nowhere("There is no such view to follow.".to_owned())),
-    }
+    let is_known = match view.split_once('/') {
+        None => matches!(view, "bar" | "overview" | "queues" | "workers"),
+        Some(("workers", stage)) => stage.parse::<StageName>().is_ok(),
+        Some(_) => false,
+    };
+    if is_known { Ok(()) } else { Err(Fault::Nowhere("There is no such view to follow.".to_owned())) }
 }
 
 /// Writes the parts of a view that change, each to be put in place of the one with the same id: the bar is in all.
@@ -31,8 +40,11 @@ pub fn check_view(view: &str) -> Result<(), Fault> {
 /// When something that is needed is away.
 pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
     let bar = part("bar", &BarPart { bar: Bar::of(&app.seen) })?;
-    let rest = match view {
+    let (page, of) = view.split_once('/').unwrap_or((view, ""));
+    let rest = match page {
         "overview" => overview::part(app)?,
+        "queues" => queues::part(app)?,
+        "workers" => workers::part(app, of.parse().ok())?,
         _ => String::new(),
     };
     Ok(bar + &rest)

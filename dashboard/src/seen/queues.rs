@@ -1,20 +1,53 @@
-//! What waits in the brokers for each stage.
+//! What waits in the brokers for each stage, and how that changes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use pipeline::kafka::lag::{LaneLag, Read};
 use pipeline::stage::StageName;
+
+/// Over how long rates are taken, in milliseconds.
+const RATES_MS: i64 = 60_000;
 
 /// What waits, as it was last read.
 #[derive(Debug, Default)]
 pub struct Queues {
     lanes: BTreeMap<StageName, Vec<LaneLag>>,
+    /// Sums of earlier reads, oldest first.
+    earlier: VecDeque<Sums>,
     /// Why a stage's queue is not known, by stage.
     pub unknown: BTreeMap<StageName, String>,
     /// When it was read, in milliseconds since the Unix epoch.
     pub read_at_ms: Option<i64>,
     /// Why the last attempt to read came to nothing.
     pub trouble: Option<String>,
+}
+
+/// What came into and was done of each lane up to a moment.
+#[derive(Debug)]
+struct Sums {
+    at_ms: i64,
+    /// Ends and acknowledged places, by stage and lane.
+    of: BTreeMap<(StageName, usize), (i64, i64)>,
+}
+
+/// How fast a lane fills and empties.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Rates {
+    /// Records that came, each second.
+    pub arriving: f64,
+    /// Records that were acknowledged, each second.
+    pub leaving: f64,
+}
+
+impl Rates {
+    /// Returns in how long `waiting` records will be done at these rates, in seconds; nothing if they grow.
+    pub fn empty_in_s(&self, waiting: i64) -> Option<f64> {
+        let shrinking = self.leaving - self.arriving;
+        match waiting {
+            ..=0 => Some(0.0),
+            _ => (shrinking > 0.0).then(|| waiting as f64 / shrinking),
+        }
+    }
 }
 
 impl Queues {
@@ -26,6 +59,15 @@ impl Queues {
                 Ok(lanes) => drop(self.lanes.insert(stage, lanes)),
                 Err(error) => drop(self.unknown.insert(stage, format!("{error:#}"))),
             }
+        }
+        let lanes = self.lanes.iter().flat_map(|(stage, lanes)| {
+            let sums = |(index, lane): (usize, &LaneLag)| ((*stage, index), (lane.end_total, lane.committed_total));
+            lanes.iter().enumerate().map(sums)
+        });
+        self.earlier.push_back(Sums { at_ms, of: lanes.collect() });
+        // The oldest that is kept is just beyond the time over which rates are taken.
+        while self.earlier.get(1).is_some_and(|second| at_ms - second.at_ms >= RATES_MS) {
+            self.earlier.pop_front();
         }
         self.read_at_ms = Some(at_ms);
         self.trouble = None;
@@ -46,9 +88,52 @@ impl Queues {
         let oldest = self.of(stage).iter().filter_map(|lane| lane.oldest_ms).min()?;
         Some((now_ms - oldest).max(0) as f64 / 1e3)
     }
+
+    /// Returns how fast a lane of `stage` fills and empties, over the last minute; nothing before there were two reads.
+    pub fn rates(&self, stage: StageName, lane: usize) -> Option<Rates> {
+        let (first, last) = (self.earlier.front()?, self.earlier.back()?);
+        let seconds = (last.at_ms - first.at_ms) as f64 / 1e3;
+        let ((came, went), (came_before, went_before)) = (last.of.get(&(stage, lane))?, first.of.get(&(stage, lane))?);
+        // Topics that were made anew begin again at 0.
+        let rate = |now: &i64, before: &i64| (now - before).max(0) as f64 / seconds;
+        (seconds > 0.0).then(|| Rates { arriving: rate(came, came_before), leaving: rate(went, went_before) })
+    }
 }
 
 /// Returns how many records lie in a lane that nobody has acknowledged.
 pub fn waiting(lane: &LaneLag) -> i64 {
     (lane.end_total - lane.committed_total).max(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(end_total: i64, committed_total: i64) -> Read {
+        let lane = LaneLag { partitions: 1, end_total, committed_total, ..LaneLag::default() };
+        Read::from([(StageName::Cut, Ok(vec![lane]))])
+    }
+
+    #[test]
+    fn rates_are_of_the_last_minute_and_say_when_it_is_empty() {
+        let mut queues = Queues::default();
+        queues.take(read(0, 0), 0);
+        assert_eq!(queues.rates(StageName::Cut, 0), None);
+        for second in 1..=120 {
+            // Ten a second came in the first minute, none later; five a second are done.
+            queues.take(read(10 * second.min(60), 5 * second), second * 1000);
+        }
+        let rates = queues.rates(StageName::Cut, 0).unwrap();
+        assert_eq!(rates, Rates { arriving: 0.0, leaving: 5.0 });
+        assert_eq!((queues.records(StageName::Cut), rates.empty_in_s(100)), (0, Some(20.0)));
+        assert_eq!(Rates { arriving: 2.0, leaving: 1.0 }.empty_in_s(1), None);
+    }
+
+    #[test]
+    fn a_stage_that_does_not_answer_keeps_what_was_known_and_says_so() {
+        let mut queues = Queues::default();
+        queues.take(read(7, 3), 1000);
+        queues.take(Read::from([(StageName::Cut, Err(anyhow::anyhow!("no coordinator")))]), 2000);
+        assert_eq!((queues.records(StageName::Cut), queues.unknown.len()), (4, 1));
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pipeline::event::{WorkerReport, WorkerState};
 use pipeline::stage::StageName;
+use pipeline::topic::Topic;
 
 /// A worker that was silent for this long is not there any more, in milliseconds: idle ones report every five seconds.
 const GONE_MS: i64 = 20_000;
@@ -76,10 +77,10 @@ impl Workers {
         crew
     }
 
-    /// Returns what all workers that are scaled or work come to.
+    /// Returns what all workers come to that do work; gatherers, which have a task a partition, do not count.
     pub fn whole(&self) -> Crew {
         let mut whole = Crew::default();
-        for crew in StageName::ALL.map(|stage| self.crew(stage)) {
+        for crew in scaled().map(|stage| self.crew(stage)) {
             whole.processes += crew.processes;
             whole.ready += crew.ready;
             whole.starting += crew.starting;
@@ -95,6 +96,11 @@ impl Workers {
         let of_stage = self.heard.values().filter(|report| report.stage == stage as i32);
         of_stage.map(|report| report.head_age_ms as f64 / 1e3).fold(0.0, f64::max)
     }
+}
+
+/// Returns the stages whose units take slots.
+pub fn scaled() -> impl Iterator<Item = StageName> {
+    StageName::ALL.into_iter().filter(|stage| Topic::read_by(*stage).spec().laned)
 }
 
 #[cfg(test)]

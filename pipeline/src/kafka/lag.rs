@@ -18,8 +18,22 @@ const LIMIT: Duration = Duration::from_secs(4);
 /// How precisely the oldest record's time is looked for, in milliseconds.
 const PRECISE_MS: i64 = 500;
 
-/// What lies in one lane of a stage.
+/// What lies in one partition of a lane.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PartitionLag {
+    /// Its number.
+    pub partition: i32,
+    /// The place after the last record.
+    pub end: i64,
+    /// The place that its group has acknowledged up to.
+    pub committed: i64,
+    /// When the first record was published that is not acknowledged, in milliseconds since the Unix epoch, where that was
+    /// asked for.
+    pub oldest_ms: Option<i64>,
+}
+
+/// What lies in one lane of a stage.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct LaneLag {
     /// Partitions of its topic.
     pub partitions: u32,
@@ -30,6 +44,8 @@ pub struct LaneLag {
     /// When the oldest record was published that is not acknowledged, in milliseconds since the Unix epoch, where that
     /// was asked for.
     pub oldest_ms: Option<i64>,
+    /// Its partitions, by number.
+    pub by_partition: Vec<PartitionLag>,
 }
 
 /// Asks for the lag of stages that have lanes. Cheap to clone.
@@ -153,13 +169,23 @@ impl Inner {
     }
 
     fn lanes(&self, stage: StageName, ends: &Places, committed: &Places) -> Vec<LaneLag> {
-        let sum =
-            |places: &Places, name: &str| places.iter().filter(|((topic, _), _)| topic == name).map(|(_, at)| at).sum();
-        let lane = |name: String| LaneLag {
-            partitions: self.topics.get(&name).copied().unwrap_or(0),
-            end_total: sum(ends, &name),
-            committed_total: sum(committed, &name),
-            oldest_ms: None,
+        let lane = |name: String| {
+            let partitions = self.topics.get(&name).copied().unwrap_or(0);
+            let at = |places: &Places, partition: i32| places.get(&(name.clone(), partition)).copied().unwrap_or(0);
+            let one = |partition: i32| PartitionLag {
+                partition,
+                end: at(ends, partition),
+                committed: at(committed, partition),
+                oldest_ms: None,
+            };
+            let by_partition: Vec<PartitionLag> = (0..partitions as i32).map(one).collect();
+            LaneLag {
+                partitions,
+                end_total: by_partition.iter().map(|partition| partition.end).sum(),
+                committed_total: by_partition.iter().map(|partition| partition.committed).sum(),
+                oldest_ms: None,
+                by_partition,
+            }
         };
         self.brokers.topic_names(Topic::read_by(stage)).into_iter().map(lane).collect()
     }
@@ -169,8 +195,10 @@ impl Inner {
         let waiting = committed.into_iter().filter(|(place, at)| ends.get(place).is_some_and(|end| end > at));
         let published = self.published(waiting.collect())?;
         for (lane, name) in lanes.iter_mut().zip(self.brokers.topic_names(Topic::read_by(stage))) {
-            let of_lane = published.iter().filter(|((topic, _), _)| *topic == name);
-            lane.oldest_ms = of_lane.map(|(_, at_ms)| *at_ms).min();
+            for partition in &mut lane.by_partition {
+                partition.oldest_ms = published.get(&(name.clone(), partition.partition)).copied();
+            }
+            lane.oldest_ms = lane.by_partition.iter().filter_map(|partition| partition.oldest_ms).min();
         }
         Ok(lanes)
     }

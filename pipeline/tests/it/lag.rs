@@ -24,8 +24,11 @@ async fn lag_is_what_is_not_acknowledged_in_each_lane() {
     let shown: Vec<_> = lanes.iter().map(|lane| (lane.partitions, lane.end_total, lane.committed_total)).collect();
     assert_eq!(shown, [(3, 0, 0), (3, 5, 0), (3, 0, 0), (3, 2, 0)]);
     assert_eq!((lanes[0].oldest_ms, lanes[2].oldest_ms), (None, None));
-    for lane in [lanes[1], lanes[3]] {
-        let off_ms = lane.oldest_ms.unwrap() - began_ms;
+    for (lane, waiting) in [(&lanes[1], 5), (&lanes[3], 2)] {
+        assert_eq!(lane.by_partition.iter().map(|partition| partition.end - partition.committed).sum::<i64>(), waiting);
+        let oldest_ms = lane.by_partition.iter().filter_map(|partition| partition.oldest_ms).min();
+        assert_eq!(lane.oldest_ms, oldest_ms);
+        let off_ms = oldest_ms.unwrap() - began_ms;
         assert!((-1500..30_000).contains(&off_ms), "{off_ms} ms off");
     }
 

@@ -89,7 +89,7 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
         target: decided,
         given_up_1h,
         retried_1h: troubles().count() - given_up_1h,
-        is_wrong: is_stuck || crew.paused > 0 || given_up_1h > 0,
+        is_wrong: is_stuck || crew.paused > 0,
     }
 }
 

@@ -56,13 +56,27 @@ fn brokers(state: &State, now: Timestamp, wrong: &mut Vec<Wrong>) {
     let Some(trouble) = &state.queues.trouble else { return };
     if state.age_ms(now).is_none_or(|age_ms| age_ms > FRESH_MS) {
         let what = format!("The brokers do not answer: {trouble}");
-        tell(wrong, true, what, "All numbers here are old. Work goes on as soon as the brokers do.", "/queues", "Queues");
+        tell(
+            wrong,
+            true,
+            what,
+            "All numbers here are old. Work goes on as soon as the brokers do.",
+            "/queues",
+            "Queues",
+        );
     }
 }
 
 fn service(state: &State, wrong: &mut Vec<Wrong>) {
     if let Some(why) = state.service.refusing() {
-        tell(wrong, true, format!("New videos are refused: {why}"), "Make room; what was accepted goes on.", "/cost", "Cost");
+        tell(
+            wrong,
+            true,
+            format!("New videos are refused: {why}"),
+            "Make room; what was accepted goes on.",
+            "/cost",
+            "Cost",
+        );
     }
     for why in state.service.degraded() {
         let advice = "Videos accepted now are made with less work, and each says so.";
@@ -85,7 +99,7 @@ fn of_stage(stage: &StageNow, wrong: &mut Vec<Wrong>) {
         tell(wrong, false, what, advice, "/autoscaler", "Autoscaler");
     }
     if stage.given_up_1h > 0 {
-        let what = format!("{name} gave up {} units within the hour", stage.given_up_1h);
+        let what = format!("{name} gave up {} within the hour", say::many(stage.given_up_1h, "unit"));
         tell(wrong, false, what, "Read why, mend the cause, and replay them.", "/letters", "Dead letters");
     }
 }
@@ -95,7 +109,14 @@ fn workers(state: &State, wrong: &mut Vec<Wrong>) {
         for unit in report.units.iter().filter(|unit| unit.age_ms > LONG_UNIT_MS) {
             let age = say::span(unit.age_ms as f64 / 1e3);
             let what = format!("{} has had {} in hand for {age}", report.worker, unit.unit);
-            tell(wrong, false, what, "Long videos may take that long; drain the worker if it hangs.", "/workers", "Workers");
+            tell(
+                wrong,
+                false,
+                what,
+                "Long videos may take that long; drain the worker if it hangs.",
+                "/workers",
+                "Workers",
+            );
         }
     }
 }
@@ -104,7 +125,7 @@ fn videos(state: &State, now_ms: i64, wrong: &mut Vec<Wrong>) {
     let ended: Vec<_> = state.traffic.ended_since(now_ms - HOUR_MS).filter(|ended| ended.how.is_some()).collect();
     let failed = ended.iter().filter(|ended| ended.how == Some(EndState::Failed)).count();
     if failed > 0 && failed as f64 > FAILED_SHARE * ended.len() as f64 {
-        let what = format!("{failed} of {} videos failed within the hour", ended.len());
+        let what = format!("{failed} of {} failed within the hour", say::many(ended.len(), "video"));
         let advice = "Bad input fails by itself; the same code many times is a fault of ours.";
         tell(wrong, false, what, advice, "/videos?state=failed", "Failed videos");
     }
@@ -126,8 +147,10 @@ fn scaling(state: &State, now: Timestamp, wrong: &mut Vec<Wrong>) {
     for stage in &last.recorded.seen.stages {
         let decided = last.recorded.decided.iter().find(|decided| decided.stage == stage.stage);
         let lag: f64 = stage.lanes.iter().map(planning::observation::Lane::lag_records).sum();
-        if decided.is_some_and(|decided| decided.replicas >= stage.max_replicas) && lag > f64::from(stage.max_replicas) {
-            let what = format!("{} has all {} slots there may be, and {lag:.0} records wait", stage.stage, stage.max_replicas);
+        if decided.is_some_and(|decided| decided.replicas >= stage.max_replicas) && lag > f64::from(stage.max_replicas)
+        {
+            let what =
+                format!("{} has all {} slots there may be, and {lag:.0} records wait", stage.stage, stage.max_replicas);
             tell(wrong, false, what, "Raise its maximum, or plan for more.", "/capacity", "Capacity");
         }
     }

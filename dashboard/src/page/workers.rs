@@ -1,0 +1,183 @@
+//! Who works on what.
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use jiff::Timestamp;
+use pipeline::event::{WorkerReport, WorkerState};
+use pipeline::stage::StageName;
+use serde::{Deserialize, Serialize};
+
+use crate::access::Viewer;
+use crate::answer::answer;
+use crate::app::App;
+use crate::fault::Fault;
+use crate::frame::Frame;
+use crate::say;
+
+#[derive(Template, Serialize)]
+#[template(path = "workers.html")]
+struct Page {
+    #[serde(skip)]
+    frame: Frame,
+    /// The stage whose workers are shown, if not all are.
+    stage: Option<&'static str>,
+    #[serde(skip)]
+    stages: [StageName; StageName::ALL.len()],
+    now: Now,
+}
+
+/// What changes all the time.
+#[derive(Template, Serialize)]
+#[template(path = "workers_now.html")]
+struct Now {
+    workers: Vec<Worker>,
+}
+
+/// A worker, as it last said.
+#[derive(Serialize)]
+struct Worker {
+    /// Unique for the life of its process.
+    worker: String,
+    stage: &'static str,
+    version: String,
+    /// `starting`, `ready`, `paused` or `draining`.
+    state: &'static str,
+    /// Units that it can work on at once.
+    slots: u32,
+    /// Slots that open soon.
+    slots_starting: usize,
+    /// Units that it works on.
+    busy: u32,
+    /// Records that it has fetched and not begun.
+    queued: u32,
+    /// How long the oldest of them waits, in seconds.
+    head_age_s: f64,
+    /// Units finished since it started.
+    done_total: u64,
+    /// Resident memory, in bytes.
+    memory_bytes: u64,
+    /// Process id on its host.
+    pid: u32,
+    /// Milliseconds since it was heard of.
+    seen_ms_ago: i64,
+    units: Vec<UnitInHand>,
+}
+
+/// A unit in hand.
+#[derive(Serialize)]
+struct UnitInHand {
+    /// The video, as it is named in paths.
+    video: String,
+    unit: String,
+    lane: &'static str,
+    /// For how long, in seconds.
+    age_s: f64,
+}
+
+/// What is asked for.
+#[derive(Deserialize)]
+pub struct Asked {
+    stage: Option<String>,
+}
+
+/// Shows all workers, or those of a stage.
+pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<Asked>) -> Result<Response, Fault> {
+    let stage = asked.stage.filter(|stage| !stage.is_empty());
+    let stage: Option<StageName> = stage.map(|stage| stage.parse()).transpose().map_err(Fault::Nowhere)?;
+    let (wants, view) = (viewer.wants, stage.map_or("workers", view));
+    let frame = Frame::new(&app, viewer, "/workers", "Workers", view);
+    answer(wants, &Page { frame, stage: stage.map(StageName::as_str), stages: StageName::ALL, now: now(&app, stage) })
+}
+
+/// Writes what changes all the time of all workers, or of those of a stage.
+///
+/// # Errors
+/// When it cannot be written, which is a bug.
+pub fn part(app: &App, stage: Option<StageName>) -> Result<String, Fault> {
+    super::part("now", &now(app, stage))
+}
+
+/// Names the view of a stage's workers.
+const fn view(stage: StageName) -> &'static str {
+    match stage {
+        StageName::Fetch => "workers/fetch",
+        StageName::Split => "workers/split",
+        StageName::Transcribe => "workers/transcribe",
+        StageName::Analyze => "workers/analyze",
+        StageName::Join => "workers/join",
+        StageName::Moments => "workers/moments",
+        StageName::Cut => "workers/cut",
+        StageName::Deliver => "workers/deliver",
+        StageName::Record => "workers/record",
+    }
+}
+
+fn now(app: &App, stage: Option<StageName>) -> Now {
+    let (state, now_ms) = (app.seen.read(), Timestamp::now().as_millisecond());
+    let all = state.workers.all();
+    let wanted = all.into_iter().filter(|report| stage.is_none_or(|stage| report.stage == stage as i32));
+    Now { workers: wanted.map(|report| worker(report, now_ms)).collect() }
+}
+
+fn worker(report: &WorkerReport, now_ms: i64) -> Worker {
+    let unit = |unit: &pipeline::event::UnitInHand| UnitInHand {
+        video: unit.video.clone(),
+        unit: unit.unit.clone(),
+        lane: unit.lane().as_str(),
+        age_s: unit.age_ms as f64 / 1e3,
+    };
+    Worker {
+        worker: report.worker.clone(),
+        stage: report.stage().as_str(),
+        version: report.version.clone(),
+        state: match report.state() {
+            WorkerState::Starting => "starting",
+            WorkerState::Ready => "ready",
+            WorkerState::Paused => "paused",
+            WorkerState::Draining => "draining",
+        },
+        slots: report.slots,
+        slots_starting: report.slots_starting_ms.len(),
+        busy: report.busy,
+        queued: report.queued,
+        head_age_s: report.head_age_ms as f64 / 1e3,
+        done_total: report.done_total,
+        memory_bytes: report.memory_bytes,
+        pid: report.pid,
+        seen_ms_ago: (now_ms - report.at_ms).max(0),
+        units: report.units.iter().map(unit).collect(),
+    }
+}
+
+impl Page {
+    fn is_chosen(&self, stage: &StageName) -> bool {
+        self.stage == Some(stage.as_str())
+    }
+}
+
+impl Worker {
+    fn memory(&self) -> String {
+        say::bytes(self.memory_bytes)
+    }
+
+    fn seen(&self) -> String {
+        say::span(self.seen_ms_ago as f64 / 1e3)
+    }
+
+    fn head_age(&self) -> String {
+        if self.queued == 0 { say::UNKNOWN.to_owned() } else { say::span(self.head_age_s) }
+    }
+
+    /// Its id without the name of its stage and most of what is random.
+    fn short(&self) -> &str {
+        let id = self.worker.rsplit('-').next().unwrap_or(&self.worker);
+        id.get(..8).unwrap_or(id)
+    }
+}
+
+impl UnitInHand {
+    fn age(&self) -> String {
+        say::span(self.age_s)
+    }
+}
