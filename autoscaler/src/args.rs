@@ -5,11 +5,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipeline::stage::StageName;
-use planning::observation::Pin;
+use planning::pin::{self, Pin};
 use planning::policy::Policy;
-
-use crate::pins;
-use crate::stages::scaled;
+use planning::stages::scaled;
 
 /// The policy's settings.
 #[derive(clap::Args, Clone, Debug)]
@@ -60,7 +58,7 @@ pub struct Bounds {
     pub max_workers: Option<u32>,
     /// What a person wants of a stage's scale, which wins over everything else: `analyze=min:2,max:10` or
     /// `cut=fixed:4`; may be given several times. `spillway autoscale pin` does the same while the autoscaler runs.
-    #[arg(long, env = "SPILLWAY_PINS", value_name = "STAGE=PIN", value_delimiter = ';', value_parser = pins::parse)]
+    #[arg(long, env = "SPILLWAY_PINS", value_name = "STAGE=PIN", value_delimiter = ';', value_parser = pin::parse)]
     pub pin: Vec<(StageName, Pin)>,
     /// How long records may wait before work on them begins, for all stages or one: `120s`, `fetch=30s`; may be given
     /// several times.
@@ -146,7 +144,7 @@ mod tests {
     fn a_pin_wins_over_the_bounds() {
         let bounds = bounds(&["--min-workers", "2", "--max-workers", "10"]).unwrap();
         let check = |wanted, pin: &str, expected| {
-            let pin = (!pin.is_empty()).then(|| pins::parse(&format!("cut={pin}")).unwrap().1);
+            let pin = (!pin.is_empty()).then(|| pin.parse::<Pin>().unwrap());
             assert_eq!(bounds.clamp(wanted, pin.as_ref()), expected, "{wanted} {pin:?}");
         };
         check(5, "", 5);

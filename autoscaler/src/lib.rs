@@ -7,12 +7,9 @@ mod args;
 mod clock;
 mod metrics;
 mod observe;
-pub mod pins;
 mod record;
 pub mod replay;
 mod run;
-mod stages;
 
 pub use args::{Bounds, PolicyArgs, RecordArgs};
 pub use run::{Health, Settings, run};
-pub use stages::{STAGES, scaled};

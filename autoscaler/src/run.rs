@@ -18,9 +18,10 @@ use pipeline::topic::Topic;
 use planning::decide::decide;
 use planning::decision::StageDecision;
 use planning::memory::Memory;
-use planning::observation::Pin;
+use planning::pin::{Pin, Pins};
 use planning::policy::Policy;
 use planning::record::Recorded;
+use planning::stages::STAGES;
 use prost::Message;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -32,9 +33,7 @@ use crate::args::{Bounds, PolicyArgs, RecordArgs};
 use crate::clock::Clock;
 use crate::metrics::{self, What};
 use crate::observe::Observer;
-use crate::pins::Pins;
 use crate::record::Recorder;
-use crate::stages::STAGES;
 
 /// How long a worker counts that says nothing: three times as long as one without work is silent.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -109,7 +108,7 @@ pub async fn run(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             report = reports.recv() => autoscaler.hear(&ended(report)?),
-            record = said.recv() => pins.hear(&ended(record)?),
+            record = said.recv() => hear_pin(&mut pins, &ended(record)?),
             _ = ticks.tick() => {
                 let begun = Instant::now();
                 autoscaler.leads = *leads.borrow();
@@ -119,6 +118,15 @@ pub async fn run(
                 metrics::ticked(begun.elapsed());
             }
         }
+    }
+}
+
+/// Hears what a person says of a stage's scale; what cannot be read changes nothing.
+fn hear_pin(pins: &mut Pins, record: &Stored) {
+    match pins.hear(record.key.as_deref().unwrap_or_default(), &record.body) {
+        Ok((stage, Some(pin))) => info!(%stage, %pin, "pinned"),
+        Ok((stage, None)) => info!(%stage, "released"),
+        Err(error) => warn!(error, "a pin that cannot be read"),
     }
 }
 

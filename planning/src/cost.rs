@@ -3,13 +3,10 @@
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
-/// The stages whose workers are scaled, in the order of the flow.
-pub const STAGES: [&str; 6] = ["fetch", "split", "transcribe", "analyze", "moments", "cut"];
-
 /// Time of one slot that a stage takes.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct StageCost {
-    /// The stage, one of [`STAGES`].
+    /// The stage, one of [`STAGES`](crate::stages::STAGES).
     pub stage: &'static str,
     /// Busy seconds of a slot for each second of the video; of `cut` for each second of its clips.
     pub busy_s_per_media_s: f64,
@@ -20,7 +17,7 @@ pub struct StageCost {
 /// What each stage's work costs.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Costs {
-    /// In the order of [`STAGES`].
+    /// In the order of [`STAGES`](crate::stages::STAGES).
     pub stages: Vec<StageCost>,
     /// Standard deviation over mean of the time that one unit takes.
     pub variation: f64,

@@ -5,7 +5,9 @@
 //! observations give the same decisions, in the live autoscaler, in the simulator and in the planner.
 
 pub mod observation;
+pub mod pin;
 pub mod policy;
+pub mod stages;
 
 pub mod arrivals;
 pub mod forecast;

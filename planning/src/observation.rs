@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::pin::Pin;
+
 /// All stages at one moment.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Observation {
@@ -117,20 +119,6 @@ pub struct Workers {
 pub struct Starting {
     /// Seconds until it takes work.
     pub ready_in_s: f64,
-}
-
-/// What a person has fixed of a stage's scale; the policy moves within it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
-pub struct Pin {
-    /// Never fewer.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub min: Option<u32>,
-    /// Never more.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub max: Option<u32>,
-    /// Exactly.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fixed: Option<u32>,
 }
 
 /// A part of the system that is degraded or paused.

@@ -13,12 +13,13 @@ use pipeline::event::WorkerReport;
 use pipeline::kafka::lag::{LaneLag, Read};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
-use planning::observation::{Breaker, Lane as LaneSeen, Observation, Pin, Stage, Starting, Workers};
+use planning::observation::{Breaker, Lane as LaneSeen, Observation, Stage, Starting, Workers};
+use planning::pin::Pin;
+use planning::stages::{STAGES, fed_by};
 
 use crate::act::{Scale, Unit};
 use crate::args::Bounds;
 use crate::clock::Clock;
-use crate::stages::{STAGES, fed_by};
 use arrivals::Arrivals;
 use fleet::{Crew, Fleet};
 use startup::Startups;

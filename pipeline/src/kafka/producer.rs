@@ -131,6 +131,19 @@ impl Producer {
         }
     }
 
+    /// Publishes the last word about `key` in a topic that has no lanes, and waits for its acknowledgement. What such a
+    /// topic says is read as a whole, so it has one partition: what was said later comes later.
+    ///
+    /// # Errors
+    /// As [`Producer::send`].
+    pub async fn say(&self, topic: Topic, key: &str, body: &[u8]) -> Result<(), Failure> {
+        let (headers, batch) = (Headers::default(), Batch::default());
+        let key = Some(key.as_bytes());
+        let post = Post { topic, lane: Lane::Standard, key, video: None, headers: &headers, body };
+        self.post(post, &batch).await?;
+        batch.acknowledged().await
+    }
+
     /// Says whether the last record was acknowledged.
     ///
     /// # Errors

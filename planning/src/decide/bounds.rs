@@ -1,6 +1,7 @@
 //! Between what a decision may move: what was configured, pinned, and can do work at all.
 
-use crate::observation::{Observation, Pin, Stage};
+use crate::observation::{Observation, Stage};
+use crate::pin::Pin;
 
 /// Fewest and most workers of a stage, and what set the upper one, in words.
 #[derive(Clone, Debug)]

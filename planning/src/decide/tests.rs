@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::observation::{Lane, Pin, Stage, Starting, Workers};
+use crate::observation::{Lane, Stage, Starting, Workers};
+use crate::pin::Pin;
 
 /// One stage of one lane with `ready` workers, all counters from one running count of ticks.
 fn stage(tick: u32, waiting: f64, ready: u32) -> Stage {

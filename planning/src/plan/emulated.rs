@@ -8,13 +8,14 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use pipeline::lane::Lane;
+use pipeline::stage::StageName;
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 
 use super::system;
-use crate::cost::STAGES;
 use crate::simulate::flow::{Flow, Spread, StageSpec};
 use crate::simulate::load::{Kind, Load, Video, Work};
+use crate::stages::STAGES;
 
 /// A step of the old system: one after another, once a video.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -130,8 +131,8 @@ impl Emulation {
     /// Returns the emulated stages.
     pub fn flow(&self) -> Flow {
         let after: [&[usize]; 6] = system::AFTER;
-        let stage = |(name, after): (&str, &[usize])| StageSpec {
-            name: name.to_owned(),
+        let stage = |(name, after): (StageName, &[usize])| StageSpec {
+            name: name.to_string(),
             after: after.to_vec(),
             partitions: self.partitions,
             slots_per_worker: 1,

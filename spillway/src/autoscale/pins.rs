@@ -3,18 +3,18 @@
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use autoscaler::{pins, scaled};
-use pipeline::kafka::{BrokerArgs, reader};
+use pipeline::kafka::{BrokerArgs, Producer, reader};
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
-use planning::observation::Pin;
+use planning::pin::{self, Pin};
 use planning::record::Recorded;
+use planning::stages::scaled;
 
 /// What `spillway autoscale pin` needs to know.
 #[derive(clap::Args, Clone, Debug)]
 pub struct PinArgs {
     /// The stage and its limits: `analyze=min:2,max:10`, `cut=fixed:4`.
-    #[arg(value_name = "STAGE=PIN", value_parser = pins::parse)]
+    #[arg(value_name = "STAGE=PIN", value_parser = pin::parse)]
     pin: (StageName, Pin),
     #[command(flatten, next_help_heading = "Kafka")]
     brokers: BrokerArgs,
@@ -43,8 +43,8 @@ pub struct StatusArgs {
 /// When the brokers do not take it.
 pub async fn pin(args: PinArgs) -> Result<ExitCode> {
     let (stage, pin) = args.pin;
-    pins::say(&args.brokers, stage, Some(&pin)).await?;
-    println!("{stage} is pinned to {}", pins::show(&pin));
+    say(&args.brokers, stage, Some(&pin)).await?;
+    println!("{stage} is pinned to {pin}");
     Ok(ExitCode::SUCCESS)
 }
 
@@ -53,9 +53,14 @@ pub async fn pin(args: PinArgs) -> Result<ExitCode> {
 /// # Errors
 /// When the brokers do not take it.
 pub async fn release(args: ReleaseArgs) -> Result<ExitCode> {
-    pins::say(&args.brokers, args.stage, None).await?;
+    say(&args.brokers, args.stage, None).await?;
     println!("{} is released", args.stage);
     Ok(ExitCode::SUCCESS)
+}
+
+async fn say(brokers: &BrokerArgs, stage: StageName, pin: Option<&Pin>) -> Result<()> {
+    let producer = Producer::connect(brokers).await?;
+    Ok(producer.say(Topic::AutoscalerPin, stage.as_str(), &pin::body(pin)).await?)
 }
 
 /// Prints what was last seen and decided.
@@ -82,7 +87,7 @@ pub async fn status(args: StatusArgs) -> Result<ExitCode> {
         );
     }
     for (stage, pin) in &recorded.seen.pins {
-        println!("{stage} is pinned to {}", pins::show(pin));
+        println!("{stage} is pinned to {pin}");
     }
     Ok(ExitCode::SUCCESS)
 }

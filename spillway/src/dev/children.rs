@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use autoscaler::STAGES;
 use autoscaler::act::local::Starts;
 use pipeline::loopback;
 use pipeline::stage::StageName;
+use planning::stages::STAGES;
 use tokio::process::Command;
 
 use super::DevArgs;

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
-use autoscaler::STAGES;
 use autoscaler::act::Act;
 use autoscaler::act::local::Local;
 use autoscaler::{Bounds, Health, PolicyArgs, RecordArgs, Settings};
 use pipeline::kafka::BrokerArgs;
+use planning::stages::STAGES;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 

@@ -4,9 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use planning::cost::{Costs, Prices, STAGES};
+use pipeline::stage::StageName;
+use planning::cost::{Costs, Prices};
 use planning::plan::arrivals::{Arrivals, VIDEOS_PER_USER};
 use planning::plan::scenario::{Bytes, Limits, Machines, Mix, Scenario};
+use planning::stages::{STAGES, scaled};
 
 const EXAMPLES: &str = "Examples:
   spillway plan --users 500 --partitions 400 --html plan.html
@@ -247,9 +249,10 @@ fn lengths(text: &str) -> Result<Lengths, String> {
 
 fn stage_cost(text: &str) -> Result<(String, f64), String> {
     let parsed = text.split_once('=').and_then(|(stage, seconds)| Some((stage, seconds.parse::<f64>().ok()?)));
-    let known = parsed.filter(|(stage, seconds)| STAGES.contains(stage) && (1e-9..1e4).contains(seconds));
+    let known = parsed.filter(|(stage, seconds)| scaled(stage).is_ok() && (1e-9..1e4).contains(seconds));
     let known = known.map(|(stage, seconds)| (stage.to_owned(), seconds));
-    known.ok_or_else(|| format!("give one of {} and its busy seconds, e.g. analyze=0.05", STAGES.join(", ")))
+    let names = || STAGES.map(StageName::as_str).join(", ");
+    known.ok_or_else(|| format!("give one of {} and its busy seconds, e.g. analyze=0.05", names()))
 }
 
 fn share(text: &str) -> Result<f64, String> {
