@@ -64,8 +64,8 @@ pub async fn end(child: &mut Child, grace: Duration) -> Result<ExitStatus> {
     }
 }
 
-/// Keeps one child called `name` running until `stop`: whenever it ends, it is started again after a wait that
-/// doubles up to ten seconds. With `slots` it is told each time another number of slots is wanted
+/// Keeps one child called `name` running until `stop`: whenever it dies, it is started again after a wait that
+/// doubles up to ten seconds; one that ends well, as a worker that was told to drain does, is replaced at once. With `slots` it is told each time another number of slots is wanted
 /// ([`control`](crate::control)); `command` gives it those wanted when it starts.
 ///
 /// # Errors
@@ -103,12 +103,20 @@ pub async fn supervise(
         if started.elapsed() >= HEALTHY {
             wait = FIRST_WAIT;
         }
-        error!(name, %status, restart_in_s = wait.as_secs_f64(), "child died");
+        let pause = if status.success() {
+            info!(name, "child ended by itself, another takes its place");
+            // One that does nothing but end must not be started without a pause.
+            FIRST_WAIT.saturating_sub(started.elapsed())
+        } else {
+            error!(name, %status, restart_in_s = wait.as_secs_f64(), "child died");
+            let pause = wait;
+            wait = (wait * 2).min(LONGEST_WAIT);
+            pause
+        };
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => {}
         }
-        wait = (wait * 2).min(LONGEST_WAIT);
     }
     Ok(())
 }
@@ -163,6 +171,25 @@ mod tests {
         let watched = supervise("test".to_owned(), || shell(&script), None, stop.clone(), Duration::from_secs(1));
         let (outcome, ()) = tokio::join!(watched, twice);
         outcome.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_child_that_ends_well_is_replaced_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let starts = folder.path().join("starts");
+        // As long as a child is not started without a pause; five crashes would make the waits add up to 6 s.
+        let script = format!("echo x >> {}; sleep 0.2", starts.display());
+        let (stop, begun) = (CancellationToken::new(), Instant::now());
+        let often = async {
+            while std::fs::read_to_string(&starts).unwrap_or_default().lines().count() < 6 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            stop.cancel();
+        };
+        let watched = supervise("test".to_owned(), || shell(&script), None, stop.clone(), Duration::from_secs(1));
+        let (outcome, ()) = tokio::join!(watched, often);
+        outcome.unwrap();
+        assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
     }
 
     #[tokio::test]
