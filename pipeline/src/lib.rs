@@ -2,7 +2,7 @@
 //!
 //! In the order of the flow: what is named ([`id`], [`media_time`], [`lane`], [`topic`]), what is said
 //! ([`event`]), what a step is ([`stage`], [`failure`], [`outbox`]), what moves and keeps it ([`kafka`],
-//! [`runner`], [`dead_letter`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`],
+//! [`runner`], [`workers`], [`dead_letter`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`],
 //! [`metrics`], [`admin`], [`service`], [`child`], [`process_tree`], [`broker`], [`runtime`], [`secret`]).
 
 pub mod id;
@@ -19,6 +19,7 @@ mod stage_name;
 
 pub mod kafka;
 pub mod runner;
+pub mod workers;
 
 pub mod dead_letter;
 

@@ -28,6 +28,8 @@ pub enum Topic {
     VideoEvent,
     /// A heartbeat of each worker, once a second while it works.
     WorkerReport,
+    /// What single workers are told, under the worker's id as key.
+    WorkerCommand,
     /// Whether the service is degraded, and why: said by each ingest process.
     SystemState,
     /// What the autoscaler saw and decided, once a tick.
@@ -80,6 +82,7 @@ impl Topic {
             Self::ClipReady,
             Self::VideoEvent,
             Self::WorkerReport,
+            Self::WorkerCommand,
             Self::SystemState,
             Self::AutoscalerDecision,
             Self::AutoscalerPin,
@@ -101,7 +104,7 @@ impl Topic {
             | Self::ClipPlanned => Spec { laned: true, ..alone(Some(7 * DAY)) },
             Self::SegmentDone | Self::ClipReady => gathered(Some(7 * DAY)),
             Self::VideoEvent => gathered(None),
-            Self::WorkerReport | Self::SystemState => alone(Some(HOUR)),
+            Self::WorkerReport | Self::WorkerCommand | Self::SystemState => alone(Some(HOUR)),
             Self::AutoscalerDecision => alone(Some(DAY)),
             Self::AutoscalerPin => Spec { compacted: true, ..alone(None) },
             Self::DeadLetter(_) => alone(Some(14 * DAY)),
@@ -142,6 +145,7 @@ impl Topic {
             Self::ClipReady => "clip.ready",
             Self::VideoEvent => "video.event",
             Self::WorkerReport => "worker.report",
+            Self::WorkerCommand => "worker.command",
             Self::SystemState => "system.state",
             Self::AutoscalerDecision => "autoscaler.decision",
             Self::AutoscalerPin => "autoscaler.pin",

@@ -18,6 +18,7 @@ mod rebuild;
 mod submit;
 mod topics;
 mod watch;
+mod workers;
 
 use std::process::ExitCode;
 
@@ -76,6 +77,7 @@ enum Command {
     /// Follow videos until they end.
     Watch(watch::WatchArgs),
     DeadLetters(Box<dead_letters::DeadLettersArgs>),
+    Workers(Box<workers::WorkersArgs>),
     /// Make the store anew from the topics and the blob store after it was lost.
     ///
     /// Into an empty store, while neither workers nor the API run. Interrupted, it is to be called again until it says
@@ -128,6 +130,7 @@ async fn run(cli: Cli) -> Result<ExitCode> {
         Command::Submit(args) => submit::run(args).await,
         Command::Watch(args) => watch::run(args).await,
         Command::DeadLetters(args) => dead_letters::run(*args).await,
+        Command::Workers(args) => workers::run(*args).await,
         Command::Rebuild(args) => rebuild::run(*args).await,
         Command::Plan(args) => plan::run(*args).await,
         Command::Bench(args) => bench::run(args).await,
@@ -155,6 +158,7 @@ impl Command {
             Self::Submit(_) => "submit",
             Self::Watch(_) => "watch",
             Self::DeadLetters(_) => "dead-letters",
+            Self::Workers(_) => "workers",
             Self::Rebuild(_) => "rebuild",
             Self::Plan(_) => "plan",
             Self::Bench(_) => "bench",

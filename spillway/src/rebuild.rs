@@ -7,13 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use anyhow::{Context, Result, bail};
 use pipeline::blob::{BlobArgs, Blobs};
 use pipeline::kafka::reader::{self, Span, Stored};
-use pipeline::kafka::{BrokerArgs, Producer, alive, topics};
+use pipeline::kafka::{BrokerArgs, Producer, topics};
 use pipeline::outbox::Source;
 use pipeline::payload::Carrier;
 use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::stage::StageName;
 use pipeline::store::{self, Contents, SharedStore, StoreArgs};
 use pipeline::topic::Topic;
+use pipeline::workers;
 use processors::deliver::DeliverArgs;
 use processors::join::JoinArgs;
 use processors::rebuild::Rebuild;
@@ -128,7 +129,7 @@ impl Read<'_> {
 
 /// Refuses while anybody works: what is read and what is written would be two different things.
 async fn refuse_while_workers_run(brokers: &BrokerArgs) -> Result<()> {
-    let alive: Vec<&str> = alive::stages(brokers).await?.into_iter().map(StageName::as_str).collect();
+    let alive: Vec<&str> = workers::stages(brokers).await?.into_iter().map(StageName::as_str).collect();
     if !alive.is_empty() {
         bail!("workers are running ({}); stop them and the API during a rebuild", alive.join(", "));
     }

@@ -119,8 +119,9 @@ impl Fleet {
         }
         let state = report.state();
         if state == WorkerState::Draining {
+            // One that has nothing left in hand is gone.
             crew.draining += match self.unit {
-                Unit::Worker => 1,
+                Unit::Worker => report.busy.min(1),
                 Unit::Slot(_) => report.busy,
             };
             return;
@@ -195,13 +196,14 @@ mod tests {
             ..report("a", 0)
         };
         let draining = WorkerReport { state: WorkerState::Draining as i32, busy: 3, ..report("b", 0) };
+        let gone = WorkerReport { state: WorkerState::Draining as i32, ..report("f", 0) };
         let starting = WorkerReport { state: WorkerState::Starting as i32, ..report("c", 0) };
         let paused = WorkerReport { state: WorkerState::Paused as i32, ..report("d", 0) };
         let elsewhere = WorkerReport { stage: StageName::Fetch as i32, ..report("e", 3) };
         let now = Instant::now();
         let heard = |unit| {
             let mut fleet = Fleet::new(unit, SILENCE);
-            for report in [&shrinking, &draining, &starting, &paused, &elsewhere] {
+            for report in [&shrinking, &draining, &gone, &starting, &paused, &elsewhere] {
                 fleet.hear(report.clone(), now);
             }
             fleet.crew(StageName::Cut, now + Duration::from_secs(1))

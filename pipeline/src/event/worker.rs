@@ -1,4 +1,4 @@
-//! Heartbeats of workers: what the autoscaler and the dashboard see.
+//! Heartbeats of workers, which the autoscaler and the dashboard see, and what workers are told.
 
 use crate::lane::Lane;
 use crate::stage_name::StageName;
@@ -59,6 +59,23 @@ pub struct WorkerReport {
     pub slots_starting_ms: Vec<u32>,
 }
 
+/// What one worker is told, published to `worker.command` under the worker's id as key.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct WorkerCommand {
+    /// Which worker, see [`WorkerReport::worker`].
+    #[prost(string, tag = "1")]
+    pub worker: String,
+    /// What it is to do.
+    #[prost(enumeration = "WorkerOrder", tag = "2")]
+    pub what: i32,
+    /// When it was said, in milliseconds since the Unix epoch.
+    #[prost(int64, tag = "3")]
+    pub at_ms: i64,
+    /// Who said it, for the worker's log.
+    #[prost(string, tag = "4")]
+    pub by: String,
+}
+
 /// A unit a worker has in hand.
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct UnitInHand {
@@ -88,4 +105,14 @@ pub enum WorkerState {
     Paused = 2,
     /// Finishes what it has and ends.
     Draining = 3,
+}
+
+/// What a worker can be told.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, prost::Enumeration)]
+#[repr(i32)]
+pub enum WorkerOrder {
+    /// Nothing that this version knows.
+    Nothing = 0,
+    /// To take no more, finish what it has in hand, and end.
+    Drain = 1,
 }

@@ -1,9 +1,7 @@
 //! Kafka, reached through `rdkafka` alone: how clients are set up ([`BrokerArgs`], [`Security`]), the topics ([`topics`]),
 //! what goes out ([`Producer`], [`Batch`]), what comes in ([`Consumer`], [`Record`], [`Ticket`]), what lies there
-//! ([`reader`]) and comes to lie there ([`tail`]), how much waits ([`lag`]), who works ([`alive`]), and what is deleted
-//! ([`trim`]). [`bare`] is what all that is measured against.
+//! ([`reader`]) and comes to lie there ([`tail`]), how much waits ([`lag`]), and what is deleted ([`trim`]). [`bare`] is what all that is measured against.
 
-pub mod alive;
 mod args;
 pub mod bare;
 mod consumer;

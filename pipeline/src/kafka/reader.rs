@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use futures::{StreamExt, TryStreamExt};
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use jiff::Timestamp;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::{BorrowedMessage, Headers as _, Message};
-use rdkafka::{Offset, TopicPartitionList};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::debug;
 
@@ -94,6 +95,30 @@ pub async fn spans(brokers: &BrokerArgs, topic: Topic) -> Result<Vec<Span>> {
     asked.await?.with_context(|| format!("ask for the ends of topic {}", topic.base()))
 }
 
+/// Returns what of it was published at `time` or later.
+///
+/// # Errors
+/// As [`spans`].
+pub async fn spans_since(brokers: &BrokerArgs, topic: Topic, time: Timestamp) -> Result<Vec<Span>> {
+    let spans = spans(brokers, topic).await?;
+    let client = consumer(brokers)?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let mut asked = TopicPartitionList::new();
+        for span in &spans {
+            asked.add_partition_offset(&span.topic, span.partition, Offset::Offset(time.as_millisecond()))?;
+        }
+        let found = places(&client, &asked, ANSWER_TIMEOUT)?;
+        let begin = |span: Span| {
+            let place = found.find_partition(&span.topic, span.partition).and_then(|found| found.offset().to_raw());
+            // A partition without such a record answers with its end, which has no number.
+            let from = place.filter(|place| *place >= 0).unwrap_or(span.to).clamp(span.from, span.to);
+            Span { from, ..span }
+        };
+        Ok(spans.into_iter().map(begin).collect())
+    });
+    asked.await?
+}
+
 /// Asks for the ends of a partition, again where its leader changes meanwhile.
 fn ends(client: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
     let begun = Instant::now();
@@ -110,8 +135,8 @@ fn ends(client: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64)
 
 /// Asks for places by time, or for ends, of all partitions in `asked`; again where a leader changes meanwhile or is not
 /// known everywhere yet, as after topics were made.
-pub(super) fn places(
-    client: &BaseConsumer,
+pub(super) fn places<C: ConsumerContext>(
+    client: &BaseConsumer<C>,
     asked: &TopicPartitionList,
     patience: Duration,
 ) -> Result<TopicPartitionList> {
@@ -215,7 +240,12 @@ pub(super) fn stored(message: &BorrowedMessage<'_>) -> Stored {
     }
 }
 
-pub(super) fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
+fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
+    settings(brokers)?.create().context("make a Kafka consumer")
+}
+
+/// Returns the settings of a consumer that reads what lies in topics.
+pub(super) fn settings(brokers: &BrokerArgs) -> Result<ClientConfig> {
     let mut config = brokers.client()?;
     config
         // The client wants a name, but partitions are assigned by hand and nothing is committed: no group is joined.
@@ -227,5 +257,5 @@ pub(super) fn consumer(brokers: &BrokerArgs) -> Result<BaseConsumer> {
         .set("fetch.max.bytes", MAX_RECORD_BYTES.to_string())
         .set("max.partition.fetch.bytes", "1048576")
         .set("receive.message.max.bytes", (2 * MAX_RECORD_BYTES).to_string());
-    config.create().context("make a Kafka consumer")
+    Ok(config)
 }

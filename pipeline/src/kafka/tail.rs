@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use jiff::Timestamp;
-use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::util::Timeout;
 use rdkafka::{Offset, TopicPartitionList};
 use tokio::sync::mpsc;
 use tracing::debug;
@@ -18,8 +20,12 @@ use super::reader::{self, Stored};
 use crate::lane::Lane;
 use crate::topic::Topic;
 
-/// How long one poll lasts: how soon an end that nobody listens to any more is noticed.
-const POLL: Duration = Duration::from_millis(500);
+/// How long one poll lasts: how soon an end that nobody listens to any more is noticed. Records end it at once. Long,
+/// because each poll ends with up to a millisecond of spinning, in every worker.
+const POLL: Duration = Duration::from_secs(5);
+/// The least time that a question for records waits at a broker that has none; one that has answers at once. With
+/// nothing to do these questions are most of what a broker does.
+const FETCH_WAIT: Duration = Duration::from_secs(1);
 /// Records that wait for whoever follows.
 const AHEAD: usize = 256;
 
@@ -67,7 +73,9 @@ async fn follow_as<T: Send + 'static>(
         beginnings.push((name.clone(), partitions, *since));
         names.insert(name, *topic);
     }
-    let client = reader::consumer(brokers)?;
+    let mut settings = reader::settings(brokers)?;
+    settings.set("fetch.wait.max.ms", brokers.fetch_wait.max(FETCH_WAIT).as_millis().to_string());
+    let client: BaseConsumer<Patient> = settings.create_with_context(Patient).context("make a Kafka consumer")?;
     let (give, records) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
         let places = places(&client, &beginnings)?;
@@ -82,7 +90,7 @@ async fn follow_as<T: Send + 'static>(
 }
 
 /// Finds where to begin in each partition.
-fn places(client: &BaseConsumer, beginnings: &[(String, i32, Since)]) -> Result<TopicPartitionList> {
+fn places(client: &BaseConsumer<Patient>, beginnings: &[(String, i32, Since)]) -> Result<TopicPartitionList> {
     let mut places = TopicPartitionList::new();
     let mut by_time = TopicPartitionList::new();
     for (name, partitions, since) in beginnings {
@@ -104,8 +112,19 @@ fn places(client: &BaseConsumer, beginnings: &[(String, i32, Since)]) -> Result<
     Ok(places)
 }
 
+/// Sleeps through a whole poll: by default the client wakes each second.
+struct Patient;
+
+impl ClientContext for Patient {}
+
+impl ConsumerContext for Patient {
+    fn main_queue_min_poll_interval(&self) -> Timeout {
+        Timeout::After(POLL)
+    }
+}
+
 fn pump<T>(
-    client: &BaseConsumer,
+    client: &BaseConsumer<Patient>,
     names: &HashMap<String, Topic>,
     give_as: fn(Topic, Stored) -> T,
     give: &mpsc::Sender<Result<T>>,

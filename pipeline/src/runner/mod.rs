@@ -3,7 +3,7 @@
 //!
 //! In the order of a record's way: whose turn it is (`lanes`), room to work (`slots`), whether dependencies
 //! answer (`breaker`), what it is (`input`) and becomes (`unit`, `attempt`, `keep`), and how it is given up (`letters`).
-//! `gather` is the other way to take records, `report` says what goes on.
+//! `gather` is the other way to take records, `report` says what goes on, `orders` hears what a worker is told.
 
 mod args;
 mod attempt;
@@ -13,6 +13,7 @@ mod input;
 mod keep;
 mod lanes;
 mod letters;
+mod orders;
 mod report;
 mod slots;
 mod unit;
@@ -31,7 +32,7 @@ use anyhow::{Context, Result, anyhow};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::event::Event;
 use crate::kafka::{BrokerArgs, Consumer, Feeds, Producer, topics};
@@ -110,7 +111,9 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
         breaker,
     });
     info!(stage = %S::NAME, worker = shop.worker, slots = shop.args.slots, "worker started");
-    let mut services = serve(&shop, &consumer, sizing, lanes_of(&brokers, S::In::TOPIC));
+    let reporter = Arc::new(Reporter::new(&shop, &consumer, lanes_of(&brokers, S::In::TOPIC)));
+    let mut services = serve(&shop, &consumer, &reporter, sizing);
+    services.spawn(orders::heed(brokers, shop.worker.clone(), stop.clone()));
     let mut tasks = JoinSet::new();
     let taken = async {
         match S::KIND {
@@ -125,32 +128,28 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
     stop.cancel();
     let outcome = outcome.and(drain(&shop, tasks).await);
     services.shutdown().await;
+    if timeout(FLUSH, reporter.last_word()).await.is_err() {
+        debug!("the last report is not sent");
+    }
+    drop(reporter);
     match Arc::into_inner(consumer) {
         Some(consumer) => consumer.close().await,
         None => warn!("work was left behind: its partitions are free when the group's session ends"),
     }
-    outcome.and(shop.producer.flush(FLUSH).await)
+    // Units have waited for their own acknowledgements: what is left are reports.
+    if let Err(error) = shop.producer.flush(FLUSH).await {
+        warn!(error = format!("{error:#}"), "the last reports are not acknowledged");
+    }
+    outcome
 }
 
 /// Starts what goes on beside the work: events of the group, positions, the balance of lanes, reports, changes of size.
 fn serve<S: Stage>(
     shop: &Arc<Shop<S>>,
     consumer: &Arc<Consumer>,
+    reporter: &Arc<Reporter>,
     sizing: Sizing,
-    topics: std::collections::HashMap<String, crate::lane::Lane>,
 ) -> JoinSet<Result<()>> {
-    let reporter = Reporter {
-        stage: S::NAME,
-        worker: shop.worker.clone(),
-        every: shop.args.report_every,
-        slots: shop.slots.clone(),
-        topics,
-        consumer: consumer.clone(),
-        producer: shop.producer.clone(),
-        breaker: shop.breaker.clone(),
-        activity: shop.activity.clone(),
-        stop: shop.stop.clone(),
-    };
     let (events, positions, balance) = (consumer.events(), consumer.positions(), consumer.balance());
     let mut services = JoinSet::new();
     services.spawn(events);
@@ -162,7 +161,8 @@ fn serve<S: Stage>(
         positions.await;
         Ok(())
     });
-    services.spawn(reporter.run());
+    let reporter = reporter.clone();
+    services.spawn(async move { reporter.run().await });
     let slots = shop.slots.clone();
     services.spawn(async move {
         slots.resize(sizing).await;

@@ -13,6 +13,7 @@ use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
+use super::Shop;
 use super::breaker::Breaker;
 use super::slots::Slots;
 use crate::event::{UnitInHand, WorkerReport, WorkerState};
@@ -22,7 +23,7 @@ use crate::lane::Lane;
 use crate::media_time::MediaTime;
 use crate::memory;
 use crate::metrics;
-use crate::stage::StageName;
+use crate::stage::{Stage, StageName};
 use crate::topic::Topic;
 
 /// How many times rarer are the heartbeats of a worker that has nothing new to say: those of many idle workers are most
@@ -168,37 +169,59 @@ impl Readiness {
 
 /// Who reports, and what is seen.
 pub(super) struct Reporter {
-    pub(super) stage: StageName,
-    pub(super) worker: String,
+    stage: StageName,
+    worker: String,
     /// Between heartbeats of a worker that has work, or whose state changed.
-    pub(super) every: Duration,
-    pub(super) slots: Arc<Slots>,
-    pub(super) topics: HashMap<String, Lane>,
-    pub(super) consumer: Arc<Consumer>,
-    pub(super) producer: Producer,
-    pub(super) breaker: Arc<Breaker>,
-    pub(super) activity: Arc<Activity>,
-    pub(super) stop: CancellationToken,
+    every: Duration,
+    slots: Arc<Slots>,
+    topics: HashMap<String, Lane>,
+    consumer: Arc<Consumer>,
+    producer: Producer,
+    breaker: Arc<Breaker>,
+    activity: Arc<Activity>,
+    stop: CancellationToken,
+    /// What was sent and is not acknowledged. While the broker is away reports do not pile up.
+    sent: Batch,
 }
 
 impl Reporter {
+    /// Will report what the worker of `shop` does, which reads `topics`.
+    pub(super) fn new<S: Stage>(shop: &Shop<S>, consumer: &Arc<Consumer>, topics: HashMap<String, Lane>) -> Self {
+        Self {
+            stage: S::NAME,
+            worker: shop.worker.clone(),
+            every: shop.args.report_every,
+            slots: shop.slots.clone(),
+            topics,
+            consumer: consumer.clone(),
+            producer: shop.producer.clone(),
+            breaker: shop.breaker.clone(),
+            activity: shop.activity.clone(),
+            stop: shop.stop.clone(),
+            sent: Batch::default(),
+        }
+    }
+
     /// Reports for ever.
     ///
     /// # Errors
     /// When the producer can never publish again: the process must start anew.
-    pub(super) async fn run(self) -> Result<()> {
+    pub(super) async fn run(&self) -> Result<()> {
         let mut seconds = tokio::time::interval(self.every);
         seconds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let batch = Batch::default();
         let mut said: Option<(WorkerReport, Instant)> = None;
+        let mut is_draining = false;
         loop {
-            seconds.tick().await;
+            tokio::select! {
+                _ = seconds.tick() => {}
+                // That it drains is said at once.
+                () = self.stop.cancelled(), if !is_draining => is_draining = true,
+            }
             if let Some(why) = self.producer.broken() {
                 bail!("the producer cannot go on: {why}");
             }
             self.set_gauges();
-            // While the broker is away reports do not pile up.
-            if batch.outstanding() > 0 {
+            if self.sent.outstanding() > 0 {
                 continue;
             }
             let report = self.report();
@@ -208,15 +231,25 @@ impl Reporter {
             {
                 continue;
             }
-            let body = report.encode_to_vec();
+            self.send(&report).await;
             said = Some((report, Instant::now()));
-            let headers = Headers::default();
-            let key = Some(self.worker.as_bytes());
-            let (topic, lane) = (Topic::WorkerReport, Lane::Standard);
-            let post = Post { topic, lane, key, video: None, headers: &headers, body: &body };
-            if let Err(error) = self.producer.post(post, &batch).await {
-                debug!(error = format!("{:#}", anyhow::Error::from(error)), "heartbeat not sent");
-            }
+        }
+    }
+
+    /// Says what the worker came to, once nothing is in its hands: others count what it has done by it.
+    pub(super) async fn last_word(&self) {
+        if self.sent.outstanding() == 0 {
+            self.send(&self.report()).await;
+        }
+    }
+
+    async fn send(&self, report: &WorkerReport) {
+        let (body, headers) = (report.encode_to_vec(), Headers::default());
+        let key = Some(self.worker.as_bytes());
+        let (topic, lane) = (Topic::WorkerReport, Lane::Standard);
+        let post = Post { topic, lane, key, video: None, headers: &headers, body: &body };
+        if let Err(error) = self.producer.post(post, &self.sent).await {
+            debug!(error = format!("{:#}", anyhow::Error::from(error)), "heartbeat not sent");
         }
     }
 

@@ -10,7 +10,8 @@ use pipeline::event::{
     EndState, Ended, Event, Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload,
     Place, Reason, Reopened, Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
     SegmentTranscript, StageTotal, SystemState, UnitDone, UnitFailed, UnitFailure, UnitInHand, UnitRetried, VideoEvent,
-    VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerReport, video_failed,
+    VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerCommand, WorkerOrder,
+    WorkerReport, video_failed,
 };
 use pipeline::failure::Code;
 use pipeline::id::TenantId;
@@ -242,6 +243,8 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         detail: "a black frame".into(),
     };
     let outside = WorkerReport { outside_failures: 10, ..WorkerReport::default() };
+    let command =
+        WorkerCommand { worker: "cut-1".into(), what: WorkerOrder::Drain as i32, at_ms: 9, by: "somebody".into() };
     let failed = ClipReport { job: job(), kind: Some(ClipReportKind::Failed(failure)) };
     let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
     let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
@@ -256,6 +259,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("happened-clip-degraded", &VideoEvent::new(&job(), at, Happened::ClipReady(degraded))),
         sample("system-state", &system),
         sample("worker-report-outside", &outside),
+        sample("worker-command", &command),
     ]
 }
 

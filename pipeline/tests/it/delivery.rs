@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use pipeline::event::Happened;
+use pipeline::event::{Happened, WorkerState};
 use pipeline::lane::Lane;
 use pipeline::runner::RunnerArgs;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
+use pipeline::workers;
 use tokio::sync::Semaphore;
 
 use crate::world::{Scripted, World, eventually, quick};
@@ -71,6 +72,27 @@ async fn draining_finishes_what_is_in_hand_and_leaves_the_rest() {
     world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 6).await;
     next.stop().await.unwrap();
     assert_eq!(stage.seen.attempts(), videos.iter().map(|video| (*video, 1)).collect());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_told_to_drain_finishes_what_is_in_hand_and_ends() {
+    let world = World::new(2).await;
+    world.submit_many(Lane::Express, 6).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let stage = Scripted::gated(gate.clone());
+    let worker = world.start(stage.clone(), RunnerArgs { slots: 2, ..quick() });
+    let report = async || workers::heard(&world.brokers).await.unwrap().into_iter().next();
+    let busy = async || report().await.filter(|report| report.busy == 2);
+    let told = eventually("it says that it has work in hand", busy).await;
+    workers::drain(&world.producer, "somebody-else", "a test").await.unwrap();
+    workers::drain(&world.producer, &told.worker, "a test").await.unwrap();
+    let drains = async || report().await.filter(|report| report.state() == WorkerState::Draining);
+    assert_eq!(eventually("it says that it drains", drains).await.busy, 2);
+    gate.add_permits(2);
+    worker.ended().await.unwrap();
+    assert_eq!(world.read(Topic::VideoReady).await.len(), 2);
+    let last = report().await.expect("it was heard lately");
+    assert_eq!((last.state(), last.busy, last.done_total), (WorkerState::Draining, 0, 2), "its last word tells all");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -84,7 +84,11 @@ pub(super) fn wanted(brokers: &BrokerArgs, partitions: i32) -> Vec<Wanted> {
         // What is no work is little and read as a whole.
         let has_one = matches!(
             topic,
-            Topic::WorkerReport | Topic::AutoscalerDecision | Topic::AutoscalerPin | Topic::DeadLetter(_)
+            Topic::WorkerReport
+                | Topic::WorkerCommand
+                | Topic::AutoscalerDecision
+                | Topic::AutoscalerPin
+                | Topic::DeadLetter(_)
         );
         let partitions = if has_one { 1 } else { partitions };
         let retention_ms = topic.spec().retention.map_or(-1, |kept| kept.as_millis() as i64);
