@@ -91,7 +91,7 @@ impl Forecasts {
 }
 
 async fn read_costs(store: &SharedStore, tenants: &[TenantId]) -> store::Result<Option<Costs>> {
-    let filter = VideoFilter { state: Some(State::Done), lane: None };
+    let filter = VideoFilter::in_state(State::Done);
     let mut finished = Vec::new();
     for tenant in tenants {
         finished.extend(store.videos(tenant, &filter, &Page { after: None, limit: ENDED }).await?.items);

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use pipeline::id::{TenantId, VideoId};
-use pipeline::store::{self, Page, SharedStore, VideoFilter};
+use pipeline::store::{self, Page, SharedStore, Video, VideoFilter};
 
 use crate::cached::Cached;
 
@@ -60,13 +60,12 @@ impl Entry {
     async fn read_from(&self, store: &SharedStore, tenant: &TenantId, begin: Timestamp) -> store::Result<()> {
         let newest = lock(&self.created).last().map(|(at, _)| *at);
         let begin = newest.map_or(begin, |newest| begin.max(newest - OVERLAP));
+        let filter = VideoFilter { from: Some(begin), ..VideoFilter::default() };
         let mut page = Page { after: None, limit: 200 };
         loop {
-            let found = store.videos(tenant, &VideoFilter::default(), &page).await?;
-            let place = |video: &store::Video| (video.new.created_at, video.new.job.video());
-            let inside = found.items.iter().map(place).filter(|(at, _)| *at > begin);
-            lock(&self.created).extend(inside);
-            page.after = found.next.filter(|(at, _)| *at > begin);
+            let found = store.videos(tenant, &filter, &page).await?;
+            lock(&self.created).extend(found.items.iter().map(Video::place));
+            page.after = found.next;
             if page.after.is_none() {
                 return Ok(());
             }

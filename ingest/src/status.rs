@@ -8,8 +8,9 @@ use axum::http::StatusCode;
 use jiff::Timestamp;
 use pipeline::event::{Envelope, Happened, VideoEvent};
 use pipeline::failure::Failure;
+use pipeline::id::{TenantId, VideoId};
 use pipeline::lane::Lane;
-use pipeline::store::{self, Page, StageProgress, Video, VideoFilter};
+use pipeline::store::{self, Page, Paged, StageProgress, Video, VideoFilter};
 use utoipa::ToSchema;
 
 use crate::accept;
@@ -17,6 +18,9 @@ use crate::app::App;
 use crate::extract::{Query, Tenant, VideoPath, unknown_parameter};
 use crate::forecast;
 use crate::problem::{self, Faults, Kind, Problem, repeated};
+
+/// How often is looked for one page, each time at [`store::MOST_EXAMINED`] rows.
+const LOOKS: usize = 8;
 
 /// A video and how far it is.
 #[derive(serde::Serialize, ToSchema)]
@@ -113,7 +117,8 @@ pub struct VideoLinks {
 pub struct VideoList {
     /// The videos, newest first.
     items: Vec<VideoBody>,
-    /// Where the next page begins, for `cursor`; null on the last one.
+    /// Where the next page begins, for `cursor`; null on the last one. Where few videos fit, a page before the last may
+    /// have fewer than `limit`, even none.
     #[schema(required = true)]
     next: Option<String>,
 }
@@ -225,7 +230,7 @@ pub async fn list(
             _ => return Err(unknown_parameter(name, "state, lane, limit, cursor")),
         }
     }
-    let found = app.store.videos(&tenant, &filter, &page).await?;
+    let found = look(&app, &tenant, &filter, page).await?;
     let mut items = Vec::with_capacity(found.items.len());
     for video in &found.items {
         items.push(VideoBody::of(&app, video).await?);
@@ -234,7 +239,24 @@ pub async fn list(
     Ok(Json(VideoList { items, next }))
 }
 
-fn parse_cursor(text: &str) -> Option<(Timestamp, pipeline::id::VideoId)> {
+/// Looks for a page of videos, a few times if that takes so many rows; what is not found then is for the next page.
+async fn look(app: &App, tenant: &TenantId, filter: &VideoFilter, mut page: Page) -> store::Result<Paged<Video>> {
+    let mut found = app.store.videos(tenant, filter, &page).await?;
+    let limit = page.limit;
+    for _ in 1..LOOKS {
+        (page.limit, page.after) = (limit - found.items.len(), found.next);
+        if page.limit == 0 || page.after.is_none() {
+            break;
+        }
+        let more = app.store.videos(tenant, filter, &page).await?;
+        found.items.extend(more.items);
+        found.next = more.next;
+        found.examined += more.examined;
+    }
+    Ok(found)
+}
+
+fn parse_cursor(text: &str) -> Option<(Timestamp, VideoId)> {
     let (nanoseconds, id) = text.split_once('.')?;
     Some((Timestamp::from_nanosecond(nanoseconds.parse().ok()?).ok()?, id.parse().ok()?))
 }

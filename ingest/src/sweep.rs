@@ -108,7 +108,7 @@ async fn remove_asked(app: &App) -> anyhow::Result<()> {
 /// Removes what is left of videos whose input was found unfit lately.
 async fn remove_refused(app: &App) -> anyhow::Result<()> {
     let now = Timestamp::now();
-    let failed = VideoFilter { state: Some(State::Failed), lane: None };
+    let failed = VideoFilter::in_state(State::Failed);
     for tenant in app.blobs.tenants().await? {
         let newest = app.store.videos(&tenant, &failed, &Page { after: None, limit: REFUSED }).await?;
         let is_late = |video: &&Video| video.state.ended_at.is_some_and(|at| !is_past(now, at, LATE_WRITES));

@@ -68,7 +68,7 @@ impl Unfinished {
         };
         Self {
             tenant: job.tenant(),
-            place: (video.new.created_at, job.video()),
+            place: video.place(),
             lane: video.state.lane.as_deref().and_then(Lane::from_name).unwrap_or(job.lane()),
             is_queued: video.state() == State::Queued,
             duration_s: video.state.duration_s,
@@ -151,7 +151,7 @@ async fn read_state(
     state: State,
     videos: &mut Vec<Unfinished>,
 ) -> store::Result<()> {
-    let filter = VideoFilter { state: Some(state), lane: None };
+    let filter = VideoFilter::in_state(state);
     let mut page = Page { after: None, limit: 500 };
     let mut left = MOST;
     loop {

@@ -2,12 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use futures::future::join_all;
 use jiff::Timestamp;
-use pipeline::event::{Happened, UnitDone, VideoEvent};
+use pipeline::event::{Happened, Job, Options, UnitDone, VideoEvent, VideoSource};
 use pipeline::failure::Code;
-use pipeline::id::TenantId;
+use pipeline::id::{TenantId, VideoId};
+use pipeline::lane::Lane;
 use pipeline::stage::StageName;
-use pipeline::store::{StageProgress, State, VideoError, VideoState};
+use pipeline::store::{NewVideo, StageProgress, State, VideoError, VideoState};
 use serde_json::{Value, json};
 
 use crate::server::{Server, problem};
@@ -102,6 +104,31 @@ async fn lists_are_paged_newest_first_and_filtered() {
     assert_eq!((page["items"][0]["id"].as_str(), page["items"].as_array().map(Vec::len)), (Some(&*ids[1]), Some(1)));
     let page = server.json("/v1/videos?state=queued&lane=batch").await;
     assert_eq!(page, json!({"items": [], "next": null}));
+}
+
+#[tokio::test]
+async fn a_video_among_many_that_do_not_fit_is_on_the_first_page() {
+    let server = Server::start(&[]).await;
+    let tenant = TenantId::default_tenant();
+    let video = |second: i64, lane: Lane| NewVideo {
+        job: Job::new(&tenant, VideoId::random(), lane, Options::default()),
+        source: VideoSource::Url("http://host/a.mp4".to_owned()),
+        name: String::new(),
+        created_at: Timestamp::from_second(second).expect("a time"),
+        request_hash: String::new(),
+    };
+    let oldest = video(1, Lane::Batch);
+    let mut videos: Vec<NewVideo> = (2..=1100).map(|second| video(second, Lane::Express)).collect();
+    videos.push(oldest.clone());
+    for created in join_all(videos.iter().map(|video| server.store().create_video(video))).await {
+        created.expect("a store");
+    }
+    let found = server.json("/v1/videos?lane=batch&limit=5").await;
+    assert_eq!(found["items"].as_array().expect("a list").len(), 1);
+    assert_eq!((&found["items"][0]["id"], &found["next"]), (&json!(oldest.job.video().to_string()), &Value::Null));
+    let all = server.json("/v1/videos?limit=100").await;
+    assert_eq!(all["items"].as_array().expect("a list").len(), 100);
+    assert!(all["next"].is_string());
 }
 
 #[tokio::test]

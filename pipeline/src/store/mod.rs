@@ -13,8 +13,8 @@ pub use cql::{ClusterSurvey, Consistency, CqlAddress, StoreTls};
 pub use gather::{Gatherer, OpenGather};
 pub use open::{StoreArgs, StoreLocation, Survey, check_whole, open, open_file, survey};
 pub use rows::{
-    Contents, Created, LogEntry, NewVideo, Page, Paged, Plan, StageProgress, State, Video, VideoError, VideoFilter,
-    VideoState,
+    Contents, Created, LogEntry, MOST_EXAMINED, NewVideo, Page, Paged, Plan, StageProgress, State, Video, VideoError,
+    VideoFilter, VideoState,
 };
 
 use std::sync::Arc;
@@ -79,7 +79,7 @@ pub trait Store: Send + Sync {
     async fn unpublished(&self, before: Timestamp, limit: usize) -> Result<Vec<NewVideo>>;
     /// Returns a video.
     async fn video(&self, tenant: &TenantId, video: VideoId) -> Result<Option<Video>>;
-    /// Returns a tenant's videos, newest first.
+    /// Returns a tenant's videos, newest first; looks at [`MOST_EXAMINED`] rows at the most.
     async fn videos(&self, tenant: &TenantId, filter: &VideoFilter, page: &Page) -> Result<Paged<Video>>;
     /// Marks the video cancelled unless it ended; returns whether it is cancelled now.
     async fn cancel_video(&self, tenant: &TenantId, video: VideoId, at: Timestamp) -> Result<bool>;

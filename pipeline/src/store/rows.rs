@@ -60,6 +60,11 @@ pub struct Video {
 }
 
 impl Video {
+    /// Returns where it is in lists: [`Page::after`].
+    pub fn place(&self) -> (Timestamp, VideoId) {
+        (self.new.created_at, self.new.job.video())
+    }
+
     /// Returns the state a caller sees: a cancelled video is cancelled even before that is recorded.
     pub fn state(&self) -> State {
         match (self.state.state, self.cancelled_at) {
@@ -216,7 +221,35 @@ pub struct VideoFilter {
     pub state: Option<State>,
     /// Only those in this lane.
     pub lane: Option<Lane>,
+    /// Only those that ended with this code, see [`VideoError::code`].
+    pub error: Option<String>,
+    /// Only those created then or later.
+    pub from: Option<Timestamp>,
+    /// Only those created before.
+    pub until: Option<Timestamp>,
 }
+
+impl VideoFilter {
+    /// Lists those in `state`.
+    pub fn in_state(state: State) -> Self {
+        Self { state: Some(state), ..Self::default() }
+    }
+
+    /// Returns the place before which a page begins: where the page before it ended, or `until`.
+    pub(super) fn start(&self, page: &Page) -> (i64, String) {
+        let until = self.until.map(|until| (until.as_microsecond(), String::new()));
+        let after = page.after.map(|(at, video)| (at.as_microsecond(), video.to_string()));
+        until.into_iter().chain(after).min().unwrap_or((i64::MAX, String::new()))
+    }
+
+    /// Returns the earliest time that is listed, in microseconds since the Unix epoch.
+    pub(super) fn from_us(&self) -> i64 {
+        self.from.map_or(i64::MIN, Timestamp::as_microsecond)
+    }
+}
+
+/// The most rows that are looked at for one page. Of a filter that fits few, a page has what is among them.
+pub const MOST_EXAMINED: usize = 500;
 
 /// Which part of a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -232,6 +265,9 @@ pub struct Page {
 pub struct Paged<T> {
     /// The items.
     pub items: Vec<T>,
-    /// Where the next page begins, if there is one.
+    /// Where the next page begins, if there is one. A page may have fewer items than it could, or none, and a next one:
+    /// [`MOST_EXAMINED`].
     pub next: Option<(Timestamp, VideoId)>,
+    /// How many rows were looked at.
+    pub examined: usize,
 }

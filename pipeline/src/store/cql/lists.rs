@@ -27,7 +27,8 @@ static RETIRE: Query = Query::write(
 );
 static RETIRE_BUCKET: Query =
     Query::write("DELETE FROM list_buckets USING TIMESTAMP ? WHERE list_name = ? AND bucket = ?");
-static BUCKETS_DOWN: Query = Query::read("SELECT bucket FROM list_buckets WHERE list_name = ? AND bucket <= ?");
+static BUCKETS_DOWN: Query =
+    Query::read("SELECT bucket FROM list_buckets WHERE list_name = ? AND bucket <= ? AND bucket >= ?");
 static BUCKETS_UP: Query =
     Query::read("SELECT bucket FROM list_buckets WHERE list_name = ? AND bucket <= ? ORDER BY bucket ASC");
 static NEWEST: Query = Query::read(
@@ -64,7 +65,7 @@ impl List {
         Self { name: "unpublished".to_owned(), bucket_us: HOUR_US }
     }
 
-    fn bucket(&self, created_us: i64) -> i64 {
+    pub(super) fn bucket(&self, created_us: i64) -> i64 {
         created_us.div_euclid(self.bucket_us)
     }
 }
@@ -112,9 +113,10 @@ pub(super) async fn retire_bucket(connection: &Connection, list: &List, bucket: 
     connection.write(&RETIRE_BUCKET, (now_us - SETTLED_US, &list.name, bucket)).await
 }
 
-/// Returns the buckets of the list up to that of the time `to_us`, latest first.
-pub(super) async fn buckets_down(connection: &Connection, list: &List, to_us: i64) -> Result<Vec<i64>> {
-    let buckets: Vec<(i64,)> = connection.rows(&BUCKETS_DOWN, (&list.name, list.bucket(to_us))).await?;
+/// Returns the buckets of the list from that of the time `to_us` down to that of `from_us`, latest first.
+pub(super) async fn buckets_down(connection: &Connection, list: &List, to_us: i64, from_us: i64) -> Result<Vec<i64>> {
+    let values = (&list.name, list.bucket(to_us), list.bucket(from_us));
+    let buckets: Vec<(i64,)> = connection.rows(&BUCKETS_DOWN, values).await?;
     Ok(buckets.into_iter().map(|(bucket,)| bucket).collect())
 }
 

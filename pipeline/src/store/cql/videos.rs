@@ -12,7 +12,10 @@ use super::fault::{contended, corrupt};
 use super::lists::{self, List, Pointer};
 use super::{VideoKey, timestamp};
 use crate::event::{Event, VideoSubmitted};
-use crate::store::{Created, Error, NewVideo, Page, Paged, Result, State, Video, VideoFilter, VideoState};
+use crate::id::VideoId;
+use crate::store::{
+    Created, Error, MOST_EXAMINED, NewVideo, Page, Paged, Result, State, Video, VideoFilter, VideoState,
+};
 
 /// Rows read at once while a list is walked.
 const READS: usize = 16;
@@ -168,7 +171,7 @@ pub(super) async fn get(connection: &Connection, key: &VideoKey) -> Result<Optio
     row.filter(|row| row.deleted_us.is_none()).map(FullRow::into_video).transpose()
 }
 
-/// Walks one list backwards; a lane is looked for on the way.
+/// Walks one list backwards, day by day; what it does not know is looked for on the way.
 pub(super) async fn list(
     connection: &Connection,
     tenant: &str,
@@ -176,38 +179,49 @@ pub(super) async fn list(
     page: &Page,
 ) -> Result<Paged<Video>> {
     let list = filter.state.map_or_else(|| List::all(tenant), |state| List::of_state(tenant, state));
-    let start = (i64::MAX, String::new());
-    let after = page.after.map_or(start, |(at, video)| (at.as_microsecond(), video.to_string()));
-    let mut items = Vec::new();
-    for bucket in lists::buckets_down(connection, &list, after.0).await? {
-        let pointers = lists::newest(connection, &list, bucket, &after).await?;
+    let (start, from_us) = (filter.start(page), filter.from_us());
+    let [first, last] = [start.0, from_us].map(|at_us| list.bucket(at_us));
+    let mut paged = Paged { items: Vec::new(), next: None, examined: 0 };
+    let mut stopped_at = None;
+    for bucket in lists::buckets_down(connection, &list, start.0, from_us).await? {
+        let pointers = lists::newest(connection, &list, bucket, &start).await?;
         let mut rows = pointers.map_ok(|pointer| pointed(connection, pointer)).try_buffered(READS);
-        let mut empty = page.after.is_none();
+        // Of the first and the last bucket only a part may be looked at.
+        let mut empty = bucket != first && bucket != last;
         while let Some((pointer, row)) = rows.try_next().await? {
             empty = false;
-            match row {
-                Some(row) if row.belongs(&pointer, filter)? => items.push(row),
-                // Another lane's is in the right list all the same.
-                Some(row) if row.belongs(&pointer, &VideoFilter { lane: None, ..filter.clone() })? => {}
-                _ => lists::retire(connection, &list, &pointer).await?,
+            if pointer.created_us < from_us {
+                return Ok(paged);
             }
-            // One more than asked for tells whether there is a next page.
-            if items.len() > page.limit {
-                items.truncate(page.limit);
-                return paged(items, true);
+            if paged.examined == MOST_EXAMINED {
+                paged.next = stopped_at;
+                return Ok(paged);
+            }
+            paged.examined += 1;
+            stopped_at = Some(place(&pointer)?);
+            match row {
+                // One more than asked for tells whether there is a next page.
+                Some(row) if row.belongs(&pointer, filter)? && paged.items.len() == page.limit => {
+                    paged.next = paged.items.last().map(Video::place);
+                    return Ok(paged);
+                }
+                Some(row) if row.belongs(&pointer, filter)? => paged.items.push(row.into_video()?),
+                // One of another lane or with another error is in the right list all the same.
+                Some(row) if row.is_listed(&pointer, filter.state)? => {}
+                _ => lists::retire(connection, &list, &pointer).await?,
             }
         }
         if empty {
             lists::retire_bucket(connection, &list, bucket).await?;
         }
     }
-    paged(items, false)
+    Ok(paged)
 }
 
-fn paged(rows: Vec<FullRow>, more: bool) -> Result<Paged<Video>> {
-    let items = rows.into_iter().map(FullRow::into_video).collect::<Result<Vec<Video>>>()?;
-    let next = items.last().filter(|_| more).map(|last| (last.new.created_at, last.new.job.video()));
-    Ok(Paged { items, next })
+/// Returns where a pointer is in its list.
+fn place(pointer: &Pointer) -> Result<(Timestamp, VideoId)> {
+    let video = pointer.video.parse().map_err(|e| corrupt("read the id of a video", e))?;
+    Ok((timestamp(pointer.created_us)?, video))
 }
 
 async fn pointed(connection: &Connection, pointer: Pointer) -> Result<(Pointer, Option<FullRow>)> {
@@ -296,20 +310,35 @@ impl FullRow {
         self.deleted_us.is_none() && self.created_us == pointer.created_us
     }
 
-    /// Says whether `pointer` is this video's own and the video passes `filter`.
+    /// Says whether `pointer` is this video's own, in a list of all or of those in `state`.
+    fn is_listed(&self, pointer: &Pointer, state: Option<State>) -> Result<bool> {
+        let shown = shown(recorded(self.state_name.as_deref())?, self.cancelled_us.is_some());
+        Ok(self.is_at(pointer) && state.is_none_or(|wanted| wanted == shown))
+    }
+
+    /// Says whether besides the video passes `filter`, whose times are the list's.
     fn belongs(&self, pointer: &Pointer, filter: &VideoFilter) -> Result<bool> {
-        let state = shown(recorded(self.state_name.as_deref())?, self.cancelled_us.is_some());
+        if !self.is_listed(pointer, filter.state)? {
+            return Ok(false);
+        }
         let lane = self.lane_found.as_ref().or(self.lane.as_ref());
-        Ok(self.is_at(pointer)
-            && filter.state.is_none_or(|wanted| wanted == state)
-            && filter.lane.is_none_or(|wanted| lane.is_some_and(|lane| lane == wanted.as_str())))
+        if filter.lane.is_some_and(|wanted| lane.is_none_or(|lane| lane != wanted.as_str())) {
+            return Ok(false);
+        }
+        let Some(wanted) = &filter.error else { return Ok(true) };
+        Ok(self.read_state()?.error.is_some_and(|error| error.code == *wanted))
+    }
+
+    fn read_state(&self) -> Result<VideoState> {
+        let state = self.state.as_ref().map(|text| serde_json::from_str(text)).transpose();
+        Ok(state.map_err(|e| corrupt("read the state of a video", e))?.unwrap_or_default())
     }
 
     fn into_video(self) -> Result<Video> {
+        let state = self.read_state()?;
         let submitted = VideoSubmitted::read(&self.submitted.unwrap_or_default());
         let submitted = submitted.map_err(|e| corrupt("read the request for a video", e))?;
         let source = submitted.source.ok_or_else(|| Error::Corrupt(anyhow::anyhow!("a video has no source")))?;
-        let state = self.state.map(|text| serde_json::from_str(&text)).transpose();
         Ok(Video {
             new: NewVideo {
                 job: submitted.job,
@@ -318,7 +347,7 @@ impl FullRow {
                 created_at: timestamp(self.created_us)?,
                 request_hash: self.request_hash.unwrap_or_default(),
             },
-            state: state.map_err(|e| corrupt("read the state of a video", e))?.unwrap_or_default(),
+            state,
             cancelled_at: self.cancelled_us.map(timestamp).transpose()?,
         })
     }

@@ -214,7 +214,7 @@ async fn writer_that_knows_less_of_the_log_never_wins() {
     assert_eq!(found.iter().map(|entry| entry.seq).collect::<Vec<_>>(), [3, 70_000], "buckets are in order");
     let page = Page { after: None, limit: 9 };
     for (state, expected) in [(State::Queued, 0), (State::Processing, 0), (State::Done, 1)] {
-        let filter = VideoFilter { state: Some(state), lane: None };
+        let filter = VideoFilter::in_state(state);
         let listed = store.videos(&tenant("a"), &filter, &page).await.unwrap();
         assert_eq!(listed.items.len(), expected, "{state:?}");
     }

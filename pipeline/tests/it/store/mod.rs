@@ -48,7 +48,8 @@ macro_rules! conformance {
         $crate::store::conformance! { $fresh;
             videos:
                 is_created_once, is_read_back_as_it_was_written, is_unpublished_until_it_is_marked,
-                other_tenants_see_nothing, lists_are_paged_newest_first, lists_are_filtered,
+                other_tenants_see_nothing, lists_are_paged_newest_first, lists_are_filtered, lists_are_of_a_time,
+                few_that_fit_are_found_step_by_step,
                 cancelling_holds_unless_it_ended, deleting_hides_all_of_it, deleted_video_takes_nothing_more,
                 many_creations_of_one_video_make_one;
             log:

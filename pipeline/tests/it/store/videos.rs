@@ -1,19 +1,24 @@
 //! Videos.
 
 use pipeline::event::{Clip, Happened, VideoEvent};
+use pipeline::failure::Code;
 use pipeline::id::{ClipId, VideoId};
 use pipeline::lane::Lane;
+use pipeline::stage::StageName;
 use pipeline::store::{
-    Contents, Created, Gatherer, LogEntry, NewVideo, Page, SharedStore, State, Video, VideoFilter, VideoState,
-    check_whole,
+    Contents, Created, Gatherer, LogEntry, MOST_EXAMINED, NewVideo, Page, SharedStore, State, Video, VideoError,
+    VideoFilter, VideoState, check_whole,
 };
 
 use super::{Fresh, at, at_once, new_video, tenant};
 
 /// Writes `state` through the log, as `record` does.
 async fn set_state(store: &SharedStore, video: &NewVideo, state: State) {
+    log_state(store, video, VideoState { state, lane: Some("batch".to_owned()), ..VideoState::default() }).await;
+}
+
+async fn log_state(store: &SharedStore, video: &NewVideo, state: VideoState) {
     let entry = LogEntry { seq: 1, event: VideoEvent::new(&video.job, at(1), Happened::Cancelled(true)) };
-    let state = VideoState { state, lane: Some("batch".to_owned()), ..VideoState::default() };
     assert!(store.log(&entry, &state, None).await.unwrap());
 }
 
@@ -128,7 +133,8 @@ pub async fn lists_are_filtered(fresh: &dyn Fresh) {
         let (store, owner) = (store.clone(), owner.clone());
         async move {
             let page = Page { after: None, limit: 9 };
-            let paged = store.videos(&owner, &VideoFilter { state, lane }, &page).await.unwrap();
+            let filter = VideoFilter { state, lane, ..VideoFilter::default() };
+            let paged = store.videos(&owner, &filter, &page).await.unwrap();
             paged.items.iter().map(|v| v.new.job.video()).collect::<Vec<VideoId>>()
         }
     };
@@ -140,6 +146,78 @@ pub async fn lists_are_filtered(fresh: &dyn Fresh) {
     assert_eq!(list(None, Some(Lane::Express)).await, [id(&cancelled), id(&queued)]);
     assert_eq!(list(None, Some(Lane::Batch)).await, [id(&done)], "the lane that was recorded");
     assert_eq!(list(Some(State::Done), Some(Lane::Express)).await, []);
+}
+
+pub async fn lists_are_of_a_time(fresh: &dyn Fresh) {
+    let store = fresh.open().await;
+    let owner = tenant("a");
+    // Over several days, from new to old.
+    let videos: Vec<NewVideo> = (0..6).map(|days| new_video(&owner, Lane::Express, at(-90_000 * days))).collect();
+    for video in &videos {
+        store.create_video(video).await.unwrap();
+    }
+    let list = async |from: Option<usize>, until: Option<usize>, after: Option<usize>| {
+        let time = |index: usize| videos[index].created_at;
+        let filter = VideoFilter { from: from.map(time), until: until.map(time), ..VideoFilter::default() };
+        let after = after.map(|index| (time(index), videos[index].job.video()));
+        let paged = store.videos(&owner, &filter, &Page { after, limit: 9 }).await.unwrap();
+        assert_eq!(paged.next, None);
+        let index = |found: &Video| videos.iter().position(|video| *video == found.new).unwrap();
+        paged.items.iter().map(index).collect::<Vec<usize>>()
+    };
+    assert_eq!(list(None, None, None).await, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(list(Some(3), None, None).await, [0, 1, 2, 3], "from is among them");
+    assert_eq!(list(None, Some(3), None).await, [4, 5], "until is not");
+    assert_eq!(list(Some(4), Some(1), None).await, [2, 3, 4]);
+    assert_eq!(list(Some(4), Some(1), Some(2)).await, [3, 4], "a page goes on where the one before ended");
+    assert!(list(Some(1), Some(3), None).await.is_empty());
+    assert!(list(Some(2), Some(2), None).await.is_empty());
+}
+
+pub async fn few_that_fit_are_found_step_by_step(fresh: &dyn Fresh) {
+    let handles = [fresh.open().await, fresh.open().await];
+    let owner = tenant("a");
+    let videos: Vec<NewVideo> = (0..576).map(|n| new_video(&owner, Lane::Express, at(-500 * n))).collect();
+    let creating = at_once(&handles, |index, store| {
+        let videos = videos[9 * index..9 * index + 9].to_vec();
+        async move {
+            for video in videos {
+                store.create_video(&video).await.unwrap();
+            }
+        }
+    });
+    creating.await;
+    let store = &handles[0];
+    let oldest = videos.last().unwrap();
+    let error = VideoError::new(Code::Damaged, StageName::Fetch);
+    let failed = VideoState { state: State::Failed, error: Some(error), ..VideoState::default() };
+    log_state(store, oldest, failed).await;
+
+    let damaged = VideoFilter { error: Some("damaged".to_owned()), ..VideoFilter::default() };
+    let page = |after| Page { after, limit: 9 };
+    let first = store.videos(&owner, &damaged, &page(None)).await.unwrap();
+    let stopped_at = (videos[499].created_at, videos[499].job.video());
+    assert_eq!((first.items.len(), first.examined, first.next), (0, MOST_EXAMINED, Some(stopped_at)));
+    let second = store.videos(&owner, &damaged, &page(first.next)).await.unwrap();
+    assert_eq!(second.items.iter().map(|video| &video.new).collect::<Vec<_>>(), [oldest]);
+    assert_eq!((second.examined, second.next), (76, None));
+
+    let late = VideoFilter { until: Some(videos[565].created_at), ..damaged.clone() };
+    let found = store.videos(&owner, &late, &page(None)).await.unwrap();
+    assert_eq!((found.items.len(), found.examined, found.next), (1, 10, None), "it begins at until");
+    let early = VideoFilter { from: Some(videos[20].created_at), ..damaged.clone() };
+    let found = store.videos(&owner, &early, &page(None)).await.unwrap();
+    assert_eq!((found.items.len(), found.examined, found.next), (0, 21, None), "it ends at from");
+    for (state, error, expected) in
+        [(State::Failed, "damaged", 1), (State::Failed, "stuck", 0), (State::Done, "damaged", 0)]
+    {
+        let filter = VideoFilter { error: Some(error.to_owned()), ..VideoFilter::in_state(state) };
+        assert_eq!(
+            store.videos(&owner, &filter, &page(None)).await.unwrap().items.len(),
+            expected,
+            "{state:?} {error}"
+        );
+    }
 }
 
 pub async fn cancelling_holds_unless_it_ended(fresh: &dyn Fresh) {
