@@ -4,20 +4,24 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, RawPathParams};
 use axum::http::request::Parts;
-use pipeline::id::{ClipId, TenantId, VideoId};
+use pipeline::id::{ClipId, OnBehalfOf, TenantId, VideoId};
 
 use crate::app::App;
 use crate::problem::{Kind, Problem, shorten};
 use crate::tenants::Account;
 
-/// Who sent the request, by its key; without a file of tenants everybody is the default one.
+/// Who sent the request: for whom code of this process asks, else whose key it has; without a file of tenants everybody is
+/// the default one.
 pub struct Caller(pub Arc<Account>);
 
 impl FromRequestParts<App> for Caller {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
-        app.tenants.enter(&parts.headers).map(Self)
+        match parts.extensions.get() {
+            Some(OnBehalfOf(tenant)) => app.tenants.account(tenant).map(Self).ok_or_else(|| Problem::no_tenant(tenant)),
+            None => app.tenants.enter(&parts.headers).map(Self),
+        }
     }
 }
 

@@ -4,6 +4,7 @@ use axum::Json;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use pipeline::failure::Code;
+use pipeline::id::TenantId;
 use pipeline::{blob, store};
 use utoipa::{IntoResponses, ToSchema};
 
@@ -191,6 +192,11 @@ impl Problem {
     /// Says that there is no such clip.
     pub fn no_clip() -> Self {
         Self::new(Kind::ClipNotFound, "The video has no such clip or file; list them with GET /v1/videos/{id}/clips.")
+    }
+
+    /// Says that there is no such tenant, to code that asks for it.
+    pub fn no_tenant(tenant: &TenantId) -> Self {
+        Self::new(Kind::NotFound, format!("There is no tenant {tenant}."))
     }
 
     /// Returns what kind of problem it is.

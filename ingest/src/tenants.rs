@@ -100,6 +100,11 @@ impl Tenants {
         account.cloned().ok_or_else(|| unauthorized("The key is nobody's; check it, or ask for a new one."))
     }
 
+    /// Returns what `tenant` may take, if there is such a tenant.
+    pub fn account(&self, tenant: &TenantId) -> Option<Arc<Account>> {
+        self.known().accounts.iter().find(|account| account.tenant == *tenant).cloned()
+    }
+
     /// Says whether there is nobody to share with.
     pub fn is_one(&self) -> bool {
         self.known().anybody.is_some()

@@ -50,6 +50,11 @@ impl fmt::Debug for TenantId {
     }
 }
 
+/// For whom a request is made, as an extension of it, by code of the same process: nothing that comes over a connection can
+/// be one. The API then asks for no key. Who sets it has made sure that its own caller may ask for this tenant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OnBehalfOf(pub TenantId);
+
 /// Names a submitted video.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct VideoId(Uuid);

@@ -2,12 +2,17 @@
 
 use std::path::PathBuf;
 
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
 use pipeline::event::VideoSubmitted;
+use pipeline::id::OnBehalfOf;
 use pipeline::lane::Lane;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Client, Response};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use tower::ServiceExt;
 
 use crate::server::{Server, problem};
 
@@ -98,6 +103,57 @@ async fn another_tenants_video_is_not_there() {
     let list: Value =
         bolt.get(format!("{}/v1/videos", server.url)).send().await.expect("an answer").json().await.expect("JSON");
     assert_eq!(list["items"], json!([]));
+}
+
+/// Asks `server`'s API from within its process.
+async fn ask(server: &Server, method: &str, path: &str, tenant: Option<&str>, body: &str) -> (u16, Value) {
+    let router = ingest::router(server.app.clone(), Router::new());
+    let mut request = Request::builder().method(method).uri(path).header(CONTENT_TYPE, "application/json");
+    if let Some(tenant) = tenant {
+        request = request.extension(OnBehalfOf(tenant.parse().expect("a tenant")));
+    }
+    let response =
+        router.oneshot(request.body(Body::from(body.to_owned())).expect("a request")).await.expect("an answer");
+    let status = response.status().as_u16();
+    let bytes = axum::body::to_bytes(response.into_body(), 1 << 20).await.expect("a body");
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+#[tokio::test]
+async fn code_of_the_same_process_asks_for_any_tenant() {
+    let file = File::of(&[("acme", &["a"], "priority = true"), ("bolt", &["b"], "")]);
+    let server = file.serve(&[]).await;
+    let ids: Vec<String> = server.app.tenants.ids().iter().map(ToString::to_string).collect();
+    assert_eq!(ids, ["acme", "bolt"]);
+    let wanted = r#"{"url": "https://example.org/talk.mp4", "priority": true}"#;
+    let (status, video) = ask(&server, "POST", "/v1/videos", Some("acme"), wanted).await;
+    assert_eq!((status, &video["lane"]), (202, &json!("priority")), "{video}");
+    let path = video["links"]["self"].as_str().expect("a path");
+    assert_eq!(ask(&server, "GET", path, Some("acme"), "").await.0, 200);
+    assert_eq!(ask(&server, "GET", path, Some("bolt"), "").await.0, 404);
+    assert_eq!(ask(&server, "DELETE", path, Some("bolt"), "").await.0, 404);
+    let (status, nobody) = ask(&server, "GET", path, Some("nobody"), "").await;
+    assert_eq!((status, &nobody["code"]), (404, &json!("not_found")), "{nobody}");
+    assert_eq!(ask(&server, "GET", path, None, "").await.0, 401, "for nobody a key is needed");
+    assert_eq!(ask(&server, "DELETE", path, Some("acme"), "").await.0, 204);
+
+    let alone = Server::start(&[]).await;
+    assert_eq!(ask(&alone, "GET", "/v1/videos", Some("default"), "").await.0, 200);
+    assert_eq!(ask(&alone, "GET", "/v1/videos", Some("acme"), "").await.0, 404, "there is one tenant");
+}
+
+#[tokio::test]
+async fn no_header_makes_a_caller_another_tenant() {
+    let file = File::of(&[("acme", &["a"], ""), ("bolt", &["b"], "")]);
+    let server = file.serve(&[]).await;
+    server.accepted(&caller("a"), json!({})).await;
+    for name in ["OnBehalfOf", "On-Behalf-Of", "X-On-Behalf-Of", "Tenant", "X-Tenant", "Extensions"] {
+        let asked =
+            |client: &Client| client.get(format!("{}/v1/videos?limit=5", server.url)).header(name, "acme").send();
+        problem(401, "unauthorized", asked(&Client::new()).await.expect("an answer")).await;
+        let list: Value = asked(&caller("b")).await.expect("an answer").json().await.expect("JSON");
+        assert_eq!(list["items"], json!([]), "{name}");
+    }
 }
 
 #[tokio::test]
