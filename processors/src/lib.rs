@@ -1,6 +1,6 @@
 //! The stages, in the order of the flow: [`fetch`] · [`split`] · [`transcribe`] and [`analyze`] · [`join`] ·
-//! [`moments`] · [`cut`] · [`deliver`]; [`record`] writes what happens. What operators do with the flow's messages is
-//! in [`replay`] and [`rebuild`]. [`media`] is the only code that names
+//! [`moments`] · [`cut`] · [`deliver`]; [`record`] writes what happens. [`rebuild`] makes the store
+//! anew from the flow's messages. [`media`] is the only code that names
 //! FFmpeg, [`models`] the only code that names ONNX Runtime, whisper.cpp and PocketSphinx.
 
 pub mod services;
@@ -20,7 +20,6 @@ pub mod deliver;
 pub mod record;
 
 pub mod rebuild;
-pub mod replay;
 
 pub mod media;
 pub mod models;

@@ -1,8 +1,12 @@
 //! Dead letters: units that were given up, in `dead-letter.STAGE` as they came, with headers that say why. What becomes
 //! of one is a further record in the same topic: nothing is changed or removed there but by age.
 
+mod many;
+mod message;
 mod replay;
 
+pub use many::{Selection, discard_all, replay_all};
+pub use message::{Described, describe};
 pub use replay::{Outcome, replay};
 
 use std::collections::HashMap;
@@ -115,8 +119,8 @@ impl Letter {
     }
 }
 
-/// Which letters are meant; everything that is set must fit.
-#[derive(Clone, Debug, Default)]
+/// What letters have in common; everything that is set must fit.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {
     /// Given up for this reason.
     pub code: Option<String>,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 use tokio::time::Instant;
 
+use super::message::openings;
 use super::{Letter, Settled, settle};
-use crate::event::Envelope;
 use crate::id::{TenantId, UnitId, VideoId};
 use crate::kafka::{Batch, Header, Post, Producer};
 use crate::outbox::Sink;
@@ -30,20 +30,19 @@ pub enum Outcome {
     Refused(String),
 }
 
-/// Replays `letter`: publishes `openings`, which tell the gatherers that its unit will answer again, waits until its
-/// video is open, forgets the unit's claim, publishes the message as it was, and settles the letter. The video is open
+/// Replays `letter`: tells the gatherers that its unit will answer again, waits until its video is open, forgets the unit's claim, publishes the message as it was, and settles the letter. The video is open
 /// before there is work on it: what belongs to a rejected video is removed.
 ///
 /// # Errors
 /// When broker or store cannot be reached; the letter is open then and may be replayed again.
-pub async fn replay(
-    producer: &Producer,
-    store: &SharedStore,
-    letter: &Letter,
-    openings: Vec<Envelope>,
-) -> Result<Outcome> {
+pub async fn replay(producer: &Producer, store: &SharedStore, letter: &Letter) -> Result<Outcome> {
+    // Nobody could tell whose it is when it was given up, so nobody waits for it.
     let Some((tenant, video)) = letter.video() else {
         return replay_unread(producer, letter).await;
+    };
+    let openings = match openings(letter) {
+        Ok(openings) => openings,
+        Err(error) => return Ok(Outcome::Refused(format!("{:#}", anyhow!(error)))),
     };
     let Some(found) = store.video(&tenant, video).await? else {
         return Ok(Outcome::Refused("its video was deleted".to_owned()));

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::anyhow;
 use jiff::Timestamp;
-use pipeline::dead_letter::{Filter, Letter, LetterId, Letters, Outcome, Settled, replay, settle};
+use pipeline::dead_letter::{
+    Filter, Letter, LetterId, Letters, Outcome, Selection, Settled, discard_all, replay, replay_all, settle,
+};
 use pipeline::event::{Happened, VideoEvent, VideoSource};
 use pipeline::failure::{Code, Failure};
 use pipeline::id::{TenantId, VideoId};
@@ -100,7 +102,7 @@ async fn a_replayed_unit_is_worked_on_again_and_its_failure_is_told_anew() {
         let unit = crate::world::unit_of(video);
         eventually("the claim is finished", async || world.store.row(unit).finished.then_some(())).await;
         world.store.forget(unit).await.unwrap();
-        replay(&world.producer, &store, letter, Vec::new()).await.unwrap()
+        replay(&world.producer, &store, letter).await.unwrap()
     };
     assert_eq!(again(0).await, Outcome::Replayed);
     // The letter, what settles it, and the next letter.
@@ -131,7 +133,7 @@ async fn what_cannot_be_replayed_is_said_and_what_is_done_is_settled() {
     world.read_when(Topic::DeadLetter(StageName::Fetch), 1).await;
     worker.stop().await.unwrap();
     let (_, found) = letters(&world).await;
-    let replayed = async |store: &SharedStore| replay(&world.producer, store, &found[0], Vec::new()).await.unwrap();
+    let replayed = async |store: &SharedStore| replay(&world.producer, store, &found[0]).await.unwrap();
     let refused = |outcome: Outcome, why: &str| match outcome {
         Outcome::Refused(text) => assert!(text.contains(why), "{text}"),
         other => panic!("not refused: {other:?}"),
@@ -146,6 +148,40 @@ async fn what_cannot_be_replayed_is_said_and_what_is_done_is_settled() {
     let done = replayed(&store_with(&other, video, State::Done).await).await;
     assert_eq!(done, Outcome::Unneeded("its video is done"));
     assert_eq!(letters(&world).await.0.settled(id(0)), Some(Settled::Unneeded));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_letters_are_settled_one_after_another() {
+    let (world, folder) = (World::new(1).await, tempfile::tempdir().unwrap());
+    let stage = Scripted::new(async |_, _| Err(Failure::reject(Code::Damaged, anyhow!("half a file"))));
+    world.submit_many(Lane::Express, 3).await;
+    let worker = world.start(stage, quick());
+    world.read_when(Topic::DeadLetter(StageName::Fetch), 3).await;
+    worker.stop().await.unwrap();
+    let (_, found) = letters(&world).await;
+    let (_, video) = found[1].video().unwrap();
+    let store = store_with(&folder, video, State::Done).await;
+
+    let all = Selection::Fitting { stages: vec![StageName::Fetch, StageName::Cut], filter: Filter::default() };
+    let mut told = Vec::new();
+    let tell = |letter: &Letter, outcome: &Outcome| told.push((letter.id, outcome.clone()));
+    can_be_spawned(replay_all(&world.brokers, &world.producer, &store, &all, 100.0, tell)).await.unwrap();
+    let gone = Outcome::Refused("its video was deleted".to_owned());
+    let done = Outcome::Unneeded("its video is done");
+    assert_eq!(told, [(id(0), gone.clone()), (id(1), done), (id(2), gone)]);
+
+    let mut told = Vec::new();
+    let two = Selection::Named(vec![id(2), id(0)]);
+    can_be_spawned(discard_all(&world.brokers, &world.producer, &two, |letter| told.push(letter.id))).await.unwrap();
+    assert_eq!(told, [id(2), id(0)]);
+    let again = discard_all(&world.brokers, &world.producer, &two, |_| panic!("nothing is open")).await;
+    assert_eq!(again.unwrap_err().to_string(), "the dead letter fetch/0/2 is settled: discarded");
+    discard_all(&world.brokers, &world.producer, &all, |_| panic!("nothing is open")).await.unwrap();
+}
+
+/// Whoever answers requests does it in tasks.
+fn can_be_spawned<F: Future + Send>(future: F) -> F {
+    future
 }
 
 #[tokio::test(flavor = "multi_thread")]

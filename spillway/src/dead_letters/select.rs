@@ -1,15 +1,10 @@
 //! Which dead letters are meant.
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
-
 use anyhow::{Result, bail};
-use pipeline::dead_letter::{Filter, Letter, LetterId, Letters};
+use pipeline::dead_letter::{Filter, LetterId, Selection};
 use pipeline::failure::Code;
 use pipeline::id::{TenantId, VideoId};
-use pipeline::kafka::BrokerArgs;
 use pipeline::stage::StageName;
-use tokio::sync::mpsc;
 
 /// What letters have in common.
 #[derive(clap::Args, Clone, Debug)]
@@ -30,7 +25,7 @@ pub struct FilterArgs {
 
 /// Which letters something is to be done with.
 #[derive(clap::Args, Clone, Debug)]
-pub struct Selection {
+pub struct SelectionArgs {
     /// Ids of letters, as `spillway dead-letters list` shows them.
     #[arg(value_name = "ID", conflicts_with_all = ["stage", "code", "video", "tenant", "everything"])]
     pub ids: Vec<LetterId>,
@@ -57,51 +52,19 @@ impl FilterArgs {
     }
 }
 
-impl Selection {
-    /// Gives each letter that is meant and open to `give`, one at a time.
+impl SelectionArgs {
+    /// Returns which letters are meant.
     ///
     /// # Errors
-    /// When nothing says which ones, one that is named is not there or settled, or the broker cannot be reached.
-    pub async fn each(&self, brokers: &BrokerArgs, give: mpsc::Sender<Letter>) -> Result<()> {
+    /// When nothing says which ones.
+    pub fn selection(&self) -> Result<Selection> {
         if !self.ids.is_empty() {
-            return self.named(brokers, give).await;
+            return Ok(Selection::Named(self.ids.clone()));
         }
         if self.filter.says_nothing() && !self.everything {
             bail!("say which ones: give ids, --stage, --code, --video, --tenant or --everything");
         }
-        let filter = self.filter.filter();
-        for stage in self.filter.stages() {
-            let letters = Letters::open(brokers, stage).await?;
-            let mut reading = letters.read();
-            while let Some(letter) = reading.next().await? {
-                if letters.settled(letter.id).is_none() && filter.fits(&letter) && give.send(letter).await.is_err() {
-                    return Ok(());
-                }
-            }
-        }
-        Ok(())
-    }
-
-    async fn named(&self, brokers: &BrokerArgs, give: mpsc::Sender<Letter>) -> Result<()> {
-        let mut stages: BTreeMap<StageName, Letters> = BTreeMap::new();
-        for id in &self.ids {
-            if let Entry::Vacant(stage) = stages.entry(id.stage) {
-                stage.insert(Letters::open(brokers, id.stage).await?);
-            }
-        }
-        // All are looked for before anything is done with the first.
-        for id in &self.ids {
-            if let Some(how) = stages[&id.stage].settled(*id) {
-                bail!("the dead letter {id} is settled: {}", how.as_str());
-            }
-            stages[&id.stage].find(*id).await?;
-        }
-        for id in &self.ids {
-            if give.send(stages[&id.stage].find(*id).await?).await.is_err() {
-                return Ok(());
-            }
-        }
-        Ok(())
+        Ok(Selection::Fitting { stages: self.filter.stages(), filter: self.filter.filter() })
     }
 }
 
