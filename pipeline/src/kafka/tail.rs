@@ -23,9 +23,11 @@ use crate::topic::Topic;
 /// How long one poll lasts: how soon an end that nobody listens to any more is noticed. Records end it at once. Long,
 /// because each poll ends with up to a millisecond of spinning, in every worker.
 const POLL: Duration = Duration::from_secs(5);
-/// The least time that a question for records waits at a broker that has none; one that has answers at once. With
-/// nothing to do these questions are most of what a broker does.
+/// The least time that a question for records of several partitions waits at a broker that has none; one that has some
+/// answers at once. The first question may leave out partitions, which are asked for when it was answered.
 const FETCH_WAIT: Duration = Duration::from_secs(1);
+/// The same for a single partition. Long: with nothing to do these questions are most of what a broker does.
+const FETCH_WAIT_OF_ONE: Duration = Duration::from_secs(10);
 /// Records that wait for whoever follows.
 const AHEAD: usize = 256;
 
@@ -73,8 +75,9 @@ async fn follow_as<T: Send + 'static>(
         beginnings.push((name.clone(), partitions, *since));
         names.insert(name, *topic);
     }
+    let least_wait = if let [(_, 1, _)] = beginnings[..] { FETCH_WAIT_OF_ONE } else { FETCH_WAIT };
     let mut settings = reader::settings(brokers)?;
-    settings.set("fetch.wait.max.ms", brokers.fetch_wait.max(FETCH_WAIT).as_millis().to_string());
+    settings.set("fetch.wait.max.ms", brokers.fetch_wait.max(least_wait).as_millis().to_string());
     let client: BaseConsumer<Patient> = settings.create_with_context(Patient).context("make a Kafka consumer")?;
     let (give, records) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
