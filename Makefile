@@ -1,7 +1,7 @@
 # Everything goes through here; CI calls the same targets.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test faults demo bench
+.PHONY: help setup build check test pictures faults demo bench
 
 RELEASE := target/release
 TOOLS := target/tools
@@ -31,7 +31,13 @@ check: setup ## Formatting, lints, docs, dependencies' licences, unused dependen
 
 test: check ## `make check`, then unit, property and integration tests
 	@scripts/setup-servers $(SERVERS)
+	@scripts/setup-browser $(SERVERS)/browser
 	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" SPILLWAY_TEST_SERVERS="$(CURDIR)/$(SERVERS)" cargo test --workspace --locked
+
+pictures: setup ## Look at the dashboard's pages in every state in a browser, and keep what was seen in target/pictures
+	@scripts/setup-browser $(SERVERS)/browser
+	SPILLWAY_PICTURES="$(CURDIR)/target/pictures" SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" \
+	  SPILLWAY_TEST_SERVERS="$(CURDIR)/$(SERVERS)" cargo test -p spillway --test it --locked pages_hold -- --nocapture
 
 faults: setup ## Break everything that can break, for an hour and a half; SPILLWAY_FAULTS_SEED makes the same choices again
 	@scripts/setup-servers $(SERVERS)

@@ -20,8 +20,8 @@ use crate::page;
 
 /// After how long a browser asks again for a stream that broke off.
 const RETRY: Duration = Duration::from_secs(1);
-/// The most points that are sent after a pause; who was away longer loads the page again.
-const MOST_POINTS: usize = 500;
+/// The most points that are sent after a pause: the hour that plots show, at one each two seconds.
+const MOST_POINTS: usize = 1_800;
 
 /// What was written of each view at the last tick.
 #[derive(Default)]

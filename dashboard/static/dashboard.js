@@ -86,9 +86,18 @@ function drawAll(root) {
   }
 }
 
+const changed = new Set();
+
+/** Draws what has changed, once for however many points came together. */
+function redraw() {
+  changed.forEach(({ plot, chart }) => chart.setData(drawn(plot)));
+  changed.clear();
+}
+
 /** Adds a point that came in the stream to every plot that is drawn from such points. */
 function addPoint(point) {
-  for (const { plot, chart } of plots) {
+  for (const one of plots) {
+    const plot = one.plot;
     if (!plot.lines.some((line) => line.from)) continue;
     const x = point.at_ms / 1000;
     if (plot.x.length && plot.x[plot.x.length - 1] >= x) continue;
@@ -99,7 +108,8 @@ function addPoint(point) {
       plot.x.shift();
       plot.lines.forEach((line) => line.y.shift());
     }
-    chart.setData(drawn(plot));
+    if (changed.size === 0) requestAnimationFrame(redraw);
+    changed.add(one);
   }
 }
 

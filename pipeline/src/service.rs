@@ -8,13 +8,6 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::id::TenantId;
-
-/// Whose request it is, said by another part of the same process as an extension of the request: nothing that comes over
-/// a network can say it.
-#[derive(Clone, Debug)]
-pub struct OnBehalfOf(pub TenantId);
-
 /// The exit code of a process that a second signal ended at once.
 const INTERRUPTED: i32 = 130;
 

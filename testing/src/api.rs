@@ -54,6 +54,12 @@ impl Api {
         self.try_get(path).await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 
+    /// Returns the answer to a GET of a stream that goes on after the event `id`.
+    pub async fn get_after(&self, path: &str, id: i64) -> Response {
+        let asked = self.client.get(format!("{}{path}", self.server)).header("last-event-id", id);
+        asked.send().await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
+    }
+
     /// Returns the status that a DELETE has.
     pub async fn delete(&self, path: &str) -> StatusCode {
         self.client.delete(format!("{}{path}", self.server)).send().await.expect("an answer").status()

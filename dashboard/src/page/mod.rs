@@ -1,11 +1,12 @@
 //! The pages, one file each: what it shows is a value, how it looks is a template of the same name.
 
+mod letters;
 mod overview;
 mod queues;
 mod workers;
 
 use axum::Router;
-use axum::routing::get;
+use axum::routing::{get, post};
 use pipeline::stage::StageName;
 
 use crate::app::App;
@@ -18,7 +19,12 @@ pub fn routes() -> Router<App> {
         .route("/", get(overview::show))
         .route("/queues", get(queues::show))
         .route("/queues/{stage}", get(queues::one))
+        .route("/letters", get(letters::show))
+        .route("/letters/confirm", get(letters::confirm))
+        .route("/letters/act", post(letters::act))
+        .route("/letters/{stage}/{partition}/{offset}", get(letters::one))
         .route("/workers", get(workers::show))
+        .route("/workers/drain", get(workers::confirm).post(workers::drain))
 }
 
 /// Checks that there is a view of this name.
@@ -27,7 +33,7 @@ pub fn routes() -> Router<App> {
 /// When there is none.
 pub fn check_view(view: &str) -> Result<(), Fault> {
     let is_known = match view.split_once('/') {
-        None => matches!(view, "bar" | "overview" | "queues" | "workers"),
+        None => matches!(view, "bar" | "letters" | "overview" | "queues" | "workers"),
         Some(("workers", stage)) => stage.parse::<StageName>().is_ok(),
         Some(_) => false,
     };
@@ -43,6 +49,7 @@ pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
     let (page, of) = view.split_once('/').unwrap_or((view, ""));
     let rest = match page {
         "overview" => overview::part(app)?,
+        "letters" => letters::part(app)?,
         "queues" => queues::part(app)?,
         "workers" => workers::part(app, of.parse().ok())?,
         _ => String::new(),

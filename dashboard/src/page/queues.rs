@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use pipeline::kafka::lag::LaneLag;
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
+use planning::stages::STAGES;
 use serde::Serialize;
 
 use crate::access::Viewer;
@@ -18,7 +19,6 @@ use crate::plot::{Kind, Line, Plot};
 use crate::say;
 use crate::seen::State as Seen;
 use crate::seen::queues::waiting;
-use crate::seen::workers::scaled;
 
 /// How far back the plot of a stage goes, in milliseconds.
 const PLOTTED_MS: i64 = 3_600_000;
@@ -160,8 +160,7 @@ fn partitions(stage: StageName, index: usize, lane: &LaneLag, now_ms: i64) -> im
 }
 
 fn lane_name(stage: StageName, index: usize) -> &'static str {
-    let has_lanes = scaled().any(|one| one == stage);
-    if has_lanes { Lane::ALL[index.min(Lane::ALL.len() - 1)].as_str() } else { "all" }
+    if STAGES.contains(&stage) { Lane::ALL[index.min(Lane::ALL.len() - 1)].as_str() } else { "all" }
 }
 
 fn plot(state: &Seen, stage: StageName, now_ms: i64) -> Plot {

@@ -1,4 +1,6 @@
-//! Who works on what.
+//! Who works on what, and letting one go.
+
+mod drain;
 
 use askama::Template;
 use axum::extract::{Query, State};
@@ -15,6 +17,8 @@ use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::say;
 
+pub use drain::{confirm, drain};
+
 #[derive(Template, Serialize)]
 #[template(path = "workers.html")]
 struct Page {
@@ -24,6 +28,9 @@ struct Page {
     stage: Option<&'static str>,
     #[serde(skip)]
     stages: [StageName; StageName::ALL.len()],
+    /// The worker that was told to end just now.
+    #[serde(skip)]
+    drained: bool,
     now: Now,
 }
 
@@ -79,15 +86,19 @@ struct UnitInHand {
 #[derive(Deserialize)]
 pub struct Asked {
     stage: Option<String>,
+    /// There after a worker was told to end.
+    drained: Option<String>,
 }
 
 /// Shows all workers, or those of a stage.
 pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<Asked>) -> Result<Response, Fault> {
+    let drained = asked.drained.is_some();
     let stage = asked.stage.filter(|stage| !stage.is_empty());
     let stage: Option<StageName> = stage.map(|stage| stage.parse()).transpose().map_err(Fault::Nowhere)?;
     let (wants, view) = (viewer.wants, stage.map_or("workers", view));
     let frame = Frame::new(&app, viewer, "/workers", "Workers", view);
-    answer(wants, &Page { frame, stage: stage.map(StageName::as_str), stages: StageName::ALL, now: now(&app, stage) })
+    let now = now(&app, stage);
+    answer(wants, &Page { frame, stage: stage.map(StageName::as_str), stages: StageName::ALL, drained, now })
 }
 
 /// Writes what changes all the time of all workers, or of those of a stage.

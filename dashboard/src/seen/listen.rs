@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use jiff::{SignedDuration, Timestamp};
+use pipeline::dead_letter::Record;
 use pipeline::event::{Event, SystemState, VideoEvent, WorkerReport};
 use pipeline::kafka::BrokerArgs;
 use pipeline::kafka::lag::Lags;
@@ -50,17 +51,18 @@ async fn hear(seen: &Seen, brokers: &BrokerArgs) {
             let now = Timestamp::now();
             Since::Time(now.checked_sub(SignedDuration::from_millis(ms)).unwrap_or(now))
         };
-        let topics = [
+        let mut topics = vec![
             (Topic::WorkerReport, ago(60_000)),
             (Topic::SystemState, ago(60_000)),
             (Topic::VideoEvent, ago(traffic::KEPT_MS)),
             (Topic::AutoscalerDecision, ago(scaling::KEPT_MS)),
             (Topic::AutoscalerPin, Since::Beginning),
         ];
+        topics.extend(StageName::ALL.map(|stage| (Topic::DeadLetter(stage), Since::Beginning)));
         match follow_all(brokers, &topics).await {
             Ok(mut records) => {
                 while let Some(Ok((topic, record))) = records.recv().await {
-                    take(&mut seen.write(), topic, &record);
+                    take(&mut seen.write(), topic, record);
                 }
             }
             Err(error) => warn!(error = format!("{error:#}"), "topics cannot be followed; trying again"),
@@ -69,11 +71,12 @@ async fn hear(seen: &Seen, brokers: &BrokerArgs) {
         sleep(AGAIN).await;
         let mut state = seen.write();
         state.scaling = scaling::Scaling::default();
+        state.letters.clear();
     }
 }
 
 /// Takes a record in; one that cannot be read is of a version that is not known, and is left out.
-fn take(state: &mut State, topic: Topic, record: &Stored) {
+fn take(state: &mut State, topic: Topic, record: Stored) {
     match topic {
         Topic::WorkerReport => match WorkerReport::decode(&*record.body) {
             Ok(report) => state.workers.hear(report),
@@ -95,6 +98,7 @@ fn take(state: &mut State, topic: Topic, record: &Stored) {
             let stage = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
             state.scaling.hear_pin(&stage, &record.body);
         }
+        Topic::DeadLetter(stage) => state.letters.hear(Record::of(stage, record)),
         _ => {}
     }
 }

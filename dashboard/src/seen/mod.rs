@@ -1,8 +1,9 @@
 //! What happens, as the brokers tell it: who works ([`workers`]), what becomes of videos ([`traffic`]), what waits
-//! ([`queues`]), what the autoscaler decides ([`scaling`]), how the service is ([`service`]), and all that over time
+//! ([`queues`]), what was given up ([`letters`]), what the autoscaler decides ([`scaling`]), how the service is ([`service`]), and all that over time
 //! ([`history`]). [`listen`] keeps it up to date. Nothing here is kept over a restart: topics are read again.
 
 pub mod history;
+pub mod letters;
 pub mod listen;
 pub mod queues;
 pub mod scaling;
@@ -18,6 +19,7 @@ use tokio::sync::watch;
 
 use crate::args::DashboardArgs;
 use history::History;
+use letters::Letters;
 use queues::Queues;
 use scaling::Scaling;
 use service::Service;
@@ -36,6 +38,8 @@ pub struct State {
     pub traffic: Traffic,
     /// What waits.
     pub queues: Queues,
+    /// What was given up.
+    pub letters: Letters,
     /// What the autoscaler sees and decides.
     pub scaling: Scaling,
     /// How the service is.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
-use planning::observation::Pin;
+use planning::pin::Pin;
 use planning::record::Recorded;
 
 /// How far back decisions are read and kept, in milliseconds.

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 
 use pipeline::event::{WorkerReport, WorkerState};
 use pipeline::stage::StageName;
-use pipeline::topic::Topic;
-
-/// A worker that was silent for this long is not there any more, in milliseconds: idle ones report every five seconds.
-const GONE_MS: i64 = 20_000;
+use pipeline::workers::SILENCE;
+use planning::stages::STAGES;
 
 /// The workers that were heard of lately, by id.
 #[derive(Debug, Default)]
@@ -43,7 +41,7 @@ impl Workers {
 
     /// Forgets who has not been heard of for long.
     pub fn forget(&mut self, now_ms: i64) {
-        self.heard.retain(|_, report| now_ms - report.at_ms < GONE_MS);
+        self.heard.retain(|_, report| now_ms - report.at_ms < SILENCE.as_millis() as i64);
     }
 
     /// Returns the last report of each worker, by stage and id.
@@ -80,7 +78,7 @@ impl Workers {
     /// Returns what all workers come to that do work; gatherers, which have a task a partition, do not count.
     pub fn whole(&self) -> Crew {
         let mut whole = Crew::default();
-        for crew in scaled().map(|stage| self.crew(stage)) {
+        for crew in STAGES.map(|stage| self.crew(stage)) {
             whole.processes += crew.processes;
             whole.ready += crew.ready;
             whole.starting += crew.starting;
@@ -96,11 +94,6 @@ impl Workers {
         let of_stage = self.heard.values().filter(|report| report.stage == stage as i32);
         of_stage.map(|report| report.head_age_ms as f64 / 1e3).fold(0.0, f64::max)
     }
-}
-
-/// Returns the stages whose units take slots.
-pub fn scaled() -> impl Iterator<Item = StageName> {
-    StageName::ALL.into_iter().filter(|stage| Topic::read_by(*stage).spec().laned)
 }
 
 #[cfg(test)]
@@ -129,7 +122,7 @@ mod tests {
         let crew = workers.crew(StageName::Cut);
         assert_eq!((crew.ready, crew.busy, crew.paused, crew.starting), (4, 2, 3, 2));
         assert_eq!(workers.crew(StageName::Fetch), Crew::default());
-        workers.forget(21_000);
+        workers.forget(16_000);
         assert_eq!(workers.all().iter().map(|report| &*report.worker).collect::<Vec<_>>(), ["c"]);
     }
 }

@@ -119,6 +119,25 @@ impl Letter {
     }
 }
 
+/// What a record in a topic of dead letters is.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Record {
+    /// A letter.
+    Letter(Letter),
+    /// What became of one.
+    Settles(LetterId, Settled),
+}
+
+impl Record {
+    /// Reads a record of the letters of `stage`.
+    pub fn of(stage: StageName, record: Stored) -> Self {
+        match settles(&record) {
+            Some((id, how)) => Self::Settles(id, how),
+            None => Self::Letter(Letter::of(stage, record)),
+        }
+    }
+}
+
 /// What letters have in common; everything that is set must fit.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Filter {

@@ -7,6 +7,8 @@ mod bad_input;
 mod broker;
 mod check;
 mod clips;
+mod dashboard;
+mod dashboard_keys;
 mod dev;
 mod killing;
 mod letters;

@@ -1,0 +1,221 @@
+//! Dead letters: what was given up, by error; what a message means; replaying and discarding.
+
+mod act;
+mod one;
+
+use std::collections::BTreeMap;
+
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use pipeline::dead_letter::{LetterId, Settled};
+use pipeline::failure::Code;
+use pipeline::stage::StageName;
+use serde::{Deserialize, Serialize};
+
+use crate::access::Viewer;
+use crate::answer::answer;
+use crate::app::App;
+use crate::fault::Fault;
+use crate::frame::Frame;
+use crate::say;
+use crate::seen::letters::{Brief, Letters};
+
+pub use act::{act, confirm};
+pub use one::show as one;
+
+/// The most letters on a page.
+const MOST_SHOWN: usize = 100;
+
+#[derive(Template, Serialize)]
+#[template(path = "letters.html")]
+struct Page {
+    #[serde(skip)]
+    frame: Frame,
+    asked: Asked,
+    /// What was done just now, in words.
+    #[serde(skip)]
+    done: Option<String>,
+    now: Now,
+    /// Those that fit what is asked for, newest first.
+    letters: Vec<Row>,
+    /// How many more there are.
+    more: usize,
+    #[serde(skip)]
+    stages: [StageName; StageName::ALL.len()],
+}
+
+/// What changes all the time.
+#[derive(Template, Serialize)]
+#[template(path = "letters_now.html")]
+struct Now {
+    groups: Vec<Group>,
+    /// Letters that are not known because there are too many.
+    forgotten: usize,
+}
+
+/// Open letters that were given up at the same stage for the same reason.
+#[derive(Serialize)]
+struct Group {
+    stage: &'static str,
+    code: String,
+    /// What the code means and what to do.
+    message: &'static str,
+    /// Whether the input is at fault, so that a replay does not help.
+    blames_input: bool,
+    open: usize,
+    /// Videos that they are of.
+    videos: usize,
+    /// When the first and the last was given up, in milliseconds since the Unix epoch.
+    first_ms: i64,
+    /// Likewise.
+    last_ms: i64,
+    /// What was seen with the last one.
+    detail: String,
+}
+
+/// A letter in the list.
+#[derive(Serialize)]
+pub struct Row {
+    id: String,
+    stage: &'static str,
+    at_ms: i64,
+    code: String,
+    detail: String,
+    tenant: String,
+    video: String,
+    unit: String,
+    attempts: String,
+    /// What became of it; `open` if nothing.
+    state: &'static str,
+}
+
+/// Which letters are asked for.
+#[derive(Deserialize, Serialize, Default)]
+#[serde(default)]
+pub struct Asked {
+    /// Only those of this stage.
+    stage: String,
+    /// Only those given up for this reason.
+    code: String,
+    /// Only those of this video.
+    video: String,
+    /// `open`, which is what is shown unless something else is said, or `all`.
+    state: String,
+    /// What was done just now: `replayed`, `discarded`, with counts in the next.
+    done: String,
+    /// How many of them.
+    count: usize,
+    /// How many it was not done with.
+    not: usize,
+}
+
+/// Shows the letters.
+pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<Asked>) -> Result<Response, Fault> {
+    let wants = viewer.wants;
+    let frame = Frame::new(&app, viewer, "/letters", "Dead letters", "letters");
+    let state = app.seen.read();
+    let mut fitting: Vec<(&LetterId, &Brief)> =
+        state.letters.all().filter(|(id, brief)| asked.fits(id, brief)).collect();
+    fitting.sort_by_key(|(_, brief)| std::cmp::Reverse(brief.at_ms));
+    let more = fitting.len().saturating_sub(MOST_SHOWN);
+    let letters = fitting.into_iter().take(MOST_SHOWN).map(|(id, brief)| Row::of(*id, brief)).collect();
+    let now = now(&state.letters);
+    drop(state);
+    let done = asked.done();
+    answer(wants, &Page { frame, asked, done, now, letters, more, stages: StageName::ALL })
+}
+
+/// Writes what changes all the time.
+///
+/// # Errors
+/// When it cannot be written, which is a bug.
+pub fn part(app: &App) -> Result<String, Fault> {
+    super::part("now", &now(&app.seen.read().letters))
+}
+
+fn now(letters: &Letters) -> Now {
+    let mut groups: BTreeMap<(StageName, &str), Vec<&Brief>> = BTreeMap::new();
+    for (id, brief) in letters.open() {
+        groups.entry((id.stage, &brief.code)).or_default().push(brief);
+    }
+    let mut groups: Vec<Group> =
+        groups.into_iter().map(|((stage, code), briefs)| group(stage, code, &briefs)).collect();
+    groups.sort_by_key(|group| std::cmp::Reverse(group.last_ms));
+    Now { groups, forgotten: letters.forgotten }
+}
+
+fn group(stage: StageName, code: &str, briefs: &[&Brief]) -> Group {
+    let known = Code::from_name(code);
+    let last = briefs.iter().max_by_key(|brief| brief.at_ms);
+    let mut videos: Vec<&str> = briefs.iter().map(|brief| brief.video.as_str()).collect();
+    videos.sort_unstable();
+    videos.dedup();
+    Group {
+        stage: stage.as_str(),
+        code: code.to_owned(),
+        message: known.map_or("This version does not know the reason; see what was seen.", Code::message),
+        blames_input: known.is_some_and(Code::blames_input),
+        open: briefs.len(),
+        videos: videos.len(),
+        first_ms: briefs.iter().map(|brief| brief.at_ms).min().unwrap_or_default(),
+        last_ms: last.map_or(0, |brief| brief.at_ms),
+        detail: last.map_or(String::new(), |brief| brief.detail.clone()),
+    }
+}
+
+impl Asked {
+    fn fits(&self, id: &LetterId, brief: &Brief) -> bool {
+        (self.stage.is_empty() || self.stage == id.stage.as_str())
+            && (self.code.is_empty() || self.code == brief.code)
+            && (self.video.is_empty() || self.video == brief.video)
+            && (self.state == "all" || brief.settled.is_none())
+    }
+
+    /// Says what was done just now.
+    fn done(&self) -> Option<String> {
+        let word = match self.done.as_str() {
+            "replayed" => "sent to work again",
+            "discarded" => "discarded",
+            _ => return None,
+        };
+        let not = if self.not == 0 { String::new() } else { format!(", {} stay open", self.not) };
+        Some(format!("{} {word}{not}.", say::many(self.count, "dead letter")))
+    }
+
+    fn is_chosen(&self, stage: &StageName) -> bool {
+        self.stage == stage.as_str()
+    }
+}
+
+impl Row {
+    /// Makes the row of a letter.
+    pub fn of(id: LetterId, brief: &Brief) -> Self {
+        Self {
+            id: id.to_string(),
+            stage: id.stage.as_str(),
+            at_ms: brief.at_ms,
+            code: brief.code.clone(),
+            detail: brief.detail.clone(),
+            tenant: brief.tenant.clone(),
+            video: brief.video.clone(),
+            unit: brief.unit.clone(),
+            attempts: brief.attempts.clone(),
+            state: brief.settled.map_or("open", Settled::as_str),
+        }
+    }
+
+    fn at(&self) -> String {
+        say::moment(say::at(self.at_ms))
+    }
+}
+
+impl Group {
+    fn last(&self) -> String {
+        say::moment(say::at(self.last_ms))
+    }
+
+    fn first(&self) -> String {
+        say::moment(say::at(self.first_ms))
+    }
+}

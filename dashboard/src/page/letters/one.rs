@@ -1,0 +1,89 @@
+//! One dead letter: what it means.
+
+use askama::Template;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use pipeline::dead_letter::{self, LetterId, Letters, Settled};
+use pipeline::kafka::Header;
+use pipeline::stage::StageName;
+use serde::Serialize;
+
+use crate::access::Viewer;
+use crate::answer::answer;
+use crate::app::App;
+use crate::fault::Fault;
+use crate::frame::Frame;
+use crate::say;
+
+#[derive(Template, Serialize)]
+#[template(path = "letter.html")]
+struct Page {
+    #[serde(skip)]
+    frame: Frame,
+    id: String,
+    stage: &'static str,
+    /// What became of it; `open` if nothing.
+    state: &'static str,
+    at_ms: i64,
+    code: String,
+    /// What is wrong and what to do.
+    advice: String,
+    /// What was seen.
+    detail: String,
+    /// What its message is about; why it cannot be read, if it cannot.
+    about: String,
+    tenant: String,
+    video: String,
+    unit: String,
+    /// How often it was tried, if that is said.
+    attempts: Option<u32>,
+    /// Bytes of the message.
+    bytes: usize,
+    headers: Vec<(String, String)>,
+}
+
+/// Shows a letter with what its message means.
+pub async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    Path((stage, partition, offset)): Path<(String, i32, i64)>,
+) -> Result<Response, Fault> {
+    let stage: StageName = stage.parse().map_err(Fault::Nowhere)?;
+    let id = LetterId { stage, partition, offset };
+    let settled = app.seen.read().letters.one(id).map(|brief| brief.settled);
+    let settled = settled.ok_or_else(|| Fault::Nowhere(format!("There is no dead letter {id}, or none any more.")))?;
+    let away = |source| Fault::Away { what: "The broker", source };
+    let letters = Letters::open(&app.brokers, stage).await.map_err(away)?;
+    let letter = letters.find(id).await.map_err(away)?;
+    let described = dead_letter::describe(&letter);
+    let header = |name| letter.header(name).to_owned();
+    let wants = viewer.wants;
+    let page = Page {
+        frame: Frame::new(&app, viewer, "/letters", format!("Dead letter {id}"), "bar"),
+        id: id.to_string(),
+        stage: stage.as_str(),
+        state: settled.map_or("open", Settled::as_str),
+        at_ms: letter.at.as_millisecond(),
+        code: described.code,
+        advice: described.advice,
+        detail: described.detail,
+        about: described.about,
+        tenant: header(Header::Tenant),
+        video: header(Header::Video),
+        unit: described.unit,
+        attempts: described.attempts,
+        bytes: letter.body.len(),
+        headers: letter.headers.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect(),
+    };
+    answer(wants, &page)
+}
+
+impl Page {
+    fn at(&self) -> String {
+        say::moment(say::at(self.at_ms))
+    }
+
+    fn size(&self) -> String {
+        say::bytes(self.bytes as u64)
+    }
+}
