@@ -9,6 +9,7 @@ use pipeline::event::{EndState, Happened, UnitDone, VideoEvent};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 
+use open::Heard;
 pub use open::Open;
 
 /// How far back is read at the start and kept, in milliseconds.
@@ -19,11 +20,14 @@ const UNITS_KEPT_MS: i64 = HOUR_MS;
 const MOST_UNITS: usize = 50_000;
 const HOUR_MS: i64 = 3_600_000;
 
+/// Owner and video.
+type Key = (String, String);
+
 /// A video that has ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ended {
     /// Whose it is, and which.
-    pub video: (String, String),
+    pub video: Key,
     /// When, in milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// How; nothing if it was cancelled.
@@ -71,8 +75,10 @@ pub struct Trouble {
 /// What becomes of videos.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    open: HashMap<(String, String), Open>,
+    open: HashMap<Key, Open>,
     ended: VecDeque<Ended>,
+    /// What was heard of each of them, to know what is told again or late.
+    heard: HashMap<Key, Heard>,
     waits: VecDeque<(i64, Lane, f64)>,
     units: VecDeque<Unit>,
     troubles: VecDeque<Trouble>,
@@ -83,19 +89,25 @@ impl Traffic {
     pub fn hear(&mut self, event: &VideoEvent) {
         let key = (event.job.tenant().to_string(), event.job.video().to_string());
         let Some(happened) = &event.happened else { return };
-        if let Happened::Reopened(_) = happened {
-            self.ended.retain(|ended| ended.video != key);
+        match happened {
+            Happened::Reopened(_) => {
+                self.ended.retain(|ended| ended.video != key);
+                self.heard.remove(&key);
+            }
+            Happened::Deleted(_) => return drop(self.open.remove(&key)),
+            _ => {}
         }
-        if matches!(happened, Happened::Deleted(_)) {
-            self.open.remove(&key);
-            return;
-        }
-        let has_ended = !self.open.contains_key(&key) && self.ended.iter().rev().any(|ended| ended.video == key);
-        if has_ended {
+        if let Some(heard) = self.heard.get_mut(&key) {
+            // `deliver` says that it is done after it has said that the video is.
+            if heard.is_new(&event.id)
+                && let Happened::UnitDone(done) = happened
+            {
+                self.unit_done(&key, event.job.lane(), done);
+            }
             return;
         }
         let open = self.open.entry(key.clone()).or_insert_with(|| Open::new(event));
-        if !open.is_new(&event.id) {
+        if !open.heard.is_new(&event.id) {
             return;
         }
         open.lane = event.job.lane();
@@ -111,7 +123,7 @@ impl Traffic {
         }
     }
 
-    fn unit_done(&mut self, key: &(String, String), lane: Lane, done: &UnitDone) {
+    fn unit_done(&mut self, key: &Key, lane: Lane, done: &UnitDone) {
         let Ok(stage) = StageName::try_from(done.stage) else { return };
         let span_s = |from_ms: i64, to_ms: i64| (to_ms - from_ms).max(0) as f64 / 1e3;
         let (wait_s, busy_s) = (span_s(done.queued_ms, done.started_ms), span_s(done.started_ms, done.finished_ms));
@@ -131,18 +143,22 @@ impl Traffic {
         self.troubles.push_back(Trouble { at_ms, stage, given_up, why: why.to_owned() });
     }
 
-    fn ended(&mut self, key: &(String, String), at_ms: i64, how: Option<EndState>, code: &str) {
+    fn ended(&mut self, key: &Key, at_ms: i64, how: Option<EndState>, code: &str) {
         let Some(open) = self.open.remove(key) else { return };
         let processing_s = open.begun_ms.map(|begun_ms| (at_ms - begun_ms).max(0) as f64 / 1e3);
         let (lane, busy_s, media_s) = (open.lane, open.busy_s, open.media_s);
         let code = code.to_owned();
+        self.heard.insert(key.clone(), open.heard);
         self.ended.push_back(Ended { video: key.clone(), at_ms, how, code, lane, processing_s, busy_s, media_s });
     }
 
     /// Forgets what is too old to be told.
     pub fn forget(&mut self, now_ms: i64) {
         let is_old = |at_ms: i64, kept_ms: i64| now_ms - at_ms > kept_ms;
-        self.ended.retain(|ended| !is_old(ended.at_ms, KEPT_MS));
+        while let Some(first) = self.ended.front().filter(|first| is_old(first.at_ms, KEPT_MS)) {
+            self.heard.remove(&first.video);
+            self.ended.pop_front();
+        }
         self.waits.retain(|(at_ms, ..)| !is_old(*at_ms, UNITS_KEPT_MS));
         self.units.retain(|unit| !is_old(unit.at_ms, UNITS_KEPT_MS));
         self.troubles.retain(|trouble| !is_old(trouble.at_ms, UNITS_KEPT_MS));

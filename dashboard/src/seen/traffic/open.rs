@@ -11,6 +11,17 @@ use pipeline::stage::StageName;
 /// Hashes ids of events, so that a video with a thousand of them takes little room.
 static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
+/// Which events were heard of a video.
+#[derive(Debug, Default)]
+pub struct Heard(HashSet<u64>);
+
+impl Heard {
+    /// Says whether an event was not heard before.
+    pub fn is_new(&mut self, event: &str) -> bool {
+        self.0.insert(HASHES.hash_one(event))
+    }
+}
+
 /// A video that has not ended, as far as its events tell.
 #[derive(Debug)]
 pub struct Open {
@@ -24,7 +35,8 @@ pub struct Open {
     pub media_s: Option<f64>,
     /// Time that slots worked on it, in seconds.
     pub busy_s: f64,
-    heard: HashSet<u64>,
+    /// Which events were heard of it.
+    pub heard: Heard,
     /// When `fetch` was done, and how long the video lay until then without being worked on.
     fetched: Option<(i64, f64)>,
     /// How long it lay until `split` began.
@@ -41,16 +53,11 @@ impl Open {
             lane: event.job.lane(),
             media_s: None,
             busy_s: 0.0,
-            heard: HashSet::new(),
+            heard: Heard::default(),
             fetched: None,
             split_wait_s: None,
             first_segment: false,
         }
-    }
-
-    /// Says whether an event was not heard before.
-    pub fn is_new(&mut self, event: &str) -> bool {
-        self.heard.insert(HASHES.hash_one(event))
     }
 
     /// Says whether work on its first segment has begun.

@@ -56,6 +56,18 @@ fn waits_cost_and_ends_follow_from_the_events_and_twice_is_once() {
 }
 
 #[test]
+fn a_unit_that_is_done_after_the_end_counts_once() {
+    let mut traffic = Traffic::default();
+    let mut events = story(&job(1));
+    events.push(event(&job(1), 31, done(StageName::Deliver, "clip/1", 29, 29, 31)));
+    for event in events.iter().chain(&events) {
+        traffic.hear(event);
+    }
+    assert_eq!(traffic.units_since(StageName::Deliver, START_MS).count(), 1);
+    assert_eq!(traffic.ended_since(START_MS).count(), 1);
+}
+
+#[test]
 fn what_waits_is_told_until_its_first_segment_is_begun() {
     let mut traffic = Traffic::default();
     let events = story(&job(1));
