@@ -243,7 +243,7 @@ impl VideoFilter {
     }
 
     /// Returns the earliest time that is listed, in microseconds since the Unix epoch.
-    pub(super) fn from_us(&self) -> i64 {
+    pub(super) fn earliest_us(&self) -> i64 {
         self.from.map_or(i64::MIN, Timestamp::as_microsecond)
     }
 }

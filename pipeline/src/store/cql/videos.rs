@@ -179,7 +179,7 @@ pub(super) async fn list(
     page: &Page,
 ) -> Result<Paged<Video>> {
     let list = filter.state.map_or_else(|| List::all(tenant), |state| List::of_state(tenant, state));
-    let (start, from_us) = (filter.start(page), filter.from_us());
+    let (start, from_us) = (filter.start(page), filter.earliest_us());
     let [first, last] = [start.0, from_us].map(|at_us| list.bucket(at_us));
     let mut paged = Paged { items: Vec::new(), next: None, examined: 0 };
     let mut stopped_at = None;

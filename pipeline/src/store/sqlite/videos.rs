@@ -98,7 +98,7 @@ fn walk(filter: &VideoFilter) -> String {
 /// Walks one index backwards; what it does not know is looked for on the way.
 pub(super) fn list(connection: &Connection, tenant: &str, filter: &VideoFilter, page: &Page) -> Result<Paged<Video>> {
     let mut statement = connection.prepare_cached(&walk(filter))?;
-    let (start, from_us) = (filter.start(page), filter.from_us());
+    let (start, from_us) = (filter.start(page), filter.earliest_us());
     let mut values: Vec<(&str, &dyn ToSql)> =
         vec![(":tenant", &tenant), (":before_us", &start.0), (":before", &start.1), (":from_us", &from_us)];
     let state = filter.state.map(State::as_str);
