@@ -115,7 +115,7 @@ fn every_stage_has_a_service_in_both_files() {
     let gathered = ["join", "deliver", "record"];
     let stages = process.get_subcommands().map(Clap::get_name).filter(|name| !gathered.contains(name));
     let roles: BTreeSet<&str> =
-        stages.chain(["autoscale", "ingest", "topics"]).filter(|name| *name != "help").collect();
+        stages.chain(["autoscale", "dashboard", "ingest", "topics"]).filter(|name| *name != "help").collect();
     for file in Compose::both() {
         let named: BTreeSet<&str> = file.ours().map(|service| service.name).collect();
         assert_eq!(named, roles, "{}", file.name);
@@ -194,14 +194,15 @@ fn check_pinned(image: &str) {
 }
 
 #[test]
-fn only_the_api_is_published_and_only_to_this_machine() {
+fn only_api_and_dashboard_are_published_and_only_to_this_machine() {
     for file in Compose::both() {
         let published: Vec<(&str, Vec<&str>)> = file
             .services()
             .map(|service| (service.name, service.texts("ports")))
             .filter(|(_, ports)| !ports.is_empty())
             .collect();
-        assert_eq!(published, [("ingest", vec!["127.0.0.1:8080:8080"])], "{}", file.name);
+        let wanted = [("dashboard", vec!["127.0.0.1:8090:8080"]), ("ingest", vec!["127.0.0.1:8080:8080"])];
+        assert_eq!(published, wanted, "{}", file.name);
         assert!(file.services().all(|service| service.is["network_mode"].is_null()), "{}", file.name);
     }
 }
