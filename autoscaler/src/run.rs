@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow};
 use futures::future::join_all;
 use jiff::Timestamp;
-use pipeline::event::WorkerReport;
+use pipeline::event::{SystemState, WorkerReport};
 use pipeline::kafka::lag::{Lags, Read};
 use pipeline::kafka::reader::Stored;
 use pipeline::kafka::tail::{Since, follow};
@@ -96,6 +96,7 @@ pub async fn run(
 ) -> Result<()> {
     let since = Timestamp::now().saturating_sub(HEAR_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut reports = follow(brokers, Topic::WorkerReport, Since::Time(since)).await?;
+    let mut states = follow(brokers, Topic::SystemState, Since::Time(since)).await?;
     let mut said = follow(brokers, Topic::AutoscalerPin, Since::Beginning).await?;
     let mut pins = Pins::new(settings.bounds.pins());
     let clock = Clock::new(settings.time_scale);
@@ -108,6 +109,7 @@ pub async fn run(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             report = reports.recv() => autoscaler.hear(&ended(report)?),
+            state = states.recv() => autoscaler.hear_ingest(&ended(state)?),
             record = said.recv() => hear_pin(&mut pins, &ended(record)?),
             _ = ticks.tick() => {
                 let begun = Instant::now();
@@ -184,6 +186,13 @@ impl<'a> Autoscaler<'a> {
         match WorkerReport::decode(&*record.body) {
             Ok(report) => self.observer.hear(report),
             Err(error) => debug!(%error, "a heartbeat that cannot be read"),
+        }
+    }
+
+    fn hear_ingest(&mut self, record: &Stored) {
+        match SystemState::decode(&*record.body) {
+            Ok(state) => self.observer.hear_ingest(state),
+            Err(error) => debug!(%error, "a state of the service that cannot be read"),
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod judge;
 mod readings;
+mod uploads;
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -17,12 +18,15 @@ use crate::problem::{Kind, Problem};
 pub use judge::{Breaker, Judgement, OverloadArgs, Seen, Shortage};
 pub use readings::{Memory, Workers};
 pub(crate) use readings::{free_bytes, memory};
+pub use uploads::Upload;
+use uploads::Uploads;
 
 /// How the service is, as last looked at.
 pub struct Load {
     args: OverloadArgs,
     process: String,
     now: RwLock<Arc<Now>>,
+    uploads: Uploads,
 }
 
 struct Now {
@@ -36,7 +40,7 @@ impl Load {
     pub fn new(args: OverloadArgs) -> Self {
         let process = format!("ingest-{}", uuid::Uuid::new_v4().simple());
         let now = Now { seen: Seen::default(), judgement: Judgement::default(), since: Timestamp::now() };
-        Self { args, process, now: RwLock::new(Arc::new(now)) }
+        Self { args, process, now: RwLock::new(Arc::new(now)), uploads: Uploads::default() }
     }
 
     /// Returns what this process may take at most, if that was said.
@@ -63,6 +67,11 @@ impl Load {
         let problem = Problem::new(Kind::Overloaded, format!("{}; try again later.", shortage.public()));
         let seconds = HeaderValue::from(shortage.retry_after().as_secs());
         Err(problem.with_header(header::RETRY_AFTER, seconds))
+    }
+
+    /// Counts an upload of a new video as under way until the result is dropped.
+    pub fn upload_begins(&self) -> Upload {
+        self.uploads.begin()
     }
 
     /// Judges by what is `seen` now, and tells what changed; says whether anything did.
@@ -100,6 +109,7 @@ impl Load {
     pub fn state(&self, at: Timestamp) -> SystemState {
         let now = self.now();
         let (seen, memory) = (&now.seen, now.seen.memory.unwrap_or_default());
+        let (uploads_begun_total, uploads_ended_total) = self.uploads.totals();
         SystemState {
             process: self.process.clone(),
             at_ms: at.as_millisecond(),
@@ -113,6 +123,8 @@ impl Load {
             memory_limit_bytes: memory.limit_bytes,
             disk_free_bytes: seen.disk_free_bytes.unwrap_or(0),
             outside_failures: seen.outside_failures,
+            uploads_begun_total,
+            uploads_ended_total,
         }
     }
 

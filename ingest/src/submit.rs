@@ -132,7 +132,10 @@ async fn take(
         None => Target::Store(&app.blobs, source_key(&tenant, identity.video)),
     };
     let intake = Intake { app: &app, target: &target, hashed: identity.is_keyed() };
-    let content = match media_type(request.headers()).as_str() {
+    let media_type = media_type(request.headers());
+    let brings_bytes = media_type != "application/json";
+    let _under_way = admission.as_ref().filter(|_| brings_bytes).map(|_| app.load.upload_begins());
+    let content = match media_type.as_str() {
         "application/json" => from_json(&app.limits, request, &mut fields).await?,
         "multipart/form-data" => intake.form(request, &mut fields).await?,
         _ => intake.raw(request, &fields).await?,

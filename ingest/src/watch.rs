@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pipeline::event::{Envelope, WorkerReport};
+use pipeline::event::{Envelope, SystemState, WorkerReport};
 use pipeline::kafka::reader::Stored;
 use pipeline::lane::Lane;
 use pipeline::topic::Topic;
@@ -27,14 +27,17 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 pub async fn run(app: App, disks: Vec<PathBuf>, stop: CancellationToken) {
     let mut looks = tokio::time::interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told: Option<Instant> = None;
+    let mut told: Option<(Instant, SystemState)> = None;
     while stop.run_until_cancelled(looks.tick()).await.is_some() {
         let changed = app.load.observe(see(&app, &disks).await, Timestamp::now());
-        if !changed && told.is_some_and(|at| at.elapsed() < TELL_EVERY) {
-            continue;
+        let state = app.load.state(Timestamp::now());
+        let is_news = |told: &(Instant, SystemState)| {
+            changed || uploads(&told.1) != uploads(&state) || told.0.elapsed() >= TELL_EVERY
+        };
+        if told.as_ref().is_none_or(is_news) {
+            tell(&app, &state).await;
+            told = Some((Instant::now(), state));
         }
-        told = Some(Instant::now());
-        tell(&app).await;
     }
 }
 
@@ -59,8 +62,12 @@ async fn see(app: &App, disks: &[PathBuf]) -> Seen {
     }
 }
 
-async fn tell(app: &App) {
-    let state = app.load.state(Timestamp::now());
+/// Uploads announce videos: whoever has the workers there for them must hear of them at once.
+fn uploads(state: &SystemState) -> (u64, u64) {
+    (state.uploads_begun_total, state.uploads_ended_total)
+}
+
+async fn tell(app: &App, state: &SystemState) {
     let (topic, lane, unit_key) = (Topic::SystemState, Lane::Standard, state.process.clone());
     let envelope = Envelope { topic, lane, key: None, unit_key, body: state.encode_to_vec() };
     let published = tokio::time::timeout(app.limits.publish_wait, app.events.publish(envelope)).await;

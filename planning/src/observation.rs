@@ -16,7 +16,7 @@ pub struct Observation {
     pub wall_clock: Option<jiff::Timestamp>,
     /// The stages in the order of the flow: what one finishes arrives at the next.
     pub stages: Vec<Stage>,
-    /// Videos whose upload has begun since the stream's start: they arrive at the first stage soon.
+    /// Videos that arrived at the first stage since the stream's start, or whose upload is under way and that will soon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub uploads_started_total: Option<f64>,
     /// What all workers together may cost in an hour, in units of [`Stage::cost_per_worker_hour`].

@@ -4,12 +4,13 @@
 mod arrivals;
 mod fleet;
 mod startup;
+mod uploads;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use pipeline::event::WorkerReport;
+use pipeline::event::{SystemState, WorkerReport};
 use pipeline::kafka::lag::{LaneLag, Read};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
@@ -23,6 +24,7 @@ use crate::clock::Clock;
 use arrivals::Arrivals;
 use fleet::{Crew, Fleet};
 use startup::Startups;
+use uploads::Uploads;
 
 /// Puts what is seen together.
 pub struct Observer {
@@ -31,6 +33,7 @@ pub struct Observer {
     /// How long a replica takes to start until some were seen, in seconds.
     startup_s: f64,
     fleet: Fleet,
+    uploads: Uploads,
     stages: BTreeMap<StageName, Known>,
 }
 
@@ -46,12 +49,18 @@ struct Known {
 impl Observer {
     /// Has seen nothing yet. Workers that say nothing for `silence` count as gone.
     pub fn new(clock: Clock, bounds: Bounds, unit: Unit, silence: Duration, startup_s: f64) -> Self {
-        Self { clock, bounds, startup_s, fleet: Fleet::new(unit, silence), stages: BTreeMap::new() }
+        let fleet = Fleet::new(unit, silence);
+        Self { clock, bounds, startup_s, fleet, uploads: Uploads::default(), stages: BTreeMap::new() }
     }
 
     /// Hears a worker's heartbeat.
     pub fn hear(&mut self, report: WorkerReport) {
         self.fleet.hear(report, Instant::now());
+    }
+
+    /// Hears how a process of ingest is.
+    pub fn hear_ingest(&mut self, state: SystemState) {
+        self.uploads.hear(state, Instant::now());
     }
 
     /// Notes that `fewer` replicas of `stage` are wanted than before.
@@ -84,6 +93,8 @@ impl Observer {
             let stage = self.stage(seen.at, stage, lanes, *scale, &crew);
             seen.stages.push(stage);
         }
+        let under_way = self.uploads.under_way(Instant::now());
+        seen.uploads_started_total = under_way.and_then(|under_way| uploads_started(&seen.stages, under_way));
         seen
     }
 
@@ -147,6 +158,14 @@ impl Observer {
             cost_per_worker_hour: self.bounds.cost_per_worker_hour,
         }
     }
+}
+
+/// Returns how many videos have arrived or are about to. What broke off is not among them, nor are videos that arrived
+/// without an upload or anew counted twice: with counters alone each of those would be taken for an upload, or hide one,
+/// for ever.
+fn uploads_started(stages: &[Stage], under_way: u64) -> Option<f64> {
+    let first = stages.iter().find(|stage| stage.fed_by.as_ref().is_some_and(Vec::is_empty))?;
+    Some(first.lanes.iter().map(|lane| lane.arrived_total).sum::<f64>() + under_way as f64)
 }
 
 /// Begins with what was there at the start, as old as its oldest record.

@@ -10,7 +10,7 @@ use autoscaler::act::Unit;
 use autoscaler::act::{Act, Scale};
 use autoscaler::{Bounds, Health, PolicyArgs, RecordArgs, Settings, replay};
 use clap::Parser;
-use pipeline::event::{Envelope, Job, Options, VideoSource, VideoSubmitted, WorkerReport, WorkerState};
+use pipeline::event::{Envelope, Job, Options, SystemState, VideoSource, VideoSubmitted, WorkerReport, WorkerState};
 use pipeline::id::{TenantId, VideoId};
 use pipeline::kafka::topics::Shape;
 use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer, reader, topics};
@@ -108,6 +108,19 @@ async fn report(producer: &Producer) {
     batch.acknowledged().await.unwrap();
 }
 
+/// Says that three uploads are under way in a process of ingest.
+async fn tell_uploads(producer: &Producer) {
+    let state = SystemState {
+        process: "ingest-1".to_owned(),
+        at_ms: 1,
+        uploads_begun_total: 63,
+        uploads_ended_total: 60,
+        ..SystemState::default()
+    };
+    let (topic, lane, unit_key) = (Topic::SystemState, Lane::Standard, state.process.clone());
+    producer.publish(Envelope { topic, lane, key: None, unit_key, body: state.encode_to_vec() }).await.unwrap();
+}
+
 async fn decisions(brokers: &BrokerArgs) -> Vec<Recorded> {
     let mut decisions = Vec::new();
     for span in reader::spans(brokers, Topic::AutoscalerDecision).await.unwrap() {
@@ -125,6 +138,7 @@ async fn waiting_work_is_seen_decided_on_and_told() {
     let producer = Producer::connect(&brokers).await.unwrap();
     submit(&producer, 60).await;
     report(&producer).await;
+    tell_uploads(&producer).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ticks.jsonl");
     let settings = settings(&["--max-workers", "30", "--pin", "cut=fixed:4", "--record", path.to_str().unwrap()]);
@@ -160,6 +174,7 @@ async fn waiting_work_is_seen_decided_on_and_told() {
     assert!(standard.head_age_s > 0.0, "what was there before has an age");
     assert_eq!((fetch.workers.ready, fetch.workers.busy, fetch.slots_busy), (1, 1, 1.0));
     assert!((fetch.busy_seconds_total - 600.0).abs() < 1e-6, "in the autoscaler's time: {}", fetch.busy_seconds_total);
+    assert_eq!(first.seen.uploads_started_total, Some(3.0), "what was there before did not arrive");
     assert!(told.iter().any(|tick| tick.decided.iter().any(|d| d.stage == "fetch" && d.replicas > 2)));
     assert!(told.iter().all(|tick| tick.decided.iter().all(|decided| !decided.reason.is_empty())));
     assert!(told.windows(2).all(|two| two[0].seen.at < two[1].seen.at));

@@ -74,6 +74,43 @@ async fn a_client_that_goes_away_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn an_upload_counts_as_under_way_until_its_video_is_told_or_it_breaks_off() {
+    let server = Server::start(&[]).await;
+    let totals = || {
+        let state = server.app.load.state(jiff::Timestamp::now());
+        (state.uploads_begun_total, state.uploads_ended_total)
+    };
+    let settles = async |wanted: (u64, u64)| {
+        let settled = async {
+            while totals() != wanted {
+                tokio::task::yield_now().await;
+            }
+        };
+        let settled = tokio::time::timeout(Duration::from_secs(10), settled).await;
+        settled.unwrap_or_else(|_| panic!("{:?} instead of {wanted:?}", totals()));
+    };
+    let begin = || {
+        let (send, receive) = mpsc::channel::<Result<Bytes, std::io::Error>>(1);
+        let request = server.client.post(format!("{}/v1/videos", server.url));
+        let request = request.body(Body::wrap_stream(ReceiverStream::new(receive)));
+        (send, tokio::spawn(request.send()))
+    };
+    let (first, answer) = begin();
+    settles((1, 0)).await;
+    let (second, broken) = begin();
+    settles((2, 0)).await;
+    first.send(Ok(Bytes::from_static(b"bytes"))).await.expect("sends");
+    drop(first);
+    assert_eq!(answer.await.expect("no panic").expect("an answer").status(), 202);
+    settles((2, 1)).await;
+    second.send(Err(std::io::Error::other("gone"))).await.expect("sends");
+    assert!(broken.await.expect("no panic").is_err());
+    settles((2, 2)).await;
+    assert_eq!(server.submit_url(&server.client, serde_json::json!({})).await.status(), 202);
+    settles((2, 2)).await;
+}
+
+#[tokio::test]
 async fn a_broken_body_leaves_nothing() {
     let server = Server::start(&[]).await;
     let address = server.url.trim_start_matches("http://");

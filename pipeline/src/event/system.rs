@@ -39,4 +39,10 @@ pub struct SystemState {
     /// The most failures in a row of an outside service that a worker reports.
     #[prost(uint64, tag = "12")]
     pub outside_failures: u64,
+    /// Uploads of new videos that it began to take in since it started.
+    #[prost(uint64, tag = "13")]
+    pub uploads_begun_total: u64,
+    /// Those of them that have ended, whatever became of them.
+    #[prost(uint64, tag = "14")]
+    pub uploads_ended_total: u64,
 }

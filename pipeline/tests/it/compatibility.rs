@@ -231,7 +231,9 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         memory_limit_bytes: 6,
         disk_free_bytes: 7,
         outside_failures: 4,
+        ..SystemState::default()
     };
+    let uploads = SystemState { uploads_begun_total: 7, uploads_ended_total: 5, ..SystemState::default() };
     let edge = Edge { thumbnails: vec![vec![1, 2].into(), vec![3].into()] };
     let frame = Frame { at_us: 1, change_over_six: 0.5, blend: 0.25, ..Frame::default() };
     let (head, tail) = (edge.clone(), edge);
@@ -260,6 +262,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("system-state", &system),
         sample("worker-report-outside", &outside),
         sample("worker-command", &command),
+        sample("system-state-uploads", &uploads),
     ]
 }
 
