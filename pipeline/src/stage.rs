@@ -44,6 +44,12 @@ pub trait Stage: Send + Sync + 'static {
         0
     }
 
+    /// Returns how many requests an outside service allows within the next hour; nothing where none is asked, or it says
+    /// nothing of limits.
+    fn outside_quota_left(&self) -> Option<f64> {
+        None
+    }
+
     /// Called after `input` of a [`Kind::Work`] stage was given up for `code` and everybody was told, to remove what
     /// nobody needs then. A crash may come before it: the sweep removes what is left.
     fn given_up(&self, input: &Self::In, code: Code) -> impl Future<Output = ()> + Send {

@@ -153,6 +153,10 @@ impl Stage for Transcribe {
         self.transcriber.failures_in_a_row()
     }
 
+    fn outside_quota_left(&self) -> Option<f64> {
+        self.transcriber.quota_left()
+    }
+
     async fn process(&self, input: AudioSegment, out: &Outbox<Output>) -> Result<(), Failure> {
         let samples = samples(&self.carrier.open(&input.samples).await?);
         let span_us = (input.start_us, input.end_us.max(input.start_us));

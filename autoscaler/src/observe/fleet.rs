@@ -63,6 +63,9 @@ pub struct Crew {
     pub head_age_ms: u64,
     /// What was done.
     pub done: Done,
+    /// Units that an outside service still allows within an hour, by the worker that was told the least: all ask the same
+    /// one, and who asked long ago knows less.
+    pub quota_left: Option<f64>,
 }
 
 impl Fleet {
@@ -117,6 +120,8 @@ impl Fleet {
         if report.queued > 0 {
             crew.head_age_ms = crew.head_age_ms.max(report.head_age_ms + since_ms);
         }
+        let quotas = crew.quota_left.into_iter().chain(report.outside_quota_left);
+        crew.quota_left = quotas.reduce(f64::min);
         let state = report.state();
         if state == WorkerState::Draining {
             // One that has nothing left in hand is gone.
@@ -193,9 +198,15 @@ mod tests {
             queued: 2,
             head_age_ms: 700,
             slots_starting_ms: vec![1500, 900],
+            outside_quota_left: Some(900.0),
             ..report("a", 0)
         };
-        let draining = WorkerReport { state: WorkerState::Draining as i32, busy: 3, ..report("b", 0) };
+        let draining = WorkerReport {
+            state: WorkerState::Draining as i32,
+            busy: 3,
+            outside_quota_left: Some(700.0),
+            ..report("b", 0)
+        };
         let gone = WorkerReport { state: WorkerState::Draining as i32, ..report("f", 0) };
         let starting = WorkerReport { state: WorkerState::Starting as i32, ..report("c", 0) };
         let paused = WorkerReport { state: WorkerState::Paused as i32, ..report("d", 0) };
@@ -210,7 +221,8 @@ mod tests {
         };
         let slots = heard(Unit::Slot(100));
         assert_eq!((slots.ready, slots.busy, slots.draining), (8, 4, 5));
-        assert_eq!((slots.starting_ms, slots.in_hand, slots.in_hand_of), (vec![0, 500], 9, [0, 6, 0, 0]));
+        assert_eq!((slots.starting_ms.clone(), slots.in_hand, slots.in_hand_of), (vec![0, 500], 9, [0, 6, 0, 0]));
+        assert_eq!(slots.quota_left, Some(700.0), "the one that was told more asked earlier");
         assert_eq!((slots.paused_workers, slots.workers, slots.head_age_ms), (1, 2, 1700));
         let workers = heard(Unit::Worker);
         assert_eq!((workers.ready, workers.busy, workers.draining, workers.slots_per_worker), (2, 1, 1, 4));

@@ -153,7 +153,7 @@ impl Observer {
             busy_seconds_total: crew.done.busy_s * self.clock.scale(),
             work_done_media_s_total: crew.done.media_s,
             startup_p90_s: known.startups.p90_s(),
-            quota_left: None,
+            quota_left: crew.quota_left,
             fed_by: Some(fed_by(name).iter().map(ToString::to_string).collect()),
             cost_per_worker_hour: self.bounds.cost_per_worker_hour,
         }

@@ -54,6 +54,9 @@ pub struct WorkerReport {
     /// Failures in a row of an outside service that its stage asks.
     #[prost(uint32, tag = "17")]
     pub outside_failures: u32,
+    /// Requests that an outside service, which its stage asks, allows within the next hour; nothing where it does not say.
+    #[prost(double, optional, tag = "18")]
+    pub outside_quota_left: Option<f64>,
     /// In how long each slot will open that is not there yet, in milliseconds.
     #[prost(uint32, repeated, tag = "16")]
     pub slots_starting_ms: Vec<u32>,

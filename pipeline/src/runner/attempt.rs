@@ -12,7 +12,7 @@ use super::Shop;
 use super::input::Unit;
 use super::keep::{Ending, Watch};
 use super::letters::{Verdict, bounded, bury};
-use super::report::Begun;
+use super::report::{Begun, Outside};
 use super::slots::Slot;
 use super::unit::{Next, UnitSink};
 use crate::event::{Envelope, Event, Happened, UnitDone, UnitRetried, VideoEvent};
@@ -141,7 +141,8 @@ impl<S: Stage> Shop<S> {
             self.tell(unit, Happened::UnitDone(done)).await
         };
         let (result, ending) = self.watch(unit, lease, &pulse).over(work, || sink.close()).await;
-        self.activity.set_outside_failures(self.stage.outside_failures());
+        let (failures, quota_left) = (self.stage.outside_failures(), self.stage.outside_quota_left());
+        self.activity.set_outside(Outside { failures, quota_left });
         Worked { result, ending, begun }
     }
 

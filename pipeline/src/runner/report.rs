@@ -1,7 +1,7 @@
 //! What a worker tells about itself: heartbeats to `worker.report`, gauges, and whether it is ready.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,16 @@ pub(super) struct Activity {
     heads: AtomicUsize,
     /// When the oldest of them was published, in milliseconds since the Unix epoch.
     oldest_head_ms: AtomicI64,
-    outside_failures: AtomicU32,
+    outside: Mutex<Outside>,
+}
+
+/// What a stage knows of an outside service that it asks.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Outside {
+    /// Requests that failed in a row.
+    pub(super) failures: u32,
+    /// Requests that it allows within the next hour, if it says so.
+    pub(super) quota_left: Option<f64>,
 }
 
 /// A unit that is worked on.
@@ -72,9 +81,9 @@ impl Activity {
         self.oldest_head_ms.store(oldest_ms.unwrap_or(i64::MAX), Ordering::Relaxed);
     }
 
-    /// Notes how many requests of the stage to an outside service failed in a row.
-    pub(super) fn set_outside_failures(&self, count: u32) {
-        self.outside_failures.store(count, Ordering::Relaxed);
+    /// Notes how the outside service is that the stage asks.
+    pub(super) fn set_outside(&self, outside: Outside) {
+        *self.outside.lock().unwrap_or_else(PoisonError::into_inner) = outside;
     }
 
     fn units(&self) -> Vec<UnitInHand> {
@@ -268,6 +277,7 @@ impl Reporter {
         let done = *self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
         let units = self.activity.units();
         let (slots, starting) = self.slots.count();
+        let outside = *self.activity.outside.lock().unwrap_or_else(PoisonError::into_inner);
         let oldest_ms = self.activity.oldest_head_ms.load(Ordering::Relaxed);
         WorkerReport {
             worker: self.worker.clone(),
@@ -285,7 +295,8 @@ impl Reporter {
             memory_bytes: memory::resident_bytes(None).unwrap_or(0),
             units,
             pid: std::process::id(),
-            outside_failures: self.activity.outside_failures.load(Ordering::Relaxed),
+            outside_failures: outside.failures,
+            outside_quota_left: outside.quota_left,
             slots_starting_ms: starting.iter().map(|left| left.as_millis() as u32).collect(),
         }
     }

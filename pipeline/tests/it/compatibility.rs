@@ -247,6 +247,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
     let outside = WorkerReport { outside_failures: 10, ..WorkerReport::default() };
     let command =
         WorkerCommand { worker: "cut-1".into(), what: WorkerOrder::Drain as i32, at_ms: 9, by: "somebody".into() };
+    let quota = WorkerReport { outside_quota_left: Some(100.0), ..WorkerReport::default() };
     let failed = ClipReport { job: job(), kind: Some(ClipReportKind::Failed(failure)) };
     let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
     let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
@@ -263,6 +264,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("worker-report-outside", &outside),
         sample("worker-command", &command),
         sample("system-state-uploads", &uploads),
+        sample("worker-report-quota", &quota),
     ]
 }
 

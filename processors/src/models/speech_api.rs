@@ -1,10 +1,11 @@
 //! A speech service over HTTP with OpenAI's `audio/transcriptions`: the company's, or a server of one's own.
 
+mod allowance;
 mod answer;
 
 use std::ops::Range;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -67,6 +68,8 @@ pub struct SpeechApi {
     /// When the next request may be sent, where there is a quota.
     turn: Mutex<Instant>,
     failures_in_a_row: AtomicU32,
+    /// Requests that it allows within an hour, as it last said.
+    quota_left: Mutex<Option<f64>>,
 }
 
 impl SpeechApi {
@@ -93,6 +96,7 @@ impl SpeechApi {
             client,
             turn: Mutex::new(Instant::now()),
             failures_in_a_row: AtomicU32::new(0),
+            quota_left: Mutex::new(None),
         })
     }
 
@@ -130,6 +134,9 @@ impl SpeechApi {
             request = request.bearer_auth(key);
         }
         let response = request.send().await.map_err(unanswered)?;
+        if let Some(left) = allowance::within_hour(response.headers()) {
+            *self.quota_left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+        }
         let status = response.status();
         if !status.is_success() {
             let text: String = response.text().await.unwrap_or_default().chars().take(200).collect();
@@ -154,7 +161,7 @@ impl SpeechApi {
         let Some(quota) = self.service.quota else { return Ok(pulse.beat()?) };
         let apart = Duration::from_secs(60) / quota.max(1);
         let at = {
-            let mut turn = self.turn.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let mut turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
             let at = (*turn).max(Instant::now());
             *turn = at + apart;
             at
@@ -185,6 +192,10 @@ impl Transcriber for SpeechApi {
 
     fn failures_in_a_row(&self) -> u32 {
         self.failures_in_a_row.load(Ordering::Relaxed)
+    }
+
+    fn quota_left(&self) -> Option<f64> {
+        *self.quota_left.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn hear(&self, speech: Speech, pulse: Pulse) -> BoxFuture<'_, Result<Vec<HeardWord>, Failure>> {

@@ -63,6 +63,12 @@ pub trait Transcriber: Send + Sync {
         0
     }
 
+    /// Returns how many requests a service allows within the next hour, as it last said; nothing where it says nothing of
+    /// limits, and for what works here.
+    fn quota_left(&self) -> Option<f64> {
+        None
+    }
+
     /// Hears the words in the spans of `speech`, in order. The same speech gives the same words.
     ///
     /// # Errors

@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::extract::{Multipart, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use pipeline::event::AudioSegment;
 use pipeline::failure::Failure;
+use pipeline::stage::Stage;
 use processors::models::speech_api::{Key, Service, SpeechApi};
 use processors::transcribe::Transcribe;
 use tokio::net::TcpListener;
@@ -28,6 +29,8 @@ struct Server {
     answers: Arc<Mutex<Vec<(u16, &'static str)>>>,
     asked: Arc<Mutex<Vec<(String, String, usize)>>>,
     calls: Arc<AtomicUsize>,
+    /// What it says of its limit in each answer from now on.
+    limit: Arc<Mutex<HeaderMap>>,
 }
 
 async fn transcriptions(State(server): State<Server>, headers: HeaderMap, mut form: Multipart) -> impl IntoResponse {
@@ -40,8 +43,9 @@ async fn transcriptions(State(server): State<Server>, headers: HeaderMap, mut fo
         server.asked.lock().unwrap().push((name, if bearer.is_empty() { bearer.clone() } else { text }, bytes.len()));
     }
     let answer = server.answers.lock().unwrap().pop();
+    let limit = server.limit.lock().unwrap().clone();
     match answer {
-        Some((status, body)) => (StatusCode::from_u16(status).unwrap(), body),
+        Some((status, body)) => (StatusCode::from_u16(status).unwrap(), limit, body),
         // Nothing left to say: never answer.
         None => std::future::pending().await,
     }
@@ -128,6 +132,23 @@ async fn a_service_that_never_answers_fails_in_time() {
     let outcome = hear(&stage, greeting()).await;
     assert!(matches!(outcome, Err(Failure::Retry(_))), "{outcome:?}");
     assert_eq!(server.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn what_the_service_says_of_its_limit_is_passed_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stage, server) = asking(&folder, &[(200, GOOD), (200, GOOD), (429, "slow down"), (200, GOOD)], 10).await;
+    let mut told = Vec::new();
+    for limit in [None, Some(["50", "40", "12s"]), Some(["50", "0", "60s"]), None] {
+        let named = limit.into_iter().flat_map(|values| ["limit", "remaining", "reset"].into_iter().zip(values));
+        let headers = named.map(|(name, value)| {
+            (HeaderName::try_from(format!("x-ratelimit-{name}-requests")).unwrap(), value.parse().unwrap())
+        });
+        *server.limit.lock().unwrap() = headers.collect();
+        let heard = hear(&stage, greeting()).await;
+        told.push((heard.is_ok(), stage.outside_quota_left()));
+    }
+    assert_eq!(told, [(true, None), (true, Some(3040.0)), (false, Some(3000.0)), (true, Some(3000.0))]);
 }
 
 #[tokio::test]
