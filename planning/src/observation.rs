@@ -25,7 +25,7 @@ pub struct Observation {
     /// What a person has fixed, by stage.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub pins: BTreeMap<String, Pin>,
-    /// What is degraded or paused, in words. Recorded for people; the policy does not go by it.
+    /// What is paused because something that it needs is down: it keeps its scale.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub breakers: Vec<Breaker>,
 }
@@ -121,7 +121,7 @@ pub struct Starting {
     pub ready_in_s: f64,
 }
 
-/// A part of the system that is degraded or paused.
+/// A part of the system that is paused.
 #[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Breaker {
     /// The stage that it holds up; empty for all.

@@ -51,6 +51,8 @@ pub struct Crew {
     pub draining: u32,
     /// Workers that wait for a dependency.
     pub paused_workers: u32,
+    /// What they wait for, in words; of several the first in the order of the alphabet, so that it does not flicker.
+    pub paused_for: Option<String>,
     /// Workers that take work or wait for a dependency.
     pub workers: u32,
     /// The most slots one of them has.
@@ -66,6 +68,19 @@ pub struct Crew {
     /// Units that an outside service still allows within an hour, by the worker that was told the least: all ask the same
     /// one, and who asked long ago knows less.
     pub quota_left: Option<f64>,
+}
+
+impl Crew {
+    /// Says why the stage is held up, if it is: half of its workers at least wait for a dependency. Not all need to: one
+    /// that has just started, or has nothing to do, does not know yet.
+    pub fn held_up(&self) -> Option<String> {
+        let (paused, all) = (self.paused_workers, self.workers);
+        if paused == 0 || 2 * paused < all {
+            return None;
+        }
+        let what = self.paused_for.as_deref().unwrap_or("a dependency is down");
+        Some(format!("{paused} of {all} workers wait: {what}"))
+    }
 }
 
 impl Fleet {
@@ -134,7 +149,11 @@ impl Fleet {
         if state != WorkerState::Starting {
             crew.workers += 1;
             crew.slots_per_worker = crew.slots_per_worker.max(report.slots);
-            crew.paused_workers += u32::from(state == WorkerState::Paused);
+            if state == WorkerState::Paused {
+                crew.paused_workers += 1;
+                let words = Some(report.paused_for.clone()).filter(|words| !words.is_empty());
+                crew.paused_for = crew.paused_for.take().into_iter().chain(words).min();
+            }
             crew.ready += match self.unit {
                 Unit::Worker => 1,
                 Unit::Slot(_) => report.slots,
@@ -190,6 +209,20 @@ mod tests {
     }
 
     #[test]
+    fn a_stage_is_held_up_when_half_of_its_workers_wait() {
+        let check = |paused_workers, workers, paused_for: &str, expected: Option<&str>| {
+            let paused_for = Some(paused_for.to_owned()).filter(|words| !words.is_empty());
+            let crew = Crew { paused_workers, workers, paused_for, ..Crew::default() };
+            assert_eq!(crew.held_up().as_deref(), expected);
+        };
+        check(0, 0, "", None);
+        check(0, 5, "", None);
+        check(2, 5, "no store", None);
+        check(3, 6, "no store", Some("3 of 6 workers wait: no store"));
+        check(6, 6, "", Some("6 of 6 workers wait: a dependency is down"));
+    }
+
+    #[test]
     fn a_replica_is_a_process_or_a_slot() {
         let in_hand = |lane: Lane| UnitInHand { lane: lane as i32, ..UnitInHand::default() };
         let shrinking = WorkerReport {
@@ -209,7 +242,8 @@ mod tests {
         };
         let gone = WorkerReport { state: WorkerState::Draining as i32, ..report("f", 0) };
         let starting = WorkerReport { state: WorkerState::Starting as i32, ..report("c", 0) };
-        let paused = WorkerReport { state: WorkerState::Paused as i32, ..report("d", 0) };
+        let state = WorkerState::Paused as i32;
+        let paused = WorkerReport { state, paused_for: "no store".to_owned(), ..report("d", 0) };
         let elsewhere = WorkerReport { stage: StageName::Fetch as i32, ..report("e", 3) };
         let now = Instant::now();
         let heard = |unit| {
@@ -224,6 +258,7 @@ mod tests {
         assert_eq!((slots.starting_ms.clone(), slots.in_hand, slots.in_hand_of), (vec![0, 500], 9, [0, 6, 0, 0]));
         assert_eq!(slots.quota_left, Some(700.0), "the one that was told more asked earlier");
         assert_eq!((slots.paused_workers, slots.workers, slots.head_age_ms), (1, 2, 1700));
+        assert_eq!(slots.held_up().as_deref(), Some("1 of 2 workers wait: no store"));
         let workers = heard(Unit::Worker);
         assert_eq!((workers.ready, workers.busy, workers.draining, workers.slots_per_worker), (2, 1, 1, 4));
         assert_eq!((workers.in_hand, workers.starting_ms), (9, vec![]));

@@ -86,8 +86,7 @@ impl Observer {
         for stage in STAGES {
             let (Some(Ok(lanes)), Some(scale)) = (lags.get(&stage), scales.get(&stage)) else { continue };
             let crew = self.fleet.crew(stage, Instant::now());
-            if crew.workers > 0 && crew.paused_workers == crew.workers {
-                let reason = format!("a dependency is down: all {} workers of {stage} wait for it", crew.workers);
+            if let Some(reason) = crew.held_up() {
                 seen.breakers.push(Breaker { stage: stage.to_string(), reason });
             }
             let stage = self.stage(seen.at, stage, lanes, *scale, &crew);

@@ -57,6 +57,9 @@ pub struct WorkerReport {
     /// Requests that an outside service, which its stage asks, allows within the next hour; nothing where it does not say.
     #[prost(double, optional, tag = "18")]
     pub outside_quota_left: Option<f64>,
+    /// What it waits for while it is paused, in words.
+    #[prost(string, tag = "19")]
+    pub paused_for: String,
     /// In how long each slot will open that is not there yet, in milliseconds.
     #[prost(uint32, repeated, tag = "16")]
     pub slots_starting_ms: Vec<u32>,

@@ -15,6 +15,7 @@ use tracing::debug;
 
 use super::Shop;
 use super::breaker::Breaker;
+use super::letters::bounded;
 use super::slots::Slots;
 use crate::event::{UnitInHand, WorkerReport, WorkerState};
 use crate::id::VideoId;
@@ -297,6 +298,7 @@ impl Reporter {
             pid: std::process::id(),
             outside_failures: outside.failures,
             outside_quota_left: outside.quota_left,
+            paused_for: self.breaker.closed().err().map(bounded).unwrap_or_default(),
             slots_starting_ms: starting.iter().map(|left| left.as_millis() as u32).collect(),
         }
     }

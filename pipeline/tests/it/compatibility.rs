@@ -11,7 +11,7 @@ use pipeline::event::{
     Place, Reason, Reopened, Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
     SegmentTranscript, StageTotal, SystemState, UnitDone, UnitFailed, UnitFailure, UnitInHand, UnitRetried, VideoEvent,
     VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerCommand, WorkerOrder,
-    WorkerReport, video_failed,
+    WorkerReport, WorkerState, video_failed,
 };
 use pipeline::failure::Code;
 use pipeline::id::TenantId;
@@ -248,6 +248,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
     let command =
         WorkerCommand { worker: "cut-1".into(), what: WorkerOrder::Drain as i32, at_ms: 9, by: "somebody".into() };
     let quota = WorkerReport { outside_quota_left: Some(100.0), ..WorkerReport::default() };
+    let paused = WorkerReport { state: WorkerState::Paused as i32, paused_for: "the store".into(), ..quota.clone() };
     let failed = ClipReport { job: job(), kind: Some(ClipReportKind::Failed(failure)) };
     let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
     let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
@@ -265,6 +266,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("worker-command", &command),
         sample("system-state-uploads", &uploads),
         sample("worker-report-quota", &quota),
+        sample("worker-report-paused", &paused),
     ]
 }
 

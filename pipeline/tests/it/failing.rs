@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 use jiff::Timestamp;
-use pipeline::event::{Envelope, Happened};
+use pipeline::event::{Envelope, Happened, WorkerReport, WorkerState};
 use pipeline::failure::{Code, Failure};
 use pipeline::lane::Lane;
 use pipeline::outbox::Sink;
 use pipeline::runner::RunnerArgs;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
+use prost::Message;
 use tokio::sync::Semaphore;
 
 use crate::doubles::Row;
@@ -116,6 +117,13 @@ async fn what_is_unavailable_pauses_the_stage_and_spends_no_attempt() {
     stage.seen.begun(12).await;
     let told = worker.readiness.breaker();
     assert!(told.as_ref().is_err_and(|why| why.contains("the model server is away")), "{told:?}");
+    eventually("its heartbeat says why it pauses", async || {
+        let reports = world.read(Topic::WorkerReport).await;
+        let last = WorkerReport::decode(&*reports.last()?.body).unwrap();
+        let is_paused = last.state() == WorkerState::Paused;
+        (is_paused && last.paused_for.contains("the model server is away")).then_some(())
+    })
+    .await;
     assert_eq!(world.store.total_failures(), 0);
     down.store(false, Ordering::SeqCst);
     world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, count).await;

@@ -12,20 +12,18 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    /// Returns the bounds of `stage`.
+    /// Returns the bounds of `stage`; `quota` is how many workers an outside quota is enough for, if it counts.
     ///
     /// More workers than partitions would have nothing to read. A pin of a person wins over what is configured.
-    pub(super) fn new(stage: &Stage, pin: Option<&Pin>, service_s: f64) -> Self {
+    pub(super) fn new(stage: &Stage, pin: Option<&Pin>, quota: Option<u32>) -> Self {
         let partitions: u32 = stage.lanes.iter().map(|lane| lane.partitions).fold(0, u32::saturating_add);
         let mut bounds =
             Self { least: stage.min_replicas, most: stage.max_replicas, most_because: "the maximum".to_owned() };
         if partitions > 0 && partitions < bounds.most {
             bounds.lower(partitions, "the partitions");
         }
-        if let Some(quota_left) = stage.quota_left {
-            // So many slots use up within an hour what an outside API still allows.
-            let slots = quota_left.max(0.0) * service_s / 3600.0;
-            bounds.lower((slots / f64::from(stage.slots_per_worker.max(1))).floor() as u32, "the outside quota");
+        if let Some(quota) = quota {
+            bounds.lower(quota, "the outside quota");
         }
         if let Some(pin) = pin {
             bounds.pin(pin);
@@ -56,6 +54,12 @@ impl Bounds {
             (self.most, self.most_because) = (max, "a pin".to_owned());
         }
     }
+}
+
+/// Returns how many workers of `stage` use up within an hour what an outside API still allows, if that is known.
+pub(super) fn quota_of(stage: &Stage, service_s: f64) -> Option<u32> {
+    let slots = stage.quota_left?.max(0.0) * service_s / 3600.0;
+    Some((slots / f64::from(stage.slots_per_worker.max(1))).floor() as u32)
 }
 
 /// Returns the pin of `stage`, if a person set one.

@@ -6,9 +6,11 @@ use crate::observation::Stage;
 use crate::rollforward::Outlook;
 
 /// What is done with the scale.
-pub(super) enum What {
+pub(super) enum What<'a> {
     Up,
     Keep,
+    /// Because something is down, in these words.
+    Held(&'a str),
     /// Only because the bounds say so.
     Bounded,
     Down {
@@ -24,7 +26,7 @@ pub(super) fn explain(
     outlook: &Outlook,
     (waiting, wait_s): (f64, f64),
     (there, replicas): (u32, u32),
-    what: What,
+    what: What<'_>,
 ) -> String {
     let minute = (60.0 / outlook.step_s).round() as usize;
     let a_minute: f64 = coming.upper.iter().take(minute).sum();
@@ -36,6 +38,7 @@ pub(super) fn explain(
     match what {
         What::Up => format!("up {there} -> {replicas}{limit}: {facts}"),
         What::Keep => format!("keep {replicas}{limit}: {facts}"),
+        What::Held(words) => format!("held at {replicas}, more or fewer would change nothing: {words}; {facts}"),
         What::Bounded if limit.is_empty() => format!("{there} -> {replicas}, at the minimum: {facts}"),
         What::Bounded => format!("{there} -> {replicas}{limit}: {facts}"),
         What::Down { window_s } => format!("down {there} -> {replicas}: enough for {window_s:.0} s; {facts}"),

@@ -1,12 +1,13 @@
 //! One stage: what is known of it, and how many workers that asks for.
 
-use super::bounds::{Bounds, pin_of};
+use super::bounds::{Bounds, pin_of, quota_of};
 use super::coming::{Coming, Feeds, Output};
 use super::reason::{What, explain};
 use super::steering::Steering;
 use crate::decision::Inputs;
+use crate::measure::InWork;
 use crate::memory::{StageMemory, Totals};
-use crate::observation::{Observation, Stage};
+use crate::observation::{Breaker, Observation, Stage};
 use crate::policy::Policy;
 use crate::rollforward::{Outlook, Pool};
 use crate::trust::Trust;
@@ -30,9 +31,17 @@ pub(super) fn judge(
     let stage = &seen.stages[index];
     let trust = own.judge.judge(seen.at, stage, policy.tick_s, policy.hold_s);
     let service_s = own.service.mean_s(policy.service_s);
-    let bounds = Bounds::new(stage, pin_of(seen, stage), service_s);
+    let down = what_is_down(seen, stage);
+    // A quota may be what it waits for: it is no reason to let workers go that are needed once there is more.
+    let quota = quota_of(stage, service_s).filter(|_| down.is_none());
+    let bounds = Bounds::new(stage, pin_of(seen, stage), quota);
     match trust {
-        Trust::Full => good(policy, own, seen, index, feeds, &bounds),
+        Trust::Full => good(policy, own, seen, index, feeds, &bounds, down),
+        Trust::Hold(why) | Trust::Floor(why) if let Some(words) = down => {
+            own.totals = None;
+            let held = own.hold(stage.replicas, &bounds);
+            Verdict::without_data(held, format!("held at {held}, more or fewer would change nothing: {words}; {why}"))
+        }
         Trust::Hold(why) => {
             own.totals = None;
             let held = own.decided.unwrap_or(stage.replicas).clamp(bounds.least, bounds.most);
@@ -50,6 +59,12 @@ pub(super) fn judge(
     }
 }
 
+/// Says what `stage` waits for, if its workers are paused.
+fn what_is_down<'a>(seen: &'a Observation, stage: &Stage) -> Option<&'a str> {
+    let concerns = |breaker: &&Breaker| breaker.stage.is_empty() || breaker.stage == stage.stage;
+    seen.breakers.iter().find(concerns).map(|breaker| breaker.reason.as_str())
+}
+
 impl Verdict {
     fn without_data(replicas: u32, reason: String) -> Self {
         Self { replicas, reason, inputs: None, output: Output::default() }
@@ -63,9 +78,14 @@ fn good(
     index: usize,
     feeds: Option<Feeds>,
     bounds: &Bounds,
+    down: Option<&str>,
 ) -> Verdict {
     let stage = &seen.stages[index];
-    let change = learn(policy, own, seen.at, stage, feeds.as_ref());
+    let change = learn(own, seen.at, stage, feeds.as_ref());
+    match down {
+        None => own.learn_work(policy, &change),
+        Some(_) => own.in_work = InWork::default(),
+    }
     let startup_s = stage.startup_p90_s.unwrap_or_else(|| own.startup.p90_s().unwrap_or(policy.startup_s));
     let steering = Steering::new(stage, startup_s, feeds.is_none());
     let steps = ((steering.down.horizon_s + stage.wait_slo_s) / policy.tick_s).ceil() as usize + 2;
@@ -91,7 +111,10 @@ fn good(
 
     let short = (load * steering.load_floor + 0.5 * spare).floor() as u32;
     let needed = if there < short { needed.max(((load + spare).round() as u32).min(bounds.most)) } else { needed };
-    let (replicas, what) = own.scale(policy, seen.at, startup_s, there, needed, enough, bounds);
+    let (replicas, what) = match down {
+        None => own.scale(policy, seen.at, startup_s, there, needed, enough, bounds),
+        Some(words) => (own.hold(there, bounds), What::Held(words)),
+    };
     let reason = explain(stage, bounds, &coming, &outlook, (waiting, wait_s), (there, replicas), what);
     let horizon = ((startup_s + policy.tick_s) / policy.tick_s) as usize;
     let inputs = Inputs {
@@ -106,12 +129,14 @@ fn good(
         wait_s,
         enough,
     };
-    let output = Output { finishes: outlook.finishes(replicas, &pool), finished: change.done };
+    // Nobody knows when it goes on: what is stuck in it is no reason to start workers behind it.
+    let finishes = if down.is_none() { outlook.finishes(replicas, &pool) } else { Vec::new() };
+    let output = Output { finishes, finished: change.done };
     Verdict { replicas, reason, inputs: Some(inputs), output }
 }
 
 /// Takes in what changed since the last look.
-fn learn(policy: &Policy, own: &mut StageMemory, at: f64, stage: &Stage, feeds: Option<&Feeds>) -> Totals {
+fn learn(own: &mut StageMemory, at: f64, stage: &Stage, feeds: Option<&Feeds>) -> Totals {
     let now = Totals {
         at,
         arrived: stage.lanes.iter().map(|lane| lane.end_offset_total).sum(),
@@ -129,9 +154,6 @@ fn learn(policy: &Policy, own: &mut StageMemory, at: f64, stage: &Stage, feeds: 
         media_s: now.media_s - last.media_s,
         slots_busy: now.slots_busy - last.slots_busy,
     };
-    own.service.record(change.at, change.done, change.busy_s, change.media_s);
-    let begun = (change.slots_busy + change.done).max(0.0);
-    own.in_work.advance(change.at, begun, own.service.phases(), own.service.mean_s(policy.service_s));
     own.startup.look(stage.workers.starting.iter().map(|starting| starting.ready_in_s));
     own.arrivals.push(change.arrived);
     if let Some(feeds) = feeds {
@@ -167,6 +189,21 @@ fn outlook(policy: &Policy, own: &StageMemory, stage: &Stage, steps: usize) -> O
 }
 
 impl StageMemory {
+    /// Takes in the work that was done since the last look. What was done while something was down says nothing of what
+    /// work costs, and what was in hand begins anew.
+    fn learn_work(&mut self, policy: &Policy, change: &Totals) {
+        self.service.record(change.at, change.done, change.busy_s, change.media_s);
+        let begun = (change.slots_busy + change.done).max(0.0);
+        self.in_work.advance(change.at, begun, self.service.phases(), self.service.mean_s(policy.service_s));
+    }
+
+    /// Keeps the scale that is `there`, as far as `bounds` let it. How few were enough before is forgotten: workers go only
+    /// when fewer were enough for a whole window of work.
+    fn hold(&mut self, there: u32, bounds: &Bounds) -> u32 {
+        self.enough.clear();
+        there.clamp(bounds.least, bounds.most)
+    }
+
     /// Returns the queue as groups of records with their age, the oldest first: those that wait came last.
     fn waiting(&self, tick_s: f64, stage: &Stage, total: f64) -> Vec<(f64, f64)> {
         let mut left = total;
@@ -200,7 +237,7 @@ impl StageMemory {
         needed: u32,
         enough: u32,
         bounds: &Bounds,
-    ) -> (u32, What) {
+    ) -> (u32, What<'static>) {
         let wish = if needed > there { needed } else { enough };
         self.enough.push_back((at, wish));
         let window_s = policy.down_window_s.max(startup_s);

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::observation::{Lane, Stage, Starting, Workers};
+use crate::observation::{Breaker, Lane, Stage, Starting, Workers};
 use crate::pin::Pin;
 
 /// One stage of one lane with `ready` workers, all counters from one running count of ticks.
@@ -62,6 +62,19 @@ fn a_stage_with_nothing_to_do_is_left_alone_however_short_its_target() {
 }
 
 #[test]
+fn uploads_under_way_are_answered_before_they_arrive() {
+    let mut memory = Memory::default();
+    let idle = |tick: u32, under_way: f64| {
+        let started = Some(stage(tick, 0.0, 1).lanes[0].arrived_total + under_way);
+        Observation { uploads_started_total: started, ..seen(tick, vec![stage(tick, 0.0, 1)]) }
+    };
+    let before = (0..60).map(|tick| one(&mut memory, &idle(tick, 0.0))).last().unwrap();
+    let after = one(&mut memory, &idle(60, 60.0));
+    assert!(after.replicas > before.replicas + 5, "{before:?} {after:?}");
+    assert!(after.reason.starts_with("up "), "{}", after.reason);
+}
+
+#[test]
 fn scaling_down_waits_for_the_window() {
     let mut memory = Memory::default();
     let mut first_down = None;
@@ -112,6 +125,90 @@ fn a_budget_bounds_what_is_added_and_says_so() {
     assert!(decision.reason.contains("budget"), "{}", decision.reason);
 }
 
+/// What is seen of `stages` while `held_up` waits for something; all do if that is empty.
+fn paused(tick: u32, held_up: &str, stages: Vec<Stage>) -> Observation {
+    let breaker = Breaker { stage: held_up.to_owned(), reason: "3 of 3 workers wait: no store".to_owned() };
+    Observation { breakers: vec![breaker], ..seen(tick, stages) }
+}
+
+#[test]
+fn a_stage_that_waits_for_something_keeps_its_scale_and_says_why() {
+    for held_up in ["analyze", ""] {
+        let mut memory = Memory::default();
+        for tick in 0..40 {
+            let waiting = if tick < 20 { 300.0 } else { 0.0 };
+            let mut stage = stage(tick, waiting, 30);
+            // Its outside quota is used up: that is why it waits.
+            stage.quota_left = Some(0.0);
+            let decision = one(&mut memory, &paused(tick, held_up, vec![stage]));
+            assert_eq!(decision.replicas, 30, "{decision:?}");
+            assert!(decision.reason.starts_with("held at 30,") && decision.reason.contains("no store"), "{decision:?}");
+        }
+        let elsewhere = paused(40, "cut", vec![stage(40, 300.0, 30)]);
+        assert!(one(&mut memory, &elsewhere).replicas > 60, "another stage's trouble is none of its own");
+    }
+}
+
+#[test]
+fn wrong_data_beside_something_that_is_down_scales_nothing_up() {
+    let mut memory = Memory::default();
+    for tick in 0..20 {
+        let mut wrong = stage(tick, 500.0, 10);
+        wrong.lanes.push(Lane { lane: "batch".to_owned(), committed_total: 5.0, ..Lane::default() });
+        let decision = one(&mut memory, &paused(tick, "analyze", vec![wrong]));
+        assert_eq!(decision.replicas, 10, "{decision:?}");
+        assert!(decision.reason.contains("no store") && decision.reason.contains("lag"), "{}", decision.reason);
+    }
+}
+
+#[test]
+fn a_pin_wins_over_something_that_is_down() {
+    let mut observation = paused(0, "analyze", vec![stage(0, 300.0, 20)]);
+    observation.pins.insert("analyze".to_owned(), Pin { fixed: Some(5), ..Pin::default() });
+    assert_eq!(one(&mut Memory::default(), &observation).replicas, 5);
+}
+
+#[test]
+fn what_is_stuck_starts_no_workers_behind_it() {
+    let mut later = stage(0, 0.0, 1);
+    later.stage = "cut".to_owned();
+    let stages = vec![stage(0, 300.0, 100), later];
+    let free = decide(&Policy::default(), &mut Memory::default(), &seen(0, stages.clone()));
+    let stuck = decide(&Policy::default(), &mut Memory::default(), &paused(0, "analyze", stages));
+    assert!(free.stages[1].replicas > 10, "{free:?}");
+    assert_eq!(stuck.stages[1].replicas, 1, "{stuck:?}");
+}
+
+#[test]
+fn what_happens_while_something_is_down_fools_nobody_afterwards() {
+    // Five minutes as usual, five in which little is done and takes ages, and two as usual, with what has come meanwhile.
+    let run = |is_down: &dyn Fn(u32) -> bool| {
+        let mut memory = Memory::default();
+        let (mut done, mut busy_s, mut decisions) = (0.0, 0.0, Vec::new());
+        for tick in 0..144 {
+            let (finished, each_s) = if is_down(tick) { (0.2, 900.0) } else { (2.0, 60.0) };
+            (done, busy_s) = (done + finished, busy_s + finished * each_s);
+            let mut stage = stage(tick, 0.0, 30);
+            (stage.done_total, stage.busy_seconds_total, stage.slots_busy) = (done, busy_s, 24.0);
+            stage.lanes[0].end_offset_total = 2.0 * f64::from(tick + 1) + 24.0;
+            stage.lanes[0].committed_total = done;
+            let seen = if is_down(tick) { paused(tick, "", vec![stage]) } else { seen(tick, vec![stage]) };
+            decisions.push(one(&mut memory, &seen));
+        }
+        decisions
+    };
+    let (troubled, calm) = (run(&|tick| (60..120).contains(&tick)), run(&|_| false));
+    let inputs = |decision: &StageDecision| decision.inputs.clone().expect("good data");
+    for tick in 60..144 {
+        let (troubled, calm) = (inputs(&troubled[tick]), inputs(&calm[tick]));
+        assert!((troubled.service_s - calm.service_s).abs() < 1.0, "{tick}: {troubled:?} {calm:?}");
+        assert!((troubled.expected - calm.expected).abs() < 1e-6, "{tick}: {troubled:?} {calm:?}");
+    }
+    assert!(troubled[60..120].iter().all(|decision| decision.replicas == 30));
+    assert!(troubled[120].replicas > 30, "what has piled up is worked on: {:?}", troubled[120]);
+    assert!(troubled[120..].iter().all(|decision| decision.replicas >= 30), "nobody goes before a window has passed");
+}
+
 #[test]
 fn a_later_stage_starts_its_workers_while_the_work_is_upstream() {
     let mut memory = Memory::default();
@@ -157,6 +254,28 @@ proptest! {
             let decision = one(&mut memory, &seen(tick as u32, vec![stage]));
             prop_assert!((min..=max).contains(&decision.replicas), "{decision:?}");
             prop_assert!(!decision.reason.is_empty());
+        }
+    }
+
+    /// Whatever is seen while something is down, good or wrong, the scale stays as it is, within the bounds.
+    #[test]
+    fn nothing_moves_while_something_is_down(
+        ticks in prop::collection::vec((-10.0..2000.0_f64, 0..60_u32, any::<bool>()), 1..60),
+        min in 0..5_u32,
+        max in 5..300_u32,
+    ) {
+        let mut memory = Memory::default();
+        for (tick, (lag, ready, is_down)) in ticks.into_iter().enumerate() {
+            let tick = tick as u32;
+            let mut stage = stage(tick, 0.0, ready);
+            stage.lanes[0].end_offset_total = stage.lanes[0].committed_total + lag;
+            (stage.min_replicas, stage.max_replicas) = (min, max);
+            let seen = if is_down { paused(tick, "", vec![stage]) } else { seen(tick, vec![stage]) };
+            let decision = one(&mut memory, &seen);
+            if is_down {
+                prop_assert_eq!(decision.replicas, ready.clamp(min, max), "{:?}", decision);
+                prop_assert!(decision.reason.contains("no store"));
+            }
         }
     }
 
