@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::Bytes;
+use planning::plan::lengths::Lengths;
 use tokio::process::Command;
 
-use crate::mix::Lengths;
 use crate::token::Token;
 
 /// The contents of uploads, one a kind.
@@ -29,7 +29,7 @@ impl Material {
         Self {
             bodies: lengths.0.iter().map(body).collect(),
             weights: lengths.0.iter().map(|(_, weight)| *weight).collect(),
-            words: format!("uploads of {} KiB that stand for videos of {}", bytes / 1024, named(lengths)),
+            words: format!("uploads of {} KiB that stand for videos of {lengths}", bytes / 1024),
         }
     }
 
@@ -59,8 +59,7 @@ impl Material {
             make(*length, number, &file).await?;
             bodies.push(Bytes::from(std::fs::read(&file).context("read a video that was made")?));
         }
-        let words =
-            format!("test pictures with a tone, of {}, {:.1} MiB on average", named(lengths), mean_mib(&bodies));
+        let words = format!("test pictures with a tone, of {lengths}, {:.1} MiB on average", mean_mib(&bodies));
         Ok(Self { bodies, weights: lengths.0.iter().map(|(_, weight)| *weight).collect(), words })
     }
 }
@@ -83,9 +82,4 @@ async fn make(length: Duration, number: usize, file: &Path) -> Result<()> {
 fn mean_mib(bodies: &[Bytes]) -> f64 {
     let bytes: usize = bodies.iter().map(Bytes::len).sum();
     bytes as f64 / f64::from(1 << 20) / bodies.len().max(1) as f64
-}
-
-fn named(lengths: &Lengths) -> String {
-    let named = lengths.0.iter().map(|(length, weight)| format!("{}={weight}", humantime::format_duration(*length)));
-    named.collect::<Vec<_>>().join(",")
 }

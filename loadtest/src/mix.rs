@@ -1,10 +1,10 @@
 //! What comes: whose videos, how long, how urgent, and by which way, drawn from a seed.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use pipeline::id::TenantId;
+use planning::plan::lengths::Lengths;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -16,7 +16,7 @@ use crate::schedule::Curve;
 pub struct MixArgs {
     /// Lengths of the videos and their weights, e.g. `60s=2,10m=1` [default: 60s=2,3m=4,10m=3,40m=1 with --emulate, else
     /// 10s=1,30s=1; of no meaning with --video].
-    #[arg(long, value_name = "LENGTH=WEIGHT,..", value_parser = parse_lengths)]
+    #[arg(long, value_name = "LENGTH=WEIGHT,..")]
     pub lengths: Option<Lengths>,
     /// Share of the videos that ask for the priority lane, 0 to 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, value_parser = share)]
@@ -29,10 +29,6 @@ pub struct MixArgs {
     #[arg(long, value_name = "FILE")]
     pub keys: Option<PathBuf>,
 }
-
-/// Lengths with their weights.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Lengths(pub Vec<(Duration, f64)>);
 
 /// Who sends.
 #[derive(Clone, PartialEq, Debug)]
@@ -138,24 +134,14 @@ fn parse_senders(text: &str) -> Result<Vec<Sender>> {
     Ok(senders)
 }
 
-fn parse_lengths(text: &str) -> Result<Lengths, String> {
-    let one = |part: &str| {
-        let (length, weight) = part.split_once('=').unwrap_or((part, "1"));
-        let length = humantime::parse_duration(length.trim()).map_err(|error| error.to_string())?;
-        let weight = weight.trim().parse().ok().filter(|weight| *weight > 0.0 && *weight < 1e9);
-        let admitted = Duration::from_secs(1)..=Duration::from_secs(12 * 3600);
-        let weight = weight.filter(|_| admitted.contains(&length));
-        weight.map(|weight| (length, weight)).ok_or_else(|| "give lengths of 1s to 12h and weights above 0".to_owned())
-    };
-    text.split(',').map(one).collect::<Result<_, _>>().map(Lengths)
-}
-
 fn share(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|share| (0.0..=1.0).contains(share)).ok_or_else(|| "must be from 0 to 1".to_owned())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
     use crate::schedule::{Schedule, ScheduleArgs};
 
@@ -185,11 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_lengths_and_keys_are_refused() {
-        assert_eq!(parse_lengths("90s=2,1h").unwrap().0.len(), 2);
-        for text in ["", "90", "90s=0", "0s", "13h", "90s=x"] {
-            assert!(parse_lengths(text).is_err(), "{text}");
-        }
+    fn wrong_keys_are_refused() {
         for text in ["", "# nobody", "one", "one key 0", "one key 1 more", "A key"] {
             assert!(parse_senders(text).is_err(), "{text}");
         }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use pipeline::stage::StageName;
 use planning::cost::{Costs, Prices};
 use planning::plan::arrivals::{Arrivals, VIDEOS_PER_USER};
+use planning::plan::lengths::Lengths;
 use planning::plan::scenario::{Bytes, Limits, Machines, Mix, Scenario};
 use planning::stages::{STAGES, scaled};
 
@@ -44,7 +45,12 @@ pub struct PlanArgs {
     #[arg(long, value_name = "COUNT", help_heading = "What comes", requires = "trace", value_parser = clap::value_parser!(u32).range(1..=2_000_000))]
     trace_videos: Option<u32>,
     /// Lengths of the videos and their weights.
-    #[arg(long, value_name = "LENGTH=WEIGHT,..", default_value = "60s=2,3m=4,10m=3,40m=1", help_heading = "What comes", value_parser = lengths)]
+    #[arg(
+        long,
+        value_name = "LENGTH=WEIGHT,..",
+        default_value = "60s=2,3m=4,10m=3,40m=1",
+        help_heading = "What comes"
+    )]
     lengths: Lengths,
     /// Share of the videos in the priority lane, 0 to 1.
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "What comes", value_parser = share)]
@@ -134,10 +140,6 @@ pub struct PlanArgs {
     pub html: Option<PathBuf>,
 }
 
-/// Lengths in seconds with their weights.
-#[derive(Clone, PartialEq, Debug)]
-struct Lengths(Vec<(f64, f64)>);
-
 impl PlanArgs {
     /// Returns what is asked for.
     ///
@@ -204,7 +206,7 @@ trait With: Sized {
 impl With for Scenario {
     fn with(self, args: &PlanArgs) -> Result<Self> {
         let mix = Mix {
-            lengths: args.lengths.0.clone(),
+            lengths: args.lengths.in_seconds(),
             priority_share: args.priority_share,
             clips: args.clips,
             clip_s: args.clip_length.as_secs_f64(),
@@ -234,17 +236,6 @@ impl With for Scenario {
         };
         Ok(Self { mix, costs: args.costs()?, prices: args.prices(), machines, limits, bytes, ..self })
     }
-}
-
-fn lengths(text: &str) -> Result<Lengths, String> {
-    let one = |part: &str| {
-        let (length, weight) = part.split_once('=').unwrap_or((part, "1"));
-        let length = humantime::parse_duration(length.trim()).map_err(|error| error.to_string())?.as_secs_f64();
-        let weight = weight.trim().parse().ok().filter(|weight| (1e-6..1e9).contains(weight));
-        let weight = weight.filter(|_| (1.0..=43_200.0).contains(&length));
-        weight.map(|weight| (length, weight)).ok_or_else(|| "give lengths of 1s to 12h and weights above 0".to_owned())
-    };
-    text.split(',').map(one).collect::<Result<_, _>>().map(Lengths)
 }
 
 fn stage_cost(text: &str) -> Result<(String, f64), String> {
