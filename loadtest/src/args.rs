@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use pipeline::runtime::RuntimeArgs;
+use pipeline::runtime::{RuntimeArgs, user_data_folder};
 use url::Url;
 
 use crate::mix::MixArgs;
+use crate::report::kept::Kept;
 use crate::schedule::{Schedule, ScheduleArgs};
 use crate::spec::Basis;
 
@@ -104,12 +105,34 @@ pub struct OutputArgs {
     /// Write a page with plots to this file; it needs nothing else.
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// Folder in which every run is kept as JSON and as a page, named after its moment and schedule [default:
+    /// `spillway/reports` in the user's data folder].
+    #[arg(long, env = "SPILLWAY_REPORTS", value_name = "DIR")]
+    pub reports: Option<PathBuf>,
+    /// Keep no report of this run there.
+    #[arg(long)]
+    pub no_reports: bool,
     /// Show an earlier run's JSON beside this one.
     #[arg(long, value_name = "FILE")]
     pub compare: Option<PathBuf>,
     /// Price of a slot for an hour, in dollars, to judge what a video costs.
     #[arg(long, value_name = "DOLLARS")]
     pub slot_hour_price: Option<f64>,
+}
+
+impl OutputArgs {
+    /// Opens the folder in which this run is to be kept; nothing if it is not to be, or the user has no data folder and
+    /// none was given.
+    ///
+    /// # Errors
+    /// When nothing can be written there.
+    pub fn kept(&self) -> Result<Option<Kept>> {
+        if self.no_reports {
+            return Ok(None);
+        }
+        let folder = self.reports.clone().or_else(|| user_data_folder().map(|folder| folder.join("reports")));
+        folder.map(Kept::open).transpose()
+    }
 }
 
 impl LoadArgs {

@@ -11,6 +11,7 @@ use crate::machine::Watch;
 use crate::measures::{Measures, Seen};
 use crate::mix::{self, Mix, Sender};
 use crate::observe::Observer;
+use crate::report::kept::Kept;
 use crate::report::{Report, compare, html, text};
 use crate::schedule::{Curve, Schedule};
 use crate::spec::Spec;
@@ -28,6 +29,10 @@ const EMULATED_URLS: f64 = 0.2;
 pub async fn run(args: LoadArgs, stop: CancellationToken) -> Result<bool> {
     let schedule = args.check()?;
     let before = args.output.compare.as_deref().map(Report::read).transpose()?;
+    let kept = args.output.kept()?;
+    if kept.is_none() && !args.output.no_reports {
+        eprintln!("the report is not kept: neither XDG_DATA_HOME nor HOME is set; say where with --reports");
+    }
     let seed = args.seed.unwrap_or_else(|| u64::from(rand::random::<u32>()));
     eprintln!("seed {seed}");
     let curve = schedule.curve(&args.times)?;
@@ -49,7 +54,7 @@ pub async fn run(args: LoadArgs, stop: CancellationToken) -> Result<bool> {
     let target = Target::new(&args, seed, senders, system.as_ref(), folder.path()).await?;
     let met = match schedule {
         Schedule::Fairness => fairness::run(&target, &curve, seed, &args, &stop).await,
-        _ => measure(&target, seed, &args, &curve, before.as_ref(), &stop).await,
+        _ => measure(&target, seed, &args, &curve, (before.as_ref(), kept.as_ref()), &stop).await,
     };
     if let Some((system, _)) = system {
         system.stop().await?;
@@ -70,7 +75,7 @@ async fn measure(
     seed: u64,
     args: &LoadArgs,
     curve: &Curve,
-    before: Option<&Report>,
+    (before, kept): (Option<&Report>, Option<&Kept>),
     stop: &CancellationToken,
 ) -> Result<bool> {
     let mix = Mix {
@@ -107,18 +112,22 @@ async fn measure(
     if let Some(before) = before {
         print!("\n{}", compare::text(before, &report));
     }
-    write(&report, before, args)?;
+    write(&report, before, args, kept)?;
     Ok(verdict::is_met(&report.targets))
 }
 
-fn write(report: &Report, before: Option<&Report>, args: &LoadArgs) -> Result<()> {
+fn write(report: &Report, before: Option<&Report>, args: &LoadArgs, kept: Option<&Kept>) -> Result<()> {
+    let page = html::page(report, before);
     if let Some(file) = &args.output.json {
         report.write(file)?;
         println!("all of it: {}", file.display());
     }
     if let Some(file) = &args.output.html {
-        std::fs::write(file, html::page(report, before)).with_context(|| format!("write {}", file.display()))?;
+        std::fs::write(file, &page).with_context(|| format!("write {}", file.display()))?;
         println!("as a page: {}", file.display());
+    }
+    if let Some(kept) = kept {
+        println!("kept: {}", kept.keep(report, &page)?.display());
     }
     Ok(())
 }

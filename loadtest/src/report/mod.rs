@@ -2,6 +2,7 @@
 
 pub mod compare;
 pub mod html;
+pub mod kept;
 pub mod text;
 
 use std::path::Path;

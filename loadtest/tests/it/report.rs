@@ -8,6 +8,7 @@ use loadtest::limits::limits;
 use loadtest::machine::Machine;
 use loadtest::measures::{Measures, Seen};
 use loadtest::mix::Arrival;
+use loadtest::report::kept::Kept;
 use loadtest::report::{About, Report, compare, html, text};
 use loadtest::schedule::{Bucket, Curve};
 use loadtest::spec::{Basis, Spec};
@@ -109,4 +110,67 @@ fn a_report_survives_its_file() {
     std::fs::write(&file, "{}").expect("write");
     let refused = Report::read(&file).expect_err("no report");
     assert!(format!("{refused:#}").contains("no report of a load test"), "{refused:#}");
+}
+
+/// Returns the names of the files in `folder`, in order.
+fn names(folder: &std::path::Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).expect("a folder");
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn runs_are_kept_under_their_moment_and_schedule_and_none_replaces_another() {
+    let parent = tempfile::tempdir().expect("a folder");
+    let folder = parent.path().join("a/reports");
+    let kept = Kept::open(folder.clone()).expect("a folder is made");
+    assert!(names(&folder).is_empty(), "trying to write leaves nothing");
+    let mut report = report(15.0);
+    report.about.begun_at = "2026-11-26T08:19:29.7Z".parse().expect("a moment");
+    let page = html::page(&report, None);
+    let first = kept.keep(&report, &page).expect("kept");
+    report.about.seed = 8;
+    let second = kept.keep(&report, "<p>another</p>").expect("kept beside it");
+    report.about.schedule = "trace:../Monday & more.csv".to_owned();
+    kept.keep(&report, &page).expect("kept");
+    assert_eq!(
+        names(&folder),
+        [
+            "20261126T081929Z-trace-monday-more-csv.html",
+            "20261126T081929Z-trace-monday-more-csv.json",
+            "20261126T081929Z-users-3-2.html",
+            "20261126T081929Z-users-3-2.json",
+            "20261126T081929Z-users-3.html",
+            "20261126T081929Z-users-3.json",
+        ]
+    );
+    let seeds = [first.clone(), second].map(|file| Report::read(&file).expect("a report").about.seed);
+    assert_eq!(seeds, [7, 8]);
+    assert_eq!(std::fs::read_to_string(first.with_extension("html")).expect("a page"), page);
+    let others = std::fs::metadata(&first).expect("a file").permissions();
+    let usual = std::fs::File::create(folder.join("usual")).and_then(|file| file.metadata()).expect("a file");
+    assert_eq!(others, usual.permissions());
+}
+
+#[test]
+fn many_at_once_are_all_kept() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let kept = Kept::open(folder.path().to_owned()).expect("a folder");
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| kept.keep(&report(15.0), "a page").expect("kept"));
+        }
+    });
+    assert_eq!(names(folder.path()).len(), 16);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_told_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("file");
+    std::fs::write(&file, "").expect("write");
+    let told = format!("{:#}", Kept::open(file.join("reports")).expect_err("no folder"));
+    assert!(told.contains("make the folder of reports") && told.contains("file/reports"), "{told}");
 }
