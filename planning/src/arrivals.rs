@@ -36,6 +36,18 @@ pub struct Level {
 }
 
 impl Level {
+    /// Returns how far this is a burst: from 0, where the steady rate has doubled at most, to 1, where hardly anything came
+    /// before.
+    pub fn burst(&self) -> f64 {
+        let now = (self.rate + self.excess).max(f64::MIN_POSITIVE);
+        (2.0 * self.excess / now - 1.0).clamp(0.0, 1.0)
+    }
+
+    /// Returns how far this is a lull: from 0, where half of the steady rate at least still comes, to 1, where nothing does.
+    pub fn lull(&self) -> f64 {
+        (-2.0 * self.excess / self.rate.max(f64::MIN_POSITIVE) - 1.0).clamp(0.0, 1.0)
+    }
+
     /// Returns the arrivals expected within `time_s` from now.
     pub fn within(&self, time_s: f64) -> f64 {
         let change = if self.excess == 0.0 { 0.0 } else { self.lasts_s * (1.0 - (-time_s / self.lasts_s).exp()) };
@@ -136,6 +148,22 @@ mod tests {
     fn a_stop_is_seen_within_a_minute() {
         let level = level(std::iter::repeat_n(2.0, 240).chain(std::iter::repeat_n(0.0, 12)));
         assert!(level.rate + level.excess < 0.1, "{level:?}");
+    }
+
+    #[test]
+    fn a_burst_and_a_lull_are_told_from_a_wavering_rate() {
+        let check = |rate, excess, burst: f64, lull: f64| {
+            let level = Level { rate, excess, lasts_s: 10.0 };
+            assert!((level.burst() - burst).abs() < 1e-9 && (level.lull() - lull).abs() < 1e-9, "{level:?}");
+        };
+        check(0.0, 0.0, 0.0, 0.0);
+        check(1.0, 0.5, 0.0, 0.0);
+        check(1.0, 1.0, 0.0, 0.0);
+        check(1.0, 3.0, 0.5, 0.0);
+        check(0.0, 50.0, 1.0, 0.0);
+        check(1.0, -0.5, 0.0, 0.0);
+        check(1.0, -0.75, 0.0, 0.5);
+        check(1.0, -1.0, 0.0, 1.0);
     }
 
     #[test]

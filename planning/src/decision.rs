@@ -38,7 +38,7 @@ pub struct Inputs {
     pub horizon_s: f64,
     /// Records expected to arrive within it.
     pub expected: f64,
-    /// The upper band of them.
+    /// The upper band of them, without those of a burst that may as well be over, where they could be waited for.
     pub expected_upper: f64,
     /// What the expectation is led by: `level` (persistence), `trend`, `day`, `week`, or `upstream`.
     pub led_by: String,

@@ -1,5 +1,6 @@
 //! What will arrive at a stage: from upstream where there is one, else by forecast.
 
+use crate::arrivals::Level;
 use crate::forecast::{Forecast, Seen};
 use crate::memory::{StageMemory, Totals};
 use crate::observation::{Observation, Stage};
@@ -62,14 +63,13 @@ impl Coming {
     pub(super) fn forecast(
         policy: &Policy,
         own: &mut StageMemory,
-        seen: &Observation,
-        stage: &Stage,
+        (seen, stage): (&Observation, &Stage),
         change: &Totals,
+        (level, patience): (Level, f64),
         startup_s: f64,
         steps: usize,
     ) -> Self {
         let tick_s = policy.tick_s;
-        let level = own.arrivals.level(tick_s);
         let phase_s = seen.wall_clock.map_or(seen.at, |clock| clock.as_second() as f64);
         let arrived_total = own.totals.map_or(0.0, |totals| totals.arrived);
         let mut forecast = own.forecaster.forecast(&Seen {
@@ -83,25 +83,26 @@ impl Coming {
             horizon_s: startup_s + tick_s,
         });
         forecast.announced = own.announced(seen, stage, level.rate);
-        let (expected, upper) = path(&forecast, tick_s, steps);
+        let expected = path(|time_s| forecast.within(time_s), tick_s, steps);
+        // Nothing tells how long a burst goes on. Where a worker that is asked for when somebody has come is there in time,
+        // none is started for those who might come.
+        let excess = level.excess * (1.0 - patience * level.burst());
+        let sure = Forecast { level: Level { excess, ..level }, ..forecast };
+        let upper = path(|time_s| sure.upper_within(time_s), tick_s, steps);
         // Workers are let go by what is seen alone: a forecast can keep them, not send them away.
         let rate = level.rate + forecast.beyond.max(0.0) + level.excess.min(0.0);
         Self { expected, upper, rate, led_by: forecast.led_by, coverage: forecast.coverage }
     }
 }
 
-/// Returns the arrivals of each step, expected and at the upper band.
-fn path(forecast: &Forecast, tick_s: f64, steps: usize) -> (Vec<f64>, Vec<f64>) {
-    let (mut expected, mut upper) = (Vec::with_capacity(steps), Vec::with_capacity(steps));
-    let (mut expected_before, mut upper_before) = (0.0, 0.0);
-    for step in 1..=steps {
-        let time_s = step as f64 * tick_s;
-        let (expected_now, upper_now) = (forecast.within(time_s), forecast.upper_within(time_s));
-        expected.push((expected_now - expected_before).max(0.0));
-        upper.push((upper_now - upper_before).max(0.0));
-        (expected_before, upper_before) = (expected_now, upper_now);
-    }
-    (expected, upper)
+/// Returns the arrivals of each step, of which so many are to come `within` a time.
+fn path(within: impl Fn(f64) -> f64, tick_s: f64, steps: usize) -> Vec<f64> {
+    let mut before = 0.0;
+    let step = |step: usize| {
+        let now = within(step as f64 * tick_s);
+        (now - std::mem::replace(&mut before, now)).max(0.0)
+    };
+    (1..=steps).map(step).collect()
 }
 
 impl StageMemory {

@@ -87,11 +87,12 @@ fn good(
         Some(_) => own.in_work = InWork::default(),
     }
     let startup_s = stage.startup_p90_s.unwrap_or_else(|| own.startup.p90_s().unwrap_or(policy.startup_s));
-    let steering = Steering::new(stage, startup_s, feeds.is_none());
+    let level = own.arrivals.level(policy.tick_s);
+    let steering = Steering::new(stage, startup_s, feeds.is_none(), &level);
     let steps = ((steering.down.horizon_s + stage.wait_slo_s) / policy.tick_s).ceil() as usize + 2;
     let coming = match feeds {
         Some(feeds) => Coming::from_upstream(feeds, own.fan_out.ratio(), steps),
-        None => Coming::forecast(policy, own, seen, stage, &change, startup_s, steps),
+        None => Coming::forecast(policy, own, (seen, stage), &change, (level, steering.patience), startup_s, steps),
     };
 
     let slots_per_worker = f64::from(stage.slots_per_worker.max(1));

@@ -1,5 +1,6 @@
 //! How a stage is steered: by its queue, where a worker is there in time for those who wait, else by what is expected.
 
+use crate::arrivals::Level;
 use crate::observation::Stage;
 use crate::rollforward::{Outlook, Target};
 
@@ -12,7 +13,7 @@ const LATER_SHARE: f64 = 0.2;
 /// Looks ahead at least this long after a new worker would be ready, in seconds.
 const AFTER_START_S: f64 = 120.0;
 
-/// How a stage with this target and start-up time is steered.
+/// How a stage with this target, start-up time and arrivals is steered.
 ///
 /// Where a worker is there well before those who wait must have begun, the queue itself is the buffer: it may stand,
 /// and workers may go as soon as it is short. Where it is not, a queue is too late a sign: workers must be enough for
@@ -22,16 +23,21 @@ pub(super) struct Steering {
     pub down: Target,
     /// Share of the expected load below which workers never go.
     pub load_floor: f64,
-    /// From 0, where the queue is the buffer, to 1, where it cannot be.
-    patience_lack: f64,
+    /// From 0, where the queue cannot be the buffer, to 1, where it is.
+    pub patience: f64,
 }
 
 impl Steering {
-    pub(super) fn new(stage: &Stage, startup_s: f64, is_first: bool) -> Self {
+    pub(super) fn new(stage: &Stage, startup_s: f64, is_first: bool, level: &Level) -> Self {
         let slo_s = stage.wait_slo_s;
         let patience = (2.0 * (0.9 * slo_s - startup_s) / slo_s.max(1e-9)).clamp(0.0, 1.0);
-        let (up_share, down_share) =
-            if is_first { (0.8 + 0.1 * patience, 1.0 - 0.3 * patience) } else { (LATER_SHARE, 0.6 * LATER_SHARE) };
+        let (up_share, down_share) = if is_first {
+            // A burst is answered for those who are there, with a shorter wait in mind. When nobody comes any more, the
+            // queue may stand for longer: nothing can make it worse.
+            (0.8 + (0.1 - 0.15 * level.burst()) * patience, 1.0 - (0.3 - 0.1 * level.lull()) * patience)
+        } else {
+            (LATER_SHARE, 0.6 * LATER_SHARE)
+        };
         let up_wait_s = slo_s * up_share;
         let up = Target {
             wait_s: up_wait_s,
@@ -39,7 +45,7 @@ impl Steering {
             horizon_s: (startup_s - up_wait_s).max(0.0) + 60.0 - 30.0 * patience,
         };
         let down = Target { wait_s: slo_s * down_share, earliest_s: 0.0, horizon_s: startup_s + AFTER_START_S };
-        Self { up, down, load_floor: 1.0 - 0.5 * patience, patience_lack: 1.0 - patience }
+        Self { up, down, load_floor: 1.0 - 0.5 * patience, patience }
     }
 
     /// Returns the slots beyond the load that keep chance from making a queue that nobody can be sent to in time.
@@ -51,7 +57,7 @@ impl Steering {
     pub(super) fn spare(&self, stage: &Stage, outlook: &Outlook, load: f64) -> f64 {
         let variation = 1.0 / outlook.phases as f64;
         let mean_s = outlook.service_s * (1.0 + variation) / 2.0;
-        let spare = self.patience_lack * LATE_EXPONENT * mean_s / stage.wait_slo_s.max(1e-9);
+        let spare = (1.0 - self.patience) * LATE_EXPONENT * mean_s / stage.wait_slo_s.max(1e-9);
         spare.min(load + load.sqrt())
     }
 }

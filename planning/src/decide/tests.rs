@@ -51,6 +51,22 @@ fn a_burst_is_answered_at_once() {
 }
 
 #[test]
+fn a_burst_starts_workers_for_those_who_might_come_only_where_they_cannot_be_waited_for() {
+    let burst = |startup_s: f64| {
+        let mut memory = Memory::default();
+        let mut at = |tick: u32, waiting: f64| {
+            let stage = Stage { startup_p90_s: Some(startup_s), ..stage(0, waiting, 1) };
+            one(&mut memory, &seen(tick, vec![stage]))
+        };
+        (0..60).for_each(|tick| drop(at(tick, 0.0)));
+        at(60, 250.0)
+    };
+    let (soon, late) = (burst(45.0), burst(180.0));
+    assert!((150..220).contains(&soon.replicas), "{soon:?}");
+    assert_eq!(late.replicas, 240, "all that can have work: {late:?}");
+}
+
+#[test]
 fn a_stage_with_nothing_to_do_is_left_alone_however_short_its_target() {
     let mut memory = Memory::default();
     for tick in 0..30 {
