@@ -1,7 +1,7 @@
 """Visits every page of a running dashboard in a real Chromium, as it is for people: light and dark, wide and narrow, with and
 without scripts, by keyboard. Says what is wrong and ends with 1 if anything is.
 
-    visit.py URL STATE [--pictures FOLDER] [--video TENANT/ID]
+    visit.py URL STATE [--pictures FOLDER] [--video TENANT/ID] [--thorough]
 
 STATE names what the dashboard shows now (empty, busy, failing); it is part of the pictures' names.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 
 PAGES = ["/", "/new", "/videos", "/queues", "/queues/analyze", "/letters", "/workers", "/autoscaler", "/capacity", "/loadtests", "/cost"]
 SCHEMES = ["light", "dark"]
@@ -31,8 +31,8 @@ class Visit:
         self.faults.append(f"{where}: {what}")
         print(f"WRONG {where}: {what}", flush=True)
 
-    def open(self, path, scheme, width, scripts=True):
-        """Opens a page; notes errors of scripts and requests to anybody else."""
+    def open(self, path, scheme, width, scripts=True, before=lambda page: None):
+        """Opens a page; notes errors of scripts and requests to anybody else. `before` sees it before anything comes."""
         where = f"{path} {scheme} {width}{'' if scripts else ' without scripts'}"
         context = self.browser.new_context(
             viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts, timezone_id="Asia/Kolkata"
@@ -43,6 +43,7 @@ class Visit:
         page.on("console", lambda said: said.type == "error" and self.fault(where, f"the console says: {said.text}"))
         page.on("dialog", lambda dialog: (self.fault(where, f"a dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda asked: self.check_host(where, asked.url, host))
+        before(page)
         answer = page.goto(self.base + path)
         if answer.status != 200:
             self.fault(where, f"status {answer.status}")
@@ -56,7 +57,7 @@ class Visit:
     def look(self, path, scheme, width, picture):
         where, context, page = self.open(path, scheme, width)
         page.wait_for_selector("body[data-scripts]", timeout=READY_MS)
-        page.wait_for_function("document.getElementById('chip').textContent === 'live'", timeout=READY_MS)
+        expect(page.locator("#chip")).to_have_text("live", timeout=READY_MS)
         for one in Axe().run(page).response["violations"]:
             self.fault(where, f"axe: {one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}")
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
@@ -68,12 +69,14 @@ class Visit:
 
     def weigh(self, path):
         """Sums what comes over the wire for a first visit."""
-        where, context, page = self.open(path, "light", 1280)
-        session = context.new_cdp_session(page)
-        session.send("Network.enable")
         bytes_of = []
-        session.on("Network.loadingFinished", lambda event: bytes_of.append(event["encodedDataLength"]))
-        page.goto(self.base + path)
+
+        def count(page):
+            session = page.context.new_cdp_session(page)
+            session.send("Network.enable")
+            session.on("Network.loadingFinished", lambda event: bytes_of.append(event["encodedDataLength"]))
+
+        where, context, page = self.open(path, "light", 1280, before=count)
         page.wait_for_selector("body[data-scripts]", timeout=READY_MS)
         weight = sum(bytes_of)
         if weight == 0 or weight > MOST_BYTES:
@@ -119,6 +122,7 @@ def main():
     parser.add_argument("state")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--video", action="append", default=[])
+    parser.add_argument("--thorough", action="store_true", help="without scripts and by keyboard too")
     args = parser.parse_args()
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)
@@ -133,9 +137,10 @@ def main():
                     name = (path.strip("/").split("/")[0] or "overview") + ("-one" if path.count("/") > 1 else "")
                     picture = args.pictures and args.pictures / f"{args.state}-{name}-{scheme}-{width}.png"
                     visit.look(path, scheme, width, picture)
-            visit.read_without_scripts(path)
-            visit.walk_by_keyboard(path)
             print(f"{args.state} {path}: {visit.weigh(path):.0f} bytes", flush=True)
+            if args.thorough:
+                visit.read_without_scripts(path)
+                visit.walk_by_keyboard(path)
         browser.close()
     print(f"{args.state}: {len(pages)} pages, {len(faults)} faults")
     sys.exit(1 if faults else 0)

@@ -51,6 +51,9 @@ async fn visit(dev: &Dev, state: &str, video: Option<&str>) {
     if let Some(video) = video {
         arguments.extend(["--video".to_owned(), format!("default/{video}")]);
     }
+    if state == "failing" {
+        arguments.push("--thorough".to_owned());
+    }
     if let Ok(folder) = std::env::var(PICTURES) {
         arguments.extend(["--pictures".to_owned(), folder]);
     }
