@@ -227,6 +227,8 @@ pub struct VideoFilter {
     pub from: Option<Timestamp>,
     /// Only those created before.
     pub until: Option<Timestamp>,
+    /// Look at no more rows than so many for a page, where that is less than [`MOST_EXAMINED`].
+    pub examine: Option<usize>,
 }
 
 impl VideoFilter {
@@ -240,6 +242,11 @@ impl VideoFilter {
         let until = self.until.map(|until| (until.as_microsecond(), String::new()));
         let after = page.after.map(|(at, video)| (at.as_microsecond(), video.to_string()));
         until.into_iter().chain(after).min().unwrap_or((i64::MAX, String::new()))
+    }
+
+    /// Returns how many rows may be looked at for a page.
+    pub(super) fn most_examined(&self) -> usize {
+        self.examine.unwrap_or(MOST_EXAMINED).min(MOST_EXAMINED)
     }
 
     /// Returns the earliest time that is listed, in microseconds since the Unix epoch.

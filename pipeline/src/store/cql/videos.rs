@@ -13,9 +13,7 @@ use super::lists::{self, List, Pointer};
 use super::{VideoKey, timestamp};
 use crate::event::{Event, VideoSubmitted};
 use crate::id::VideoId;
-use crate::store::{
-    Created, Error, MOST_EXAMINED, NewVideo, Page, Paged, Result, State, Video, VideoFilter, VideoState,
-};
+use crate::store::{Created, Error, NewVideo, Page, Paged, Result, State, Video, VideoFilter, VideoState};
 
 /// Rows read at once while a list is walked.
 const READS: usize = 16;
@@ -193,7 +191,7 @@ pub(super) async fn list(
             if pointer.created_us < from_us {
                 return Ok(paged);
             }
-            if paged.examined == MOST_EXAMINED {
+            if paged.examined == filter.most_examined() {
                 paged.next = stopped_at;
                 return Ok(paged);
             }

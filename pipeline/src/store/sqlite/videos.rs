@@ -9,9 +9,7 @@ use super::{VideoKey, limit_of, micros, timestamp};
 use crate::event::{Event, VideoSubmitted};
 use crate::id::VideoId;
 use crate::lane::Lane;
-use crate::store::{
-    Created, Error, MOST_EXAMINED, NewVideo, Page, Paged, Result, State, Video, VideoFilter, VideoState,
-};
+use crate::store::{Created, Error, NewVideo, Page, Paged, Result, State, Video, VideoFilter, VideoState};
 
 /// The columns that [`read`] expects, in its order.
 const COLUMNS: &str = "submitted, name, request_hash, created_us, state, cancelled_us";
@@ -110,7 +108,7 @@ pub(super) fn list(connection: &Connection, tenant: &str, filter: &VideoFilter, 
     let mut last = None;
     // One more than asked for tells whether there is a next page.
     while let Some(row) = rows.next()? {
-        if paged.examined == MOST_EXAMINED {
+        if paged.examined == filter.most_examined() {
             paged.next = last;
             break;
         }

@@ -202,6 +202,13 @@ pub async fn few_that_fit_are_found_step_by_step(fresh: &dyn Fresh) {
     assert_eq!(second.items.iter().map(|video| &video.new).collect::<Vec<_>>(), [oldest]);
     assert_eq!((second.examined, second.next), (76, None));
 
+    let few = VideoFilter { examine: Some(7), ..damaged.clone() };
+    let found = store.videos(&owner, &few, &page(None)).await.unwrap();
+    assert_eq!(
+        (found.items.len(), found.examined, found.next),
+        (0, 7, Some((videos[6].created_at, videos[6].job.video())))
+    );
+
     let late = VideoFilter { until: Some(videos[565].created_at), ..damaged.clone() };
     let found = store.videos(&owner, &late, &page(None)).await.unwrap();
     assert_eq!((found.items.len(), found.examined, found.next), (1, 10, None), "it begins at until");
