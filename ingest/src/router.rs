@@ -64,6 +64,7 @@ fn described() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Description::openapi())
         .routes(routes!(submit::submit, status::list))
         .routes(routes!(status::show, status::delete))
+        .routes(routes!(status::cancel))
         .routes(routes!(events::follow))
         .routes(routes!(analysis::show))
         .routes(routes!(clips::list))

@@ -304,17 +304,50 @@ pub async fn delete(
     if app.store.cancel_video(&tenant, id, now).await? {
         told.insert(0, Happened::Cancelled(true));
     }
+    tell(&app, &video, now, told, "The video is not removed yet: the broker is away; delete it again shortly.").await?;
+    app.store.delete_video(&tenant, id, now).await?;
+    app.removals.ask(tenant, id);
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Cancels a video that is not finished: work on it stops. What is there of it stays until it is deleted.
+///
+/// A video that ended before is answered as it is. After a 503 work on it stops all the same, and its log does not say so
+/// yet: ask again.
+#[utoipa::path(
+    post, path = "/v1/videos/{video}/cancel", tag = "videos", operation_id = "cancel_video",
+    params(("video" = String, Path, format = "uuid")),
+    responses(
+        (status = 200, description = "The video as it is now", body = VideoBody),
+        (status = 404, description = "No such video", body = problem::Body, content_type = "application/problem+json"),
+        Faults,
+    )
+)]
+pub async fn cancel(
+    State(app): State<App>,
+    Tenant(tenant): Tenant,
+    VideoPath(id): VideoPath,
+) -> Result<Json<VideoBody>, Problem> {
+    let video = app.store.video(&tenant, id).await?.ok_or_else(Problem::no_video)?;
+    let now = accept::now();
+    if app.store.cancel_video(&tenant, id, now).await? {
+        let late =
+            "The video is cancelled, and its log does not say so yet: the broker is away; cancel it again shortly.";
+        tell(&app, &video, now, vec![Happened::Cancelled(true)], late).await?;
+    }
+    let video = app.store.video(&tenant, id).await?.ok_or_else(Problem::no_video)?;
+    Ok(Json(VideoBody::of(&app, &video).await?))
+}
+
+/// Publishes what happened to `video`; `late` is what the caller is told when the broker does not answer in time.
+async fn tell(app: &App, video: &Video, at: Timestamp, what: Vec<Happened>, late: &str) -> Result<(), Problem> {
     let telling = async {
-        for happened in told {
-            app.events.publish(Envelope::of(&VideoEvent::new(&video.new.job, now, happened))).await?;
+        for happened in what {
+            app.events.publish(Envelope::of(&VideoEvent::new(&video.new.job, at, happened))).await?;
         }
         Ok::<_, Failure>(())
     };
     let told = tokio::time::timeout(app.limits.publish_wait, telling).await;
-    told.map_err(|_| {
-        Problem::new(Kind::Unavailable, "The video is not removed yet: the broker is away; delete it again shortly.")
-    })??;
-    app.store.delete_video(&tenant, id, now).await?;
-    app.removals.ask(tenant, id);
-    Ok(StatusCode::NO_CONTENT)
+    told.map_err(|_| Problem::new(Kind::Unavailable, late))??;
+    Ok(())
 }

@@ -1,5 +1,6 @@
 //! Where videos are, as told.
 
+use std::collections::BTreeSet;
 use std::sync::atomic::Ordering;
 
 use futures::future::join_all;
@@ -147,6 +148,24 @@ async fn deleting_cancels_tells_and_hides() {
     problem(404, "video_not_found", server.get(&format!("/v1/videos/{video}")).await).await;
     problem(404, "video_not_found", server.client.delete(&url).send().await.expect("an answer")).await;
     assert_eq!(server.json("/v1/videos").await["items"], json!([]));
+}
+
+#[tokio::test]
+async fn cancelling_tells_once_and_keeps_the_video() {
+    let server = Server::start(&[]).await;
+    let video = server.submit("bytes").await;
+    server.broker.collected.take();
+    let path = format!("/v1/videos/{video}/cancel");
+    for _ in 0..2 {
+        let answer = server.post(&path, "").await;
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.json::<Value>().await.expect("JSON")["state"], "cancelled");
+    }
+    // Said again it is the same event, which the log takes once.
+    let ids: BTreeSet<String> = server.published::<VideoEvent>().into_iter().map(|event| event.id).collect();
+    assert_eq!(ids.len(), 1);
+    assert!(server.store().is_unwanted(&TenantId::default_tenant(), video).await.expect("a store"));
+    problem(404, "video_not_found", server.post("/v1/videos/nothing/cancel", "").await).await;
 }
 
 #[tokio::test]
