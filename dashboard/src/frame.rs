@@ -37,15 +37,21 @@ pub struct Frame {
     /// How it goes.
     pub bar: Bar,
     /// The view whose changes are sent while it is shown, see [`crate::live`].
-    pub view: &'static str,
+    pub view: String,
     /// Who looks.
     pub viewer: Viewer,
 }
 
 impl Frame {
     /// Surrounds the page `here` that is called `title`, and follows `view`.
-    pub fn new(app: &App, viewer: Viewer, here: &'static str, title: impl Into<String>, view: &'static str) -> Self {
-        Self { here, title: title.into(), bar: Bar::of(&app.seen), view, viewer }
+    pub fn new(
+        app: &App,
+        viewer: Viewer,
+        here: &'static str,
+        title: impl Into<String>,
+        view: impl Into<String>,
+    ) -> Self {
+        Self { here, title: title.into(), bar: Bar::of(&app.seen), view: view.into(), viewer }
     }
 
     /// Returns the pages.

@@ -11,6 +11,7 @@ pub mod answer;
 mod asset;
 mod fault;
 mod form;
+mod problem;
 mod say;
 
 pub mod seen;

@@ -3,6 +3,8 @@
 mod letters;
 mod overview;
 mod queues;
+mod video;
+mod videos;
 mod workers;
 
 use axum::Router;
@@ -17,6 +19,11 @@ use crate::fault::Fault;
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/", get(overview::show))
+        .route("/videos", get(videos::show))
+        .route("/videos/{tenant}/{video}", get(video::show))
+        .route("/videos/{tenant}/{video}/events", get(video::events))
+        .route("/videos/{tenant}/{video}/{act}", get(video::ask).post(video::act))
+        .route("/videos/{tenant}/{video}/clips/{clip}/{file}", get(video::file))
         .route("/queues", get(queues::show))
         .route("/queues/{stage}", get(queues::one))
         .route("/letters", get(letters::show))
@@ -34,6 +41,7 @@ pub fn routes() -> Router<App> {
 pub fn check_view(view: &str) -> Result<(), Fault> {
     let is_known = match view.split_once('/') {
         None => matches!(view, "bar" | "letters" | "overview" | "queues" | "workers"),
+        Some(("video", names)) => video::named(names).is_some(),
         Some(("workers", stage)) => stage.parse::<StageName>().is_ok(),
         Some(_) => false,
     };
@@ -52,6 +60,7 @@ pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
         "letters" => letters::part(app)?,
         "queues" => queues::part(app)?,
         "workers" => workers::part(app, of.parse().ok())?,
+        "video" => video::part(app, of).await?,
         _ => String::new(),
     };
     Ok(bar + &rest)

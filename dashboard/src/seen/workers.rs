@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use pipeline::event::{WorkerReport, WorkerState};
+use pipeline::id::VideoId;
 use pipeline::stage::StageName;
 use pipeline::workers::SILENCE;
 use planning::stages::STAGES;
@@ -30,6 +31,19 @@ pub struct Crew {
     pub draining: u32,
 }
 
+/// A unit that a worker has in hand.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct InHand {
+    /// Its stage, a [`StageName`] as a number.
+    pub stage: i32,
+    /// Who has it.
+    pub worker: String,
+    /// Its name.
+    pub unit: String,
+    /// Since when, in milliseconds since the Unix epoch.
+    pub since_ms: i64,
+}
+
 impl Workers {
     /// Hears a report; an older one than is known changes nothing.
     pub fn hear(&mut self, report: WorkerReport) {
@@ -54,6 +68,20 @@ impl Workers {
     /// Returns one worker's last report.
     pub fn one(&self, worker: &str) -> Option<&WorkerReport> {
         self.heard.get(worker)
+    }
+
+    /// Returns the units of `video` that workers have in hand.
+    pub fn in_hand(&self, video: VideoId) -> Vec<InHand> {
+        let video = video.to_string();
+        let mut units = Vec::new();
+        for report in self.heard.values() {
+            for unit in report.units.iter().filter(|unit| unit.video == video) {
+                let since_ms = report.at_ms - i64::try_from(unit.age_ms).unwrap_or(0);
+                let (stage, worker, unit) = (report.stage, report.worker.clone(), unit.unit.clone());
+                units.push(InHand { stage, worker, unit, since_ms });
+            }
+        }
+        units
     }
 
     /// Returns what the workers of `stage` come to.

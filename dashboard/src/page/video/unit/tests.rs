@@ -1,0 +1,71 @@
+use jiff::Timestamp;
+use pipeline::event::{Job, Options, Replay, UnitDone, UnitFailed, UnitRetried, VideoEvent};
+use pipeline::id::{TenantId, VideoId};
+use pipeline::lane::Lane;
+
+use super::*;
+
+fn log(entries: Vec<(i64, Happened)>) -> Vec<LogEntry> {
+    let job = Job::new(&TenantId::default_tenant(), VideoId::random(), Lane::Express, Options::default());
+    let entry = |(seq, (at_ms, happened)): (usize, (i64, Happened))| {
+        let at = Timestamp::from_millisecond(at_ms).unwrap();
+        LogEntry { seq: seq as i64, event: VideoEvent::new(&job, at, happened) }
+    };
+    entries.into_iter().enumerate().map(entry).collect()
+}
+
+fn done(unit: &str, attempt: u32, times_ms: [i64; 3]) -> Happened {
+    let [queued_ms, started_ms, finished_ms] = times_ms;
+    let (stage, worker) = (StageName::Analyze as i32, "a1".to_owned());
+    Happened::UnitDone(UnitDone { stage, unit: unit.to_owned(), worker, attempt, queued_ms, started_ms, finished_ms })
+}
+
+fn retried(unit: &str, attempt: u32) -> Happened {
+    let (stage, unit) = (StageName::Analyze as i32, unit.to_owned());
+    Happened::UnitRetried(UnitRetried { stage, unit, attempt, ..UnitRetried::default() })
+}
+
+fn failed(unit: &str) -> Happened {
+    let (stage, code) = (StageName::Analyze as i32, "stuck".to_owned());
+    Happened::UnitFailed(UnitFailed { stage, unit: unit.to_owned(), code, ..UnitFailed::default() })
+}
+
+#[test]
+fn units_are_told_by_number_with_waits_work_and_failed_attempts() {
+    let log = log(vec![
+        (9_000, done("video/10", 1, [1_000, 5_000, 9_000])),
+        (3_000, retried("video/2", 1)),
+        (8_000, done("video/2", 2, [1_000, 6_000, 8_000])),
+    ]);
+    let units = units(&log, &[]);
+    assert_eq!(units.iter().map(|unit| &*unit.name).collect::<Vec<_>>(), ["video/2", "video/10"]);
+    let second = &units[0];
+    assert_eq!((second.wait_s(), second.busy_s(), second.attempt), (Some(5.0), Some(2.0), 2));
+    assert_eq!((&*second.retried_ms, &*second.worker), (&[3_000][..], "a1"));
+}
+
+#[test]
+fn what_is_given_up_says_so_until_it_is_replayed() {
+    let given_up = |log: &[LogEntry]| units(log, &[])[0].given_up.clone();
+    let mut entries = vec![(5_000, failed("video/1"))];
+    assert_eq!(given_up(&log(entries.clone())), Some((5_000, "stuck".to_owned())));
+    let (stage, unit, letter) = (StageName::Analyze as i32, "video/1".to_owned(), "analyze/0/1".to_owned());
+    entries.push((6_000, Happened::Replayed(Replay { stage, unit, letter })));
+    assert_eq!(given_up(&log(entries)), None);
+}
+
+#[test]
+fn what_a_worker_has_in_hand_is_in_work_unless_it_is_finished() {
+    let log = log(vec![(9_000, done("video/0", 1, [1_000, 5_000, 9_000]))]);
+    let held = |unit: &str| InHand {
+        stage: StageName::Analyze as i32,
+        worker: "a2".to_owned(),
+        unit: unit.to_owned(),
+        since_ms: 7_000,
+    };
+    let units = units(&log, &[held("video/0"), held("video/1")]);
+    assert_eq!((units[0].finished_ms, &*units[0].worker), (Some(9_000), "a1"));
+    let (in_work, known) = (&units[1], (None, Some(7_000), None));
+    assert_eq!((in_work.queued_ms, in_work.started_ms, in_work.finished_ms), known);
+    assert_eq!(in_work.busy_s(), None);
+}

@@ -1,0 +1,61 @@
+use pipeline::stage::StageName;
+
+use super::*;
+
+fn unit(name: &str, stage: StageName, times_ms: [Option<i64>; 3]) -> Unit {
+    let [queued_ms, started_ms, finished_ms] = times_ms;
+    Unit {
+        stage,
+        name: name.to_owned(),
+        worker: "w".to_owned(),
+        attempt: 1,
+        queued_ms,
+        started_ms,
+        finished_ms,
+        retried_ms: Vec::new(),
+        given_up: None,
+    }
+}
+
+fn seconds(stage: StageName, name: &str, times_s: [i64; 3]) -> Unit {
+    unit(name, stage, times_s.map(|second| Some(second * 1000)))
+}
+
+#[test]
+fn waiting_and_working_are_drawn_where_they_were() {
+    let units = [seconds(StageName::Fetch, "video", [0, 0, 50]), seconds(StageName::Analyze, "video/0", [50, 75, 100])];
+    let drawn = Waterfall::of(&units, 0, 100_000);
+    let width = WIDTH - LABELS - 4.0;
+    let [fetch, analyze] = &*drawn.rows else { panic!("two rows") };
+    assert_eq!(fetch.works, [Bar { x: LABELS, width: width / 2.0 }]);
+    assert_eq!(analyze.waits, [Bar { x: LABELS + width / 2.0, width: width / 4.0 }]);
+    assert_eq!(analyze.works, [Bar { x: LABELS + width * 0.75, width: width / 4.0 }]);
+    assert_eq!((analyze.begun_s, analyze.ended_s, analyze.wait_s), (Some(75.0), Some(100.0), Some(25.0)));
+    let labels: Vec<&str> = drawn.lines.iter().map(|line| line.label.as_str()).collect();
+    assert_eq!(labels, ["0 s", "20 s", "40 s", "1 min", "1:20 min", "1:40 min"]);
+}
+
+#[test]
+fn what_is_in_work_is_drawn_until_now() {
+    let units = [unit("video/0", StageName::Analyze, [None, Some(40_000), None])];
+    let drawn = Waterfall::of(&units, 0, 80_000);
+    assert_eq!(drawn.rows[0].works, [Bar { x: 582.0, width: 414.0 }]);
+    assert_eq!((drawn.rows[0].ended_s, &*drawn.rows[0].ended()), (None, "in work"));
+}
+
+#[test]
+fn a_stage_with_many_units_has_few_rows_that_hold_all_of_them() {
+    let unit = |index: i64| seconds(StageName::Analyze, &format!("video/{index}"), [0, index, index + 1]);
+    let units: Vec<Unit> = (0..2400).map(unit).collect();
+    let drawn = Waterfall::of(&units, 0, 2_400_000);
+    assert_eq!((drawn.rows.len(), drawn.rows.iter().map(|row| row.count).sum::<usize>()), (ROWS, 2400));
+    assert_eq!((&*drawn.rows[1].units, drawn.rows[1].busy_s), ("video/120 – 239", Some(120.0)));
+    // One after another, they are one bar.
+    assert_eq!((drawn.rows[1].works.len(), drawn.rows[1].waits.len()), (1, 1));
+}
+
+#[test]
+fn nothing_done_yet_is_no_row() {
+    let drawn = Waterfall::of(&[], 5, 5);
+    assert!(drawn.rows.is_empty() && drawn.lines.len() == 1);
+}
