@@ -42,7 +42,7 @@ impl<S: Send + Sync> FromRequest<S> for Change {
             .map_err(|_| Fault::Refused(format!("A form has at most {MOST_BYTES} bytes.")))?;
         let fields: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
         let token = fields.iter().find(|(key, _)| key == "csrf").map(|(_, value)| value.as_str());
-        check(&viewer, token.or_else(|| carried(&parts.headers)))?;
+        check_token(&viewer, token.or_else(|| carried(&parts.headers)))?;
         Ok(Self { viewer, fields })
     }
 }
@@ -52,14 +52,18 @@ impl<S: Send + Sync> FromRequest<S> for Change {
 /// # Errors
 /// When the viewer may only read, or the request is not from a page of ours.
 pub fn check_headers(viewer: &Viewer, headers: &HeaderMap) -> Result<(), Fault> {
-    check(viewer, carried(headers))
+    check_token(viewer, carried(headers))
 }
 
 fn carried(headers: &HeaderMap) -> Option<&str> {
     headers.get(TOKEN).and_then(|value| value.to_str().ok())
 }
 
-fn check(viewer: &Viewer, token: Option<&str>) -> Result<(), Fault> {
+/// Checks a change by the token that came with it.
+///
+/// # Errors
+/// When the viewer may only read, or the request is not from a page of ours.
+pub fn check_token(viewer: &Viewer, token: Option<&str>) -> Result<(), Fault> {
     viewer.may_change()?;
     // The token is a hash of a secret: how long a comparison takes tells nothing that helps to guess it.
     if viewer.is_program || token == Some(&*viewer.token) { Ok(()) } else { Err(Fault::Forged) }

@@ -9,13 +9,14 @@ const pad = (number) => String(number).padStart(2, "0");
 
 /** Shows a moment in the viewer's zone, with UTC on hover. */
 function localTimes(root) {
-  for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    // One that a part of the page brought anew is in UTC again.
+    if (!time.textContent.endsWith(" UTC")) continue;
     const at = new Date(time.getAttribute("datetime").replace(" UTC", "Z").replace(" ", "T"));
     if (isNaN(at)) continue;
     const day = `${at.getFullYear()}-${pad(at.getMonth() + 1)}-${pad(at.getDate())}`;
     time.title = time.textContent;
     time.textContent = `${day} ${pad(at.getHours())}:${pad(at.getMinutes())}:${pad(at.getSeconds())}`;
-    time.dataset.local = "yes";
   }
 }
 
@@ -157,7 +158,127 @@ document.addEventListener("htmx:sse:before:message", (event) => {
   showChip();
 });
 
+// A new video: its upload is shown and can be called off, and the command line follows the options
+
+const quoted = (text) => (/^[\w.,:\/=@%+-]+$/.test(text) ? text : `'${text.replaceAll("'", "'\\''")}'`);
+
+function sized(bytes) {
+  const units = ["B", "KiB", "MiB", "GiB", "TiB"];
+  let place = 0;
+  for (; bytes >= 1024 && place < units.length - 1; place += 1) bytes /= 1024;
+  return `${bytes.toFixed(place ? 1 : 0)} ${units[place]}`;
+}
+
+function lasting(seconds) {
+  const whole = Math.ceil(seconds);
+  if (whole < 60) return `${whole} s`;
+  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** Shows the command that does what the form says. */
+function showCommand(form) {
+  const parts = ["spillway submit"];
+  for (const field of form.querySelectorAll("[data-flag]")) {
+    const value = field.type === "checkbox" ? String(field.checked) : field.value;
+    if (value === "" || value === field.dataset.default) continue;
+    parts.push(field.type === "checkbox" ? field.dataset.flag : `${field.dataset.flag} ${quoted(value + field.dataset.unit)}`);
+  }
+  parts.push(quoted(form.url.value || form.file.files[0]?.name || "FILE"));
+  document.getElementById("command").textContent = parts.join(" ");
+  const copy = document.getElementById("command-copy");
+  copy.dataset.copy = parts.join(" ");
+  copy.textContent = "Copy";
+}
+
+function tellProblem(text) {
+  const problem = document.getElementById("problem");
+  problem.hidden = !text;
+  problem.textContent = text;
+}
+
+function upload(form) {
+  const file = form.file.files[0];
+  const query = new URLSearchParams();
+  for (const [name, value] of new FormData(form)) {
+    if (typeof value === "string" && value && name !== "csrf" && name !== "url") query.append(name, value);
+  }
+  if (!query.get("name")) query.set("name", file.name);
+  const [panel, bar, told, send] = ["upload", "upload-bar", "upload-told", "send"].map((id) => document.getElementById(id));
+  const request = new XMLHttpRequest();
+  const begun = performance.now();
+  const end = (text) => {
+    panel.hidden = true;
+    send.disabled = false;
+    tellProblem(text);
+  };
+  request.upload.onprogress = (event) => {
+    const seconds = (performance.now() - begun) / 1000;
+    const speed = event.loaded / Math.max(seconds, 0.001);
+    const percent = event.total ? (100 * event.loaded) / event.total : 100;
+    bar.value = percent;
+    const left = event.loaded < event.total ? `${lasting((event.total - event.loaded) / speed)} left` : "sent; it is made safe";
+    told.textContent = `${percent.toFixed(0)} %, ${sized(event.loaded)} of ${sized(event.total)}, ${sized(speed)}/s, ${left}`;
+  };
+  request.onload = () => {
+    const place = request.getResponseHeader("Location");
+    if (request.status === 202 && place) {
+      location.assign(`${place}?done=accepted`);
+      return;
+    }
+    let said = {};
+    try {
+      said = JSON.parse(request.responseText);
+    } catch {
+      // It is told by its status below.
+    }
+    end(said.detail ? `${said.title}. ${said.detail}` : `The service answered ${request.status} and did not say why.`);
+  };
+  request.onerror = () => end("The upload broke off: the service did not answer, or refused it before it was whole. Nothing was kept.");
+  request.onabort = () => end("The upload was called off; nothing was kept.");
+  request.open("POST", `/new?${query}`);
+  request.setRequestHeader("X-CSRF-Token", document.body.dataset.csrf);
+  request.setRequestHeader("Accept", "application/json");
+  request.setRequestHeader("Content-Type", "application/octet-stream");
+  document.getElementById("upload-stop").onclick = () => request.abort();
+  tellProblem("");
+  bar.value = 0;
+  told.textContent = "begins";
+  panel.hidden = false;
+  send.disabled = true;
+  request.send(file);
+}
+
+function readyNew(form) {
+  form.addEventListener("input", () => showCommand(form));
+  form.addEventListener("submit", (event) => {
+    const both = form.file.files.length > 0 && form.url.value !== "";
+    if (!both && form.file.files.length === 0) return;
+    event.preventDefault();
+    both ? tellProblem("Give a file or a URL, not both.") : upload(form);
+  });
+  const drop = document.getElementById("drop");
+  for (const name of ["dragenter", "dragover", "dragleave", "drop"]) {
+    form.addEventListener(name, (event) => {
+      event.preventDefault();
+      drop.classList.toggle("over", name === "dragenter" || name === "dragover");
+      if (name !== "drop" || event.dataTransfer.files.length === 0) return;
+      form.file.files = event.dataTransfer.files;
+      showCommand(form);
+    });
+  }
+  showCommand(form);
+}
+
 // Small things
+
+const posters = new IntersectionObserver((seen) => {
+  for (const { target, isIntersecting } of seen) if (isIntersecting) target.poster = target.dataset.poster;
+});
+
+/** Lets still pictures come when they are scrolled to. */
+function awaitPosters(root) {
+  for (const video of root.querySelectorAll("video[data-poster]:not([poster])")) posters.observe(video);
+}
 
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
@@ -168,6 +289,7 @@ document.addEventListener("click", async (event) => {
 
 document.addEventListener("htmx:after:swap", () => {
   localTimes(document);
+  awaitPosters(document);
   drawAll(document);
   showChip();
 });
@@ -177,7 +299,10 @@ document.addEventListener("DOMContentLoaded", () => {
   const chip = document.getElementById("chip");
   chip.hidden = false;
   chip.addEventListener("click", onPause);
+  const form = document.getElementById("new");
+  if (form) readyNew(form);
   localTimes(document);
+  awaitPosters(document);
   drawAll(document);
   showChip();
   setInterval(showChip, 1000);

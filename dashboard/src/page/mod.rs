@@ -1,6 +1,7 @@
 //! The pages, one file each: what it shows is a value, how it looks is a template of the same name.
 
 mod letters;
+mod new;
 mod overview;
 mod queues;
 mod video;
@@ -19,6 +20,7 @@ use crate::fault::Fault;
 pub fn routes() -> Router<App> {
     Router::new()
         .route("/", get(overview::show))
+        .route("/new", get(new::show).post(new::submit))
         .route("/videos", get(videos::show))
         .route("/videos/{tenant}/{video}", get(video::show))
         .route("/videos/{tenant}/{video}/events", get(video::events))
