@@ -118,6 +118,20 @@ impl Band {
     }
 }
 
+impl Answer {
+    /// Returns what a video costs for videos a day, from a twentieth of the load to three times of it.
+    pub fn cost_by_load(&self) -> Vec<(f64, f64)> {
+        let Some(ours) = self.rivals.first() else { return Vec::new() };
+        let (bill, scenario) = (ours.bill, &self.scenario);
+        // What always runs, and the fewest workers of each stage, are shared by more videos; the rest is each video's own.
+        let fewest = f64::from(scenario.machines.min_workers) * scenario.costs.stages.len() as f64;
+        let idle = fewest * scenario.prices.worker_hour * 24.0 * MONTH_DAYS;
+        let fixed = (bill.base + idle.min(bill.workers)) / bill.per_month.max(f64::MIN_POSITIVE) * bill.per_video;
+        let at = |times: f64| (self.videos_per_day * times, bill.per_video - fixed + fixed / times);
+        (1..=60).map(|step| at(f64::from(step) / 20.0)).collect()
+    }
+}
+
 /// Simulates `scenario` under all ways of scaling: its busiest hours from `seeds` seeds, a fifth of them for the rivals,
 /// and the whole of it once.
 pub fn answer(scenario: &Scenario, seeds: u32) -> Answer {

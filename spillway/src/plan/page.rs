@@ -5,9 +5,7 @@ use std::fmt::Write as _;
 use planning::page::{self, Chart, Line, escaped};
 use planning::plan::answer::Answer;
 use planning::plan::runs::Scaling;
-use planning::plan::scenario::MONTH_DAYS;
-
-use super::table::{banded, cells, heading, percent, sources, used, when};
+use planning::plan::words::{banded, cells, heading, percent, sources, used, when};
 
 /// The part of the busiest hours that is drawn, in seconds from their start.
 const DRAWN_S: (f64, f64) = (-600.0, 3600.0);
@@ -95,23 +93,11 @@ fn charts(answer: &Answer) -> Vec<Chart<'static>> {
 
 /// Draws what videos cost for the load, with the old system's price as a level.
 fn costs(answer: &Answer) -> Chart<'static> {
-    let Some(ours) = answer.rivals.first() else {
-        return Chart { title: "Cost", across: "", up: "", lines: Vec::new(), levels: Vec::new() };
-    };
-    let (bill, scenario) = (ours.bill, &answer.scenario);
-    let videos = answer.videos_per_day;
-    // What always runs, and the fewest workers of each stage, are shared by more videos; the rest is each video's own.
-    let fewest = f64::from(scenario.machines.min_workers) * scenario.costs.stages.len() as f64;
-    let idle = fewest * scenario.prices.worker_hour * 24.0 * MONTH_DAYS;
-    let fixed = (bill.base + idle.min(bill.workers)) / bill.per_month.max(f64::MIN_POSITIVE) * bill.per_video;
-    let at = |times: f64| (videos * times, bill.per_video - fixed + fixed / times);
-    let points = (1..=60).map(|step| at(f64::from(step) / 20.0)).collect();
-    let old = scenario.prices.old_video;
     Chart {
         title: "Cost of a video",
         across: "videos a day",
         up: "a video",
-        lines: vec![Line::through("spillway", points)],
-        levels: vec![(old, "old system".to_owned()), (0.05, "target".to_owned())],
+        lines: vec![Line::through("spillway", answer.cost_by_load())],
+        levels: vec![(answer.scenario.prices.old_video, "old system".to_owned()), (0.05, "target".to_owned())],
     }
 }

@@ -2,11 +2,9 @@
 
 use std::fmt::Write as _;
 
-use planning::plan::answer::{Answer, Band, Rival};
+use planning::plan::answer::{Answer, Rival};
 use planning::plan::beside::Row;
-use planning::plan::breaking::Breaking;
-use planning::plan::runs::Scaling;
-use planning::plan::scenario::Scenario;
+use planning::plan::words::{banded, cells, heading, money, percent, sources, times, used, when};
 
 /// Returns everything there is to say.
 pub fn text(answers: &[Answer]) -> String {
@@ -21,20 +19,6 @@ pub fn text(answers: &[Answer]) -> String {
         }
     }
     text
-}
-
-/// Returns the sentence that says what comes.
-pub fn heading(answer: &Answer) -> String {
-    let (scenario, mix) = (&answer.scenario, &answer.scenario.mix);
-    format!(
-        "{}: {} videos a day of {:.1} min on average, start-up {:.0} s, at most {} workers a stage, {} partitions a lane",
-        scenario.name,
-        whole(answer.videos_per_day),
-        mix.mean_s() / 60.0,
-        scenario.machines.startup_s,
-        scenario.limits.max_workers,
-        scenario.limits.partitions
-    )
 }
 
 fn one(answer: &Answer) -> String {
@@ -90,54 +74,6 @@ fn row(rival: &Rival) -> String {
     )
 }
 
-/// Returns what is told of a way of scaling, a column each: name, waits, waits too long, work, use, changes, cost.
-pub fn cells(rival: &Rival) -> [String; 10] {
-    let told = |band: Band, share: f64| {
-        // What was not done by the end of the simulation has not shown all of its time.
-        let more = if rival.unfinished > 1.0 - share { "> " } else { "" };
-        if band.high <= 0.0 && rival.unfinished >= 1.0 { "-".to_owned() } else { format!("{more}{}", times(band)) }
-    };
-    [
-        rival.scaling.name().to_owned(),
-        told(rival.queue_wait_p50_s, 0.5),
-        told(rival.queue_wait_p95_s, 0.95),
-        percent(rival.waited_too_long.mid),
-        told(rival.processing_p50_s, 0.5),
-        told(rival.processing_p95_s, 0.95),
-        percent(rival.utilisation),
-        if rival.scaling == Scaling::Old { "-".to_owned() } else { whole(rival.changes_per_day) },
-        format!("${:.4}", rival.bill.per_video),
-        money(rival.bill.per_month),
-    ]
-}
-
-/// Returns what all of a scenario rests on: name, value, source.
-pub fn sources(scenario: &Scenario) -> Vec<(String, String, String)> {
-    let (prices, bytes, mix) = (&scenario.prices, &scenario.bytes, &scenario.mix);
-    let cost = |cost: &planning::cost::StageCost| {
-        let of = if cost.stage == "cut" { "s of clip" } else { "s of video" };
-        (cost.stage.to_owned(), format!("{:.4} s/{of}", cost.busy_s_per_media_s), cost.source.clone())
-    };
-    let mut rows: Vec<_> = scenario.costs.stages.iter().map(cost).collect();
-    let variation = format!("{:.2}", scenario.costs.variation);
-    let mut add = |name: &str, value: String, source: &str| rows.push((name.to_owned(), value, source.to_owned()));
-    let dollars = |price: f64| format!("${price:.4}");
-    add("a unit's time varies by", variation, "assumed: standard deviation over mean, lognormal");
-    add("a worker, an hour", dollars(prices.worker_hour), &prices.source);
-    add("what always runs, an hour", dollars(prices.base_hour), "the same");
-    add("a GB stored, a month", dollars(prices.storage_gb_month), "the same");
-    add("a video in the old system", dollars(prices.old_video), "the same");
-    add("source video", format!("{:.0} kB/s", bytes.source_per_s / 1000.0), &bytes.source);
-    add("clips", format!("{:.0} kB/s", bytes.clip_per_s / 1000.0), "the same");
-    let clips = format!("{} of {:.0} s a video", mix.clips, mix.clip_s);
-    add("clips", clips, "given, or assumed");
-    let keeps = format!("{:.0} d, {:.0} months", bytes.keep_sources_days, bytes.keep_clips_months);
-    add("sources and clips are kept", keeps, "--keep-sources of ingest; clips stay until deleted");
-    let growth = format!("{:.0} % a month", 100.0 * scenario.limits.growth_per_month);
-    add("growth", growth, "given, or assumed");
-    rows
-}
-
 /// Returns a run beside its simulation.
 pub fn beside(rows: &[Row]) -> String {
     let mut text = format!("{:<12}{:>10}{:>24}{:>8}\n", "", "run", "simulated", "off");
@@ -146,78 +82,4 @@ pub fn beside(rows: &[Row]) -> String {
         let _ = writeln!(text, "{:<12}{run:>10}{simulated:>24}{:>+6.0} %", row.name, 100.0 * row.off);
     }
     text
-}
-
-/// Says when something breaks.
-pub fn when(breaking: &Breaking) -> String {
-    match (breaking.limit, breaking.days) {
-        (None, _) => "no limit".to_owned(),
-        (_, Some(days)) if days <= 0.0 => "now".to_owned(),
-        (_, Some(days)) => format!("in {days:.0} d"),
-        (_, None) => "> 10 years".to_owned(),
-    }
-}
-
-/// Says how much is used of what there is.
-pub fn used(breaking: &Breaking) -> String {
-    match breaking.limit {
-        Some(limit) => format!("{} of {} {}", whole(breaking.used), whole(limit), breaking.unit),
-        None => format!("{} {}", whole(breaking.used), breaking.unit),
-    }
-}
-
-/// Writes a band as its middle and ends.
-pub fn banded(band: Band) -> String {
-    let [low, mid, high] = [band.low, band.mid, band.high].map(whole);
-    if low == high { mid } else { format!("{mid} ({low}-{high})") }
-}
-
-/// Writes a band of times: in seconds, in hours where that is easier to read.
-fn times(band: Band) -> String {
-    const HOUR_S: f64 = 3600.0;
-    if band.mid < 2.0 * HOUR_S {
-        return format!("{} s", banded(band)).replace(") s", " s)").replacen(" (", " s (", 1);
-    }
-    let [low, mid, high] = [band.low, band.mid, band.high].map(|seconds| format!("{:.1}", seconds / HOUR_S));
-    if low == high { format!("{mid} h") } else { format!("{mid} h ({low}-{high} h)") }
-}
-
-/// Writes a share.
-pub fn percent(share: f64) -> String {
-    let percent = 100.0 * share;
-    if (0.05..9.95).contains(&percent) { format!("{percent:.1} %") } else { format!("{percent:.0} %") }
-}
-
-/// Writes an amount of money.
-pub fn money(amount: f64) -> String {
-    format!("${}", whole(amount))
-}
-
-/// Writes a whole number with its thousands parted.
-pub fn whole(value: f64) -> String {
-    let digits = format!("{:.0}", value.abs());
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_to_be_read() {
-        assert_eq!([0.4, 999.0, 1000.0, 1_234_567.0].map(whole), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!([0.0, 0.0012, 0.5, 1.0].map(percent), ["0 %", "0.1 %", "50 %", "100 %"]);
-        assert_eq!(banded(Band { low: 1.0, mid: 2.0, high: 3.0 }), "2 (1-3)");
-        assert_eq!(banded(Band { low: 2.0, mid: 2.0, high: 2.2 }), "2");
-        assert_eq!(times(Band { low: 1.0, mid: 2.0, high: 3.0 }), "2 s (1-3 s)");
-        assert_eq!(times(Band { low: 7.0, mid: 7.0, high: 7.0 }), "7 s");
-        assert_eq!(times(Band { low: 9e3, mid: 9e3, high: 18e3 }), "2.5 h (2.5-5.0 h)");
-    }
 }
