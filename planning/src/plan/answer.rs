@@ -132,10 +132,29 @@ impl Answer {
     }
 }
 
-/// Simulates `scenario` under all ways of scaling: its busiest hours from `seeds` seeds, a fifth of them for the rivals,
-/// and the whole of it once.
-pub fn answer(scenario: &Scenario, seeds: u32) -> Answer {
-    let seeds = seeds.max(1);
+/// How much is simulated, and by how much of the machine.
+#[derive(Clone, Copy)]
+pub struct Effort<'a> {
+    /// How many times the busiest hour is simulated; the rivals get a fifth.
+    pub seeds: u32,
+    /// How many simulations go on at once.
+    pub threads: usize,
+    /// Says when to give up; asked at each decision of each simulation.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Effort<'_> {
+    /// Takes all cores and as long as it takes.
+    pub fn all(seeds: u32) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { seeds, threads, stop: &|| false }
+    }
+}
+
+/// Simulates `scenario` under all ways of scaling: its busiest hours from as many seeds as `effort` says, a fifth of them for
+/// the rivals, and the whole of it once. Returns nothing if it was stopped.
+pub fn answer(scenario: &Scenario, effort: &Effort<'_>) -> Option<Answer> {
+    let seeds = effort.seeds.max(1);
     let of = |scaling| if scaling == Scaling::Spillway { seeds } else { seeds.div_ceil(5) };
     let mut jobs = Vec::new();
     for scaling in Scaling::ALL {
@@ -151,7 +170,7 @@ pub fn answer(scenario: &Scenario, seeds: u32) -> Answer {
         seed,
         span: Span::PeakUnlimited,
     }));
-    let runs = runs::run_all(scenario, &jobs);
+    let runs = runs::run_all(scenario, &jobs, effort)?;
     let rivals: Vec<Rival> = Scaling::ALL.into_iter().map(|scaling| rival(scenario, scaling, &runs)).collect();
     let unlimited: Vec<&Run> = runs.iter().filter(|run| run.job.span == Span::PeakUnlimited).collect();
     let per_month = rivals.first().map_or(0.0, |ours| ours.bill.per_month);
@@ -160,7 +179,7 @@ pub fn answer(scenario: &Scenario, seeds: u32) -> Answer {
     let grain = system::grain(scenario, videos_per_day * scenario.arrivals.length_s() / DAY_S);
     let waits: Vec<f64> = unlimited.iter().map(|run| quantile(run.queue_waits_s(), 0.95)).collect();
     let unlimited_wait_p95_s = Band::of(&waits);
-    Answer { scenario: scenario.clone(), videos_per_day, grain, rivals, breaking, unlimited_wait_p95_s }
+    Some(Answer { scenario: scenario.clone(), videos_per_day, grain, rivals, breaking, unlimited_wait_p95_s })
 }
 
 fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
+use super::answer::Effort;
 use super::scenario::Scenario;
 use super::system;
 use crate::policy::Policy;
@@ -123,18 +124,18 @@ impl Run {
     }
 }
 
-/// Runs `jobs` on as many threads as there are cores; the results are in their order.
-pub fn run_all(scenario: &Scenario, jobs: &[Job]) -> Vec<Run> {
+/// Runs `jobs`; the results are in their order. Returns nothing if it was stopped.
+pub fn run_all(scenario: &Scenario, jobs: &[Job], effort: &Effort<'_>) -> Option<Vec<Run>> {
     let results: Mutex<Vec<(usize, Run)>> = Mutex::default();
     let next = AtomicUsize::new(0);
-    let threads = std::thread::available_parallelism().map_or(1, usize::from).min(jobs.len());
+    let threads = effort.threads.clamp(1, jobs.len().max(1));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
                     let Some(job) = jobs.get(place) else { return };
-                    let run = run(scenario, *job);
+                    let Some(run) = run(scenario, *job, effort.stop) else { return };
                     if let Ok(mut results) = results.lock() {
                         results.push((place, run));
                     }
@@ -144,11 +145,11 @@ pub fn run_all(scenario: &Scenario, jobs: &[Job]) -> Vec<Run> {
     });
     let mut results = results.into_inner().unwrap_or_default();
     results.sort_by_key(|(place, _)| *place);
-    results.into_iter().map(|(_, run)| run).collect()
+    (results.len() == jobs.len()).then(|| results.into_iter().map(|(_, run)| run).collect())
 }
 
-/// Makes one simulation.
-pub fn run(scenario: &Scenario, job: Job) -> Run {
+/// Makes one simulation. Returns nothing if it was stopped.
+pub fn run(scenario: &Scenario, job: Job, stop: &dyn Fn() -> bool) -> Option<Run> {
     let busiest_s = scenario.arrivals.busiest_hour_s();
     let end_s = scenario.arrivals.length_s();
     let from_s = if job.span == Span::Whole { 0.0 } else { (busiest_s - BEFORE_S).max(0.0) };
@@ -156,8 +157,8 @@ pub fn run(scenario: &Scenario, job: Job) -> Run {
         // Its queue has no end within the hour: what is still there a day later waits for longer than is told.
         let load = system::old_load(scenario, (0.0, end_s), job.seed);
         let flow = system::old_flow(scenario.machines.tick_s);
-        let outcome = engine::run(&flow, &load, &mut Fixed(vec![system::OLD_WORKERS]), end_s + DAY_S);
-        return Run { job, busiest_s, grain: 1, outcome };
+        let outcome = engine::run_until(&flow, &load, &mut Fixed(vec![system::OLD_WORKERS]), end_s + DAY_S, stop)?;
+        return Some(Run { job, busiest_s, grain: 1, outcome });
     }
     let until_s = if job.span == Span::Whole { end_s } else { (busiest_s + AFTER_S).min(end_s) };
     let length_s = until_s - from_s;
@@ -178,8 +179,8 @@ pub fn run(scenario: &Scenario, job: Job) -> Run {
         Scaling::KedaTuned => Box::new(KedaScaler::new(Keda::fast(2.0 / f64::from(grain)))),
         Scaling::Perfect | Scaling::Old => Box::new(Oracle::within(&flow, &load, length_s, FORESEEN)),
     };
-    let outcome = engine::run(&flow, &load, scaler.as_mut(), length_s);
-    Run { job, busiest_s: busiest_s - from_s, grain, outcome }
+    let outcome = engine::run_until(&flow, &load, scaler.as_mut(), length_s, stop)?;
+    Some(Run { job, busiest_s: busiest_s - from_s, grain, outcome })
 }
 
 fn policy(scenario: &Scenario) -> Policy {

@@ -24,8 +24,20 @@ const HOUR_S: f64 = 3600.0;
 /// partition that may still be read has a record; `split`'s pieces arrive when it is done, not while it reads.
 pub fn run(flow: &Flow, load: &Load, scaler: &mut dyn Scaler, length_s: f64) -> Outcome {
     let mut engine = Engine::new(flow, load, length_s);
-    engine.run(scaler);
+    engine.run(scaler, &|| false);
     engine.finish()
+}
+
+/// As [`run`], but gives up and returns nothing once `stop` says so, which is asked at each decision.
+pub fn run_until(
+    flow: &Flow,
+    load: &Load,
+    scaler: &mut dyn Scaler,
+    length_s: f64,
+    stop: &dyn Fn() -> bool,
+) -> Option<Outcome> {
+    let mut engine = Engine::new(flow, load, length_s);
+    engine.run(scaler, stop).then(|| engine.finish())
 }
 
 struct Engine<'a> {
@@ -75,7 +87,8 @@ impl<'a> Engine<'a> {
         }
     }
 
-    fn run(&mut self, scaler: &mut dyn Scaler) {
+    /// Returns whether it came to its end.
+    fn run(&mut self, scaler: &mut dyn Scaler, stop: &dyn Fn() -> bool) -> bool {
         for (stage, spec) in self.stages.iter_mut().zip(&self.flow.stages) {
             for _ in 0..spec.min_replicas {
                 let worker = stage.pool.ask(0.0, 0.0);
@@ -106,12 +119,16 @@ impl<'a> Engine<'a> {
                 }
                 What::Refill => self.refill(),
                 What::Tick => {
+                    if stop() {
+                        return false;
+                    }
                     self.tick(scaler);
                     self.events.push(self.now + self.flow.tick_s, What::Tick);
                 }
             }
         }
         self.now = self.length_s;
+        true
     }
 
     /// Puts the next video's arrival among the events: one at a time keeps the heap small.

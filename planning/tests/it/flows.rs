@@ -36,7 +36,8 @@ fn a_day_of_four_thousand_videos_is_simulated_in_a_second() {
     let (videos, limit_s) = if cfg!(debug_assertions) { (400, 10.0) } else { (4000, 1.0) };
     let scenario = Scenario::of_users(videos / 8, videos);
     let begun = Instant::now();
-    let run = run(&scenario, Job { scaling: Scaling::KedaTuned, seed: 1, span: Span::Whole });
+    let job = Job { scaling: Scaling::KedaTuned, seed: 1, span: Span::Whole };
+    let run = run(&scenario, job, &|| false).expect("nobody stops it");
     let took_s = begun.elapsed().as_secs_f64();
     assert!(run.outcome.videos.len() as f64 > 0.9 * f64::from(videos));
     println!("a day of {videos} videos: {took_s:.2} s");

@@ -1,6 +1,6 @@
 //! Plans: what they promise of their inputs, and the form in which they are told.
 
-use planning::plan::answer::{Answer, answer};
+use planning::plan::answer::{Answer, Effort, answer};
 use planning::plan::arrivals::Arrivals;
 use planning::plan::runs::Scaling;
 use planning::plan::scenario::Scenario;
@@ -15,7 +15,7 @@ fn small() -> Scenario {
 }
 
 fn answered(scenario: &Scenario) -> Answer {
-    answer(scenario, 2)
+    answer(scenario, &Effort::all(2)).expect("nobody stops it")
 }
 
 #[test]

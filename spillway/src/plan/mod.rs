@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use planning::plan::answer::{Answer, answer};
+use planning::plan::answer::{Answer, Effort, answer};
 use planning::plan::beside::beside;
 
 pub use args::PlanArgs;
@@ -24,7 +24,7 @@ pub async fn run(args: PlanArgs) -> Result<ExitCode> {
     let scenarios = args.scenarios()?;
     let seeds = args.seeds;
     let simulated = tokio::task::spawn_blocking(move || {
-        scenarios.iter().map(|scenario| answer(scenario, seeds)).collect::<Vec<Answer>>()
+        scenarios.iter().filter_map(|scenario| answer(scenario, &Effort::all(seeds))).collect::<Vec<Answer>>()
     });
     let answers = simulated.await.context("simulate")?;
     if let Some(file) = &args.html {
