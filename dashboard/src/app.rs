@@ -16,6 +16,7 @@ use tower::ServiceExt;
 use crate::access::Access;
 use crate::args::DashboardArgs;
 use crate::live::Live;
+use crate::page::autoscaler::Trials;
 use crate::seen::Seen;
 
 /// What every page shares. Cheap to clone.
@@ -38,6 +39,8 @@ pub struct App {
     /// Ends streams when the process is to end.
     pub stop: CancellationToken,
     pub(crate) live: Arc<Live>,
+    /// What others would have decided.
+    pub(crate) trials: Arc<Trials>,
 }
 
 impl App {
@@ -55,8 +58,8 @@ impl App {
     ) -> Result<Self> {
         let access = Arc::new(Access::new(&args)?);
         let seen = Arc::new(Seen::new(&args));
-        let live = Arc::new(Live::default());
-        Ok(Self { store, brokers, producer, api, seen, access, args: Arc::new(args), stop, live })
+        let (live, trials) = (Arc::default(), Arc::default());
+        Ok(Self { store, brokers, producer, api, seen, access, args: Arc::new(args), stop, live, trials })
     }
 }
 

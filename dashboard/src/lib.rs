@@ -8,6 +8,7 @@ mod router;
 
 pub mod access;
 pub mod answer;
+mod asked;
 mod asset;
 mod fault;
 mod form;

@@ -8,6 +8,8 @@ use crate::say;
 
 /// The most rows of a plot's table.
 const MOST_ROWS: usize = 40;
+/// The points of a curve of shares.
+const SHARES: usize = 240;
 
 /// How a line is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -106,6 +108,21 @@ impl Plot {
         Self { id, title: title.into(), unit, is_time: false, x_label, x, lines, levels }
     }
 
+    /// Draws for each of `lines` what share of its seconds, which are in order, is at most so long.
+    pub fn shares(id: &'static str, title: impl Into<String>, lines: &[(&str, Vec<f64>)]) -> Self {
+        let longest = lines.iter().filter_map(|(_, seconds)| seconds.last()).copied().fold(0.0, f64::max);
+        let x = grid(longest, SHARES);
+        let mut plot = Self::over(id, title, "%", "seconds", x.clone());
+        for (label, seconds) in lines {
+            let share = |at: &f64| {
+                let within = seconds.partition_point(|one| one <= at) as f64;
+                (!seconds.is_empty()).then(|| within / seconds.len() as f64 * 100.0)
+            };
+            plot = plot.with(Line::new(*label, Kind::Line, x.iter().map(share).collect()));
+        }
+        plot
+    }
+
     /// Adds a line.
     #[must_use]
     pub fn with(mut self, line: Line) -> Self {
@@ -134,7 +151,7 @@ impl Plot {
         if !self.is_time {
             places.reverse();
         }
-        let value = |y: &Option<f64>| y.map_or_else(|| say::UNKNOWN.to_owned(), number);
+        let value = |y: &Option<f64>| y.map_or_else(|| say::UNKNOWN.to_owned(), say::number);
         let row = |place: usize| (self.x_said(place), self.lines.iter().map(|line| value(&line.y[place])).collect());
         places.into_iter().map(row).collect()
     }
@@ -147,21 +164,19 @@ impl Plot {
     fn x_said(&self, place: usize) -> String {
         let x = self.x[place];
         if !self.is_time {
-            return number(x);
+            return say::number(x);
         }
         let moment = Timestamp::from_millisecond((x * 1e3) as i64).unwrap_or(Timestamp::UNIX_EPOCH);
         say::moment(moment)
     }
 }
 
-/// Says a number with as many digits as help.
-fn number(value: f64) -> String {
-    match value.abs() {
-        0.0 => "0".to_owned(),
-        small if small < 0.1 => format!("{value:.4}"),
-        middle if middle < 100.0 && value.fract() != 0.0 => format!("{value:.1}"),
-        _ => say::count(value.round() as i64),
+/// Returns `points` places from 0 to `last`, evenly spread; none if there is nothing to draw.
+pub fn grid(last: f64, points: usize) -> Vec<f64> {
+    if last <= 0.0 {
+        return Vec::new();
     }
+    (0..points).map(|place| last * place as f64 / (points - 1) as f64).collect()
 }
 
 #[cfg(test)]

@@ -44,6 +44,16 @@ pub fn many(number: usize, one: &str) -> String {
     if number == 1 { format!("1 {one}") } else { format!("{} {one}s", count(number as i128)) }
 }
 
+/// Says a number with as many digits as help: `0.0157`, `3.4`, `12 345`.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        small if small < 0.1 => format!("{value:.4}"),
+        middle if middle < 100.0 && value.fract() != 0.0 => format!("{value:.1}"),
+        _ => count(value.round() as i64),
+    }
+}
+
 /// Says a size in bytes: `1.5 GiB`.
 pub fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];

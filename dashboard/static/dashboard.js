@@ -3,6 +3,7 @@
 "use strict";
 
 const STALE_MS = 10_000;
+const FEW = 48; // A line of so few places may have values that stand alone.
 const PALETTE = ["#1f77b4", "#d2691e", "#2e8b57", "#a6468f", "#8c6d1f", "#c0392b", "#5b6b7a", "#2aa3a3"];
 
 const pad = (number) => String(number).padStart(2, "0");
@@ -38,7 +39,7 @@ function drawn(plot) {
 
 function seriesOf(line, index, unit) {
   const colour = PALETTE[index % PALETTE.length];
-  const series = { label: line.label, stroke: colour, width: 2, spanGaps: false, points: { show: false } };
+  const series = { label: line.label, stroke: colour, width: 2, spanGaps: false, points: { show: line.y.length <= FEW, size: 5 } };
   series.value = (_, shown, __, place) => {
     const value = place == null ? null : line.y[place];
     return value == null ? "–" : `${Number(value.toPrecision(4)).toLocaleString()} ${unit}`;

@@ -1,5 +1,6 @@
 //! The pages, one file each: what it shows is a value, how it looks is a template of the same name.
 
+pub mod autoscaler;
 mod letters;
 mod new;
 mod overview;
@@ -32,6 +33,9 @@ pub fn routes() -> Router<App> {
         .route("/letters/confirm", get(letters::confirm))
         .route("/letters/act", post(letters::act))
         .route("/letters/{stage}/{partition}/{offset}", get(letters::one))
+        .route("/autoscaler", get(autoscaler::show))
+        .route("/autoscaler/decisions", get(autoscaler::decisions))
+        .route("/autoscaler/pin", get(autoscaler::confirm).post(autoscaler::pin))
         .route("/workers", get(workers::show))
         .route("/workers/drain", get(workers::confirm).post(workers::drain))
 }
@@ -42,7 +46,7 @@ pub fn routes() -> Router<App> {
 /// When there is none.
 pub fn check_view(view: &str) -> Result<(), Fault> {
     let is_known = match view.split_once('/') {
-        None => matches!(view, "bar" | "letters" | "overview" | "queues" | "workers"),
+        None => matches!(view, "autoscaler" | "bar" | "letters" | "overview" | "queues" | "workers"),
         Some(("video", names)) => video::named(names).is_some(),
         Some(("workers", stage)) => stage.parse::<StageName>().is_ok(),
         Some(_) => false,
@@ -59,6 +63,7 @@ pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
     let (page, of) = view.split_once('/').unwrap_or((view, ""));
     let rest = match page {
         "overview" => overview::part(app)?,
+        "autoscaler" => autoscaler::part(app)?,
         "letters" => letters::part(app)?,
         "queues" => queues::part(app)?,
         "workers" => workers::part(app, of.parse().ok())?,

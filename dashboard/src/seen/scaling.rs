@@ -1,6 +1,7 @@
 //! What the autoscaler saw and decided lately, and what persons have fixed.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use planning::pin::Pin;
@@ -12,12 +13,12 @@ pub const KEPT_MS: i64 = 3 * 3_600_000;
 const SILENT_MS: i64 = 30_000;
 
 /// One tick of the autoscaler.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Tick {
     /// When it was published, in milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// What was seen and decided.
-    pub recorded: Recorded,
+    pub recorded: Arc<Recorded>,
 }
 
 /// What the autoscaler saw and decided lately.
@@ -31,7 +32,7 @@ pub struct Scaling {
 impl Scaling {
     /// Hears a decision that was published at `at_ms`.
     pub fn hear(&mut self, at_ms: i64, recorded: Recorded) {
-        self.ticks.push_back(Tick { at_ms, recorded });
+        self.ticks.push_back(Tick { at_ms, recorded: Arc::new(recorded) });
     }
 
     /// Hears a record of `autoscaler.pin`.
@@ -53,6 +54,12 @@ impl Scaling {
     /// Returns the ticks, oldest first.
     pub fn ticks(&self) -> impl DoubleEndedIterator<Item = &Tick> + ExactSizeIterator {
         self.ticks.iter()
+    }
+
+    /// Returns the ticks since `since_ms`, oldest first.
+    pub fn since(&self, since_ms: i64) -> Vec<Tick> {
+        let first = self.ticks.partition_point(|tick| tick.at_ms < since_ms);
+        self.ticks.range(first..).cloned().collect()
     }
 
     /// Returns the last tick, unless the autoscaler has been silent since.

@@ -1,0 +1,102 @@
+//! How many workers there are to be, and why: what was forecast and came, each decision with what it was made from, and what
+//! another policy would have decided of the same.
+
+mod changes;
+mod pin;
+mod plots;
+mod stages;
+mod trial;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use jiff::Timestamp;
+use planning::stages::scaled;
+use serde::Serialize;
+
+use crate::access::Viewer;
+use crate::answer::answer;
+use crate::app::App;
+use crate::asked::Asked;
+use crate::fault::Fault;
+use crate::frame::Frame;
+use crate::plot::Plot;
+use stages::Now;
+use trial::{DryRun, Settings};
+
+pub use changes::show as decisions;
+pub use pin::{confirm, pin};
+pub use trial::Trials;
+
+#[derive(Template, Serialize)]
+#[template(path = "autoscaler.html")]
+struct Page {
+    #[serde(skip)]
+    frame: Frame,
+    /// What was done just now, in words.
+    #[serde(skip)]
+    done: &'static str,
+    now: Now,
+    /// The stage that plots and the dry run are of.
+    stage: &'static str,
+    #[serde(skip)]
+    stages: [&'static str; planning::stages::STAGES.len()],
+    /// What the viewer wants to be different in the dry run.
+    settings: Settings,
+    /// What another policy would have now; nothing before the first tick.
+    dry_run: Option<DryRun>,
+    plots: Vec<Plot>,
+}
+
+/// Shows how it stands, and one stage over the last hour.
+pub async fn show(State(app): State<App>, viewer: Viewer, asked: Asked) -> Result<Response, Fault> {
+    let settings = Settings::asked(&asked)?;
+    let chosen = asked.get("stage").map(scaled).transpose().map_err(Fault::Refused)?;
+    let done = match asked.get("done") {
+        Some("pinned") => "The stage is pinned; the autoscaler follows within seconds.",
+        Some("released") => "The stage is left to the autoscaler again.",
+        _ => "",
+    };
+    let wants = viewer.wants;
+    let frame = Frame::new(&app, viewer, "/autoscaler", "Autoscaler", "autoscaler");
+    let now = now(&app);
+    let stage = chosen.map_or_else(|| now.first_at_work(), |stage| stage.as_str());
+    let ticks = app.seen.read().scaling.since(Timestamp::now().as_millisecond() - trial::SPAN_MS);
+    let trial = app.trials.run(ticks.clone(), &settings).await?;
+    let plots = plots::of(stage, &ticks, &trial);
+    let dry_run = DryRun::of(stage, &ticks, &trial);
+    let stages = planning::stages::STAGES.map(|stage| stage.as_str());
+    answer(wants, &Page { frame, done, now, stage, stages, settings, dry_run, plots })
+}
+
+/// Writes what changes all the time.
+///
+/// # Errors
+/// When it cannot be written, which is a bug.
+pub fn part(app: &App) -> Result<String, Fault> {
+    super::part("now", &now(app))
+}
+
+fn now(app: &App) -> Now {
+    Now::of(&app.seen.read(), Timestamp::now())
+}
+
+impl Page {
+    fn is_chosen(&self, stage: &&'static str) -> bool {
+        self.stage == *stage
+    }
+
+    /// Returns the command lines that pin and release the stage.
+    fn commands(&self) -> [String; 3] {
+        let stage = self.stage;
+        [
+            format!("spillway autoscale pin {stage}=min:2,max:10"),
+            format!("spillway autoscale release {stage}"),
+            "spillway autoscale status".to_owned(),
+        ]
+    }
+
+    fn pin(&self) -> Option<String> {
+        self.now.stages.iter().find(|stage| stage.stage == self.stage)?.pin.map(|pin| pin.to_string())
+    }
+}

@@ -1,0 +1,226 @@
+//! How the autoscaler and each stage stand now.
+
+use askama::Template;
+use jiff::Timestamp;
+use planning::decision::StageDecision;
+use planning::observation::{Lane, Stage};
+use planning::pin::Pin;
+use planning::record::Recorded;
+use planning::stages::STAGES;
+use serde::Serialize;
+
+use super::changes::{self, Change};
+use crate::say;
+use crate::seen::State;
+
+/// So many of the last changes are told in the part of the page that changes all the time.
+const LAST_CHANGES: usize = 12;
+
+/// What changes all the time.
+#[derive(Template, Serialize)]
+#[template(path = "autoscaler_now.html")]
+pub struct Now {
+    pub standing: Standing,
+    /// When it last said something, in milliseconds since the Unix epoch.
+    pub last_ms: Option<i64>,
+    /// How long ago that was, in seconds.
+    pub age_s: Option<f64>,
+    /// As it last saw and decided them, in the order of the flow.
+    pub stages: Vec<StageNow>,
+    /// What is paused, in words.
+    pub breakers: Vec<Breaker>,
+    /// What all workers together may cost in an hour, if somebody said so.
+    pub budget_per_hour: Option<f64>,
+    /// What the workers that are to be cost in an hour, in the same currency, where their price is known.
+    pub cost_per_hour: Option<f64>,
+    /// The last changes of scale, newest first.
+    pub changes: Vec<Change>,
+}
+
+/// Whether the autoscaler does its work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Standing {
+    /// Nothing was heard of one within the last hours.
+    NeverHeard,
+    /// There was one, and it says nothing any more.
+    Silent,
+    /// It runs, and what it sees of some stages cannot be true: it holds their scale, or only scales up.
+    Holds,
+    /// It runs.
+    Runs,
+}
+
+/// What is paused because something that it needs is away.
+#[derive(Serialize)]
+pub struct Breaker {
+    /// The stage, empty for all.
+    pub stage: String,
+    pub reason: String,
+}
+
+/// A stage as it was last seen and decided.
+#[derive(Serialize)]
+pub struct StageNow {
+    pub stage: &'static str,
+    /// How many workers it is to have.
+    pub target: u32,
+    pub ready: u32,
+    pub starting: usize,
+    /// Finish what is in hand and take no more.
+    pub draining: u32,
+    pub slots_busy: f64,
+    /// Records that wait or are worked on.
+    pub lag_records: f64,
+    /// How long the oldest record waits that nobody has begun, in seconds.
+    pub head_age_s: f64,
+    /// How long it may, in seconds.
+    pub wait_target_s: f64,
+    pub min_workers: u32,
+    /// Nothing where there is no limit.
+    pub max_workers: Option<u32>,
+    /// What a person has fixed.
+    pub pin: Option<Pin>,
+    /// Units that an outside API still allows this hour.
+    pub quota_left: Option<f64>,
+    /// Whether its data is bad, so that its scale is held.
+    pub is_held: bool,
+    pub reason: String,
+}
+
+impl Now {
+    /// Describes how it stands at `now`.
+    pub fn of(state: &State, now: Timestamp) -> Self {
+        let last = state.scaling.ticks().next_back();
+        let seen = last.map(|tick| &tick.recorded.seen);
+        let stages: Vec<StageNow> = last.map_or(Vec::new(), |tick| {
+            STAGES.iter().filter_map(|stage| one(state, stage.as_str(), &tick.recorded)).collect()
+        });
+        let standing = match last {
+            None => Standing::NeverHeard,
+            Some(_) if state.scaling.last(now).is_none() => Standing::Silent,
+            Some(_) if stages.iter().any(|stage| stage.is_held) => Standing::Holds,
+            Some(_) => Standing::Runs,
+        };
+        let breakers = seen.map_or(&[][..], |seen| seen.breakers.as_slice()).iter();
+        let breakers =
+            breakers.map(|breaker| Breaker { stage: breaker.stage.clone(), reason: breaker.reason.clone() }).collect();
+        let ticks: Vec<_> = state.scaling.ticks().rev().collect();
+        Self {
+            standing,
+            last_ms: last.map(|tick| tick.at_ms),
+            age_s: last.map(|tick| (now.as_millisecond() - tick.at_ms).max(0) as f64 / 1e3),
+            stages,
+            breakers,
+            budget_per_hour: seen.and_then(|seen| seen.budget_per_hour),
+            cost_per_hour: last.and_then(|tick| cost_per_hour(&tick.recorded)),
+            changes: changes::newest(&ticks, None, LAST_CHANGES),
+        }
+    }
+
+    /// Returns the first stage that has something to do; the first of all if none has.
+    pub fn first_at_work(&self) -> &'static str {
+        let at_work = self.stages.iter().find(|stage| stage.lag_records > 0.0 || stage.slots_busy > 0.0);
+        at_work.map_or(STAGES[0].as_str(), |stage| stage.stage)
+    }
+
+    fn age(&self) -> String {
+        say::maybe_span(self.age_s)
+    }
+
+    fn last_at(&self) -> String {
+        self.last_ms.map_or_else(String::new, |last_ms| say::moment(say::at(last_ms)))
+    }
+
+    fn held(&self) -> impl Iterator<Item = &StageNow> {
+        self.stages.iter().filter(|stage| stage.is_held)
+    }
+
+    fn with_quota(&self) -> impl Iterator<Item = &StageNow> {
+        self.stages.iter().filter(|stage| stage.quota_left.is_some())
+    }
+
+    fn spent(&self) -> String {
+        let budget = self
+            .budget_per_hour
+            .map_or_else(|| "no budget is set".to_owned(), |budget| format!("of ${budget:.2} an hour"));
+        match self.cost_per_hour {
+            Some(cost) => format!("${cost:.2} {budget}"),
+            None => budget,
+        }
+    }
+}
+
+impl Standing {
+    pub fn is(self, name: &str) -> bool {
+        let own = match self {
+            Self::NeverHeard => "never_heard",
+            Self::Silent => "silent",
+            Self::Holds => "holds",
+            Self::Runs => "runs",
+        };
+        own == name
+    }
+}
+
+fn cost_per_hour(recorded: &Recorded) -> Option<f64> {
+    let cost = |decided: &StageDecision| {
+        let stage = recorded.seen.stages.iter().find(|stage| stage.stage == decided.stage)?;
+        Some(f64::from(decided.replicas) * stage.cost_per_worker_hour?)
+    };
+    recorded.decided.iter().map(cost).sum()
+}
+
+fn one(state: &State, name: &'static str, recorded: &Recorded) -> Option<StageNow> {
+    let stage: &Stage = recorded.seen.stages.iter().find(|stage| stage.stage == name)?;
+    let decided = recorded.decided.iter().find(|decided| decided.stage == name);
+    let pin = state.scaling.pins.get(name).or_else(|| recorded.seen.pins.get(name));
+    Some(StageNow {
+        stage: name,
+        target: decided.map_or(stage.replicas, |decided| decided.replicas),
+        ready: stage.workers.ready,
+        starting: stage.workers.starting.len(),
+        draining: stage.workers.draining,
+        slots_busy: stage.slots_busy,
+        lag_records: stage.lanes.iter().map(Lane::lag_records).sum(),
+        head_age_s: stage.lanes.iter().map(|lane| lane.head_age_s).fold(0.0, f64::max),
+        wait_target_s: stage.wait_slo_s,
+        min_workers: stage.min_replicas,
+        max_workers: Some(stage.max_replicas).filter(|most| *most < u32::MAX),
+        pin: pin.copied(),
+        quota_left: stage.quota_left,
+        is_held: decided.is_some_and(|decided| decided.inputs.is_none()),
+        reason: decided.map_or_else(String::new, |decided| decided.reason.clone()),
+    })
+}
+
+impl StageNow {
+    fn lag(&self) -> String {
+        say::number(self.lag_records)
+    }
+
+    fn head_age(&self) -> String {
+        if self.lag_records > 0.0 { say::span(self.head_age_s) } else { say::UNKNOWN.to_owned() }
+    }
+
+    fn is_late(&self) -> bool {
+        self.lag_records > 0.0 && self.head_age_s > self.wait_target_s
+    }
+
+    fn bounds(&self) -> String {
+        let most = self.max_workers.map_or_else(|| "no limit".to_owned(), |most| most.to_string());
+        format!("{} to {most}", self.min_workers)
+    }
+
+    fn pinned(&self) -> String {
+        self.pin.map_or_else(String::new, |pin| pin.to_string())
+    }
+
+    fn quota(&self) -> String {
+        self.quota_left.map_or_else(|| say::UNKNOWN.to_owned(), say::number)
+    }
+
+    fn busy(&self) -> String {
+        say::number(self.slots_busy)
+    }
+}

@@ -1,0 +1,67 @@
+use planning::observation::{Lane, Workers};
+use planning::record::Recorded;
+
+use super::*;
+
+/// Ticks at which `waiting` records lie at a stage that has two workers.
+fn ticks(waiting: &[f64]) -> Vec<Tick> {
+    let tick = |(place, waiting): (usize, &f64)| {
+        let at = place as f64 * 5.0;
+        let lane = Lane {
+            lane: "standard".to_owned(),
+            partitions: 40,
+            end_offset_total: 1000.0 + waiting,
+            committed_total: 1000.0,
+            ..Lane::default()
+        };
+        let stage = Stage {
+            stage: "cut".to_owned(),
+            lanes: vec![lane],
+            workers: Workers { ready: 2, ..Workers::default() },
+            replicas: 2,
+            min_replicas: 1,
+            max_replicas: 30,
+            slots_per_worker: 1,
+            wait_slo_s: 120.0,
+            ..Stage::default()
+        };
+        let seen = Observation { at, stages: vec![stage], ..Observation::default() };
+        let decided = decide(&Policy::default(), &mut Memory::default(), &seen).stages;
+        Tick { at_ms: 1000 * at as i64, recorded: Arc::new(Recorded { seen, decided }) }
+    };
+    waiting.iter().enumerate().map(tick).collect()
+}
+
+#[test]
+fn keda_scales_by_its_own_numbers_and_keeps_them_between_its_looks() {
+    let trial = Trial::of(&ticks(&[0.0, 0.0, 0.0, 200.0, 200.0, 200.0, 200.0]), &Settings::default());
+    let cut = trial.stage("cut").unwrap();
+    let scales = |of: &[Option<u32>]| of.iter().map(|scale| scale.unwrap()).collect::<Vec<_>>();
+    // Ten records a worker want 20, and a look adds four or doubles; two records a worker want more than there may be.
+    assert_eq!(scales(&cut.keda_default), [1, 1, 1, 5, 5, 5, 10]);
+    assert_eq!(scales(&cut.keda_tuned), [1, 1, 1, 30, 30, 30, 30]);
+    assert!(trial.stage("fetch").is_none());
+}
+
+#[test]
+fn a_shorter_wait_asks_for_more_workers() {
+    let ticks = ticks(&[100.0; 4]);
+    let last =
+        |settings: &Settings| Trial::of(&ticks, settings).stage("cut").unwrap().dry_run.last().copied().flatten();
+    let (patient, hasty) = (Settings { wait_s: Some(1800.0), ..Settings::default() }, Settings::default());
+    assert!(last(&patient) < last(&hasty), "{:?} {:?}", last(&patient), last(&hasty));
+    let dry_run = DryRun::of("cut", &ticks, &Trial::of(&ticks, &patient)).unwrap();
+    assert!(dry_run.other < dry_run.live && dry_run.ticks == 4 && dry_run.differing_ticks > 0);
+}
+
+#[tokio::test]
+async fn the_same_is_not_worked_out_twice() {
+    let trials = Trials::default();
+    let ticks = ticks(&[5.0; 3]);
+    let first = trials.run(ticks.clone(), &Settings::default()).await.unwrap();
+    let again = trials.run(ticks.clone(), &Settings::default()).await.unwrap();
+    let other = Settings { coverage: Some(0.9), ..Settings::default() };
+    let other = trials.run(ticks, &other).await.unwrap();
+    assert!(Arc::ptr_eq(&first, &again) && !Arc::ptr_eq(&first, &other));
+    assert!(trials.run(Vec::new(), &Settings::default()).await.unwrap().stage("cut").is_none());
+}
