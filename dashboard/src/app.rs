@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::args::DashboardArgs;
 use crate::live::Live;
 use crate::page::autoscaler::Trials;
+use crate::page::loadtests::Kept;
 use crate::seen::Seen;
 
 /// What every page shares. Cheap to clone.
@@ -41,6 +42,8 @@ pub struct App {
     pub(crate) live: Arc<Live>,
     /// What others would have decided.
     pub(crate) trials: Arc<Trials>,
+    /// Runs of load tests.
+    pub(crate) kept: Arc<Kept>,
 }
 
 impl App {
@@ -59,7 +62,8 @@ impl App {
         let access = Arc::new(Access::new(&args)?);
         let seen = Arc::new(Seen::new(&args));
         let (live, trials) = (Arc::default(), Arc::default());
-        Ok(Self { store, brokers, producer, api, seen, access, args: Arc::new(args), stop, live, trials })
+        let kept = Arc::new(Kept::new(&args));
+        Ok(Self { store, brokers, producer, api, seen, access, args: Arc::new(args), stop, live, trials, kept })
     }
 }
 

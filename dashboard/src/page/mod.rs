@@ -2,6 +2,7 @@
 
 pub mod autoscaler;
 mod letters;
+pub mod loadtests;
 mod new;
 mod overview;
 mod queues;
@@ -36,6 +37,10 @@ pub fn routes() -> Router<App> {
         .route("/autoscaler", get(autoscaler::show))
         .route("/autoscaler/decisions", get(autoscaler::decisions))
         .route("/autoscaler/pin", get(autoscaler::confirm).post(autoscaler::pin))
+        .route("/loadtests", get(loadtests::show))
+        .route("/loadtests/compare", get(loadtests::compare))
+        .route("/loadtests/{name}", get(loadtests::one))
+        .route("/loadtests/{name}/page", get(loadtests::stored))
         .route("/workers", get(workers::show))
         .route("/workers/drain", get(workers::confirm).post(workers::drain))
 }
