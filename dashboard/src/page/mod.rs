@@ -1,6 +1,7 @@
 //! The pages, one file each: what it shows is a value, how it looks is a template of the same name.
 
 pub mod autoscaler;
+mod cost;
 mod letters;
 pub mod loadtests;
 mod new;
@@ -37,6 +38,7 @@ pub fn routes() -> Router<App> {
         .route("/autoscaler", get(autoscaler::show))
         .route("/autoscaler/decisions", get(autoscaler::decisions))
         .route("/autoscaler/pin", get(autoscaler::confirm).post(autoscaler::pin))
+        .route("/cost", get(cost::show))
         .route("/loadtests", get(loadtests::show))
         .route("/loadtests/compare", get(loadtests::compare))
         .route("/loadtests/{name}", get(loadtests::one))
@@ -51,7 +53,7 @@ pub fn routes() -> Router<App> {
 /// When there is none.
 pub fn check_view(view: &str) -> Result<(), Fault> {
     let is_known = match view.split_once('/') {
-        None => matches!(view, "autoscaler" | "bar" | "letters" | "overview" | "queues" | "workers"),
+        None => matches!(view, "autoscaler" | "bar" | "cost" | "letters" | "overview" | "queues" | "workers"),
         Some(("video", names)) => video::named(names).is_some(),
         Some(("workers", stage)) => stage.parse::<StageName>().is_ok(),
         Some(_) => false,
@@ -69,6 +71,7 @@ pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
     let rest = match page {
         "overview" => overview::part(app)?,
         "autoscaler" => autoscaler::part(app)?,
+        "cost" => cost::part(app)?,
         "letters" => letters::part(app)?,
         "queues" => queues::part(app)?,
         "workers" => workers::part(app, of.parse().ok())?,
