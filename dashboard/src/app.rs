@@ -17,6 +17,7 @@ use crate::access::Access;
 use crate::args::DashboardArgs;
 use crate::live::Live;
 use crate::page::autoscaler::Trials;
+use crate::page::capacity::Plans;
 use crate::page::loadtests::Kept;
 use crate::seen::Seen;
 
@@ -42,6 +43,8 @@ pub struct App {
     pub(crate) live: Arc<Live>,
     /// What others would have decided.
     pub(crate) trials: Arc<Trials>,
+    /// Scenarios that were simulated.
+    pub(crate) plans: Arc<Plans>,
     /// Runs of load tests.
     pub(crate) kept: Arc<Kept>,
 }
@@ -61,9 +64,9 @@ impl App {
     ) -> Result<Self> {
         let access = Arc::new(Access::new(&args)?);
         let seen = Arc::new(Seen::new(&args));
-        let (live, trials) = (Arc::default(), Arc::default());
+        let (live, trials, plans) = (Arc::default(), Arc::default(), Arc::default());
         let kept = Arc::new(Kept::new(&args));
-        Ok(Self { store, brokers, producer, api, seen, access, args: Arc::new(args), stop, live, trials, kept })
+        Ok(Self { store, brokers, producer, api, seen, access, args: Arc::new(args), stop, live, trials, plans, kept })
     }
 }
 

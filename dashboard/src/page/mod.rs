@@ -1,6 +1,7 @@
 //! The pages, one file each: what it shows is a value, how it looks is a template of the same name.
 
 pub mod autoscaler;
+pub mod capacity;
 mod cost;
 mod letters;
 pub mod loadtests;
@@ -38,6 +39,7 @@ pub fn routes() -> Router<App> {
         .route("/autoscaler", get(autoscaler::show))
         .route("/autoscaler/decisions", get(autoscaler::decisions))
         .route("/autoscaler/pin", get(autoscaler::confirm).post(autoscaler::pin))
+        .route("/capacity", get(capacity::show))
         .route("/cost", get(cost::show))
         .route("/loadtests", get(loadtests::show))
         .route("/loadtests/compare", get(loadtests::compare))

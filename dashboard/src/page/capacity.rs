@@ -1,0 +1,146 @@
+//! What a load needs, costs, waits and breaks, by the planner; the address holds the scenario.
+
+mod plans;
+mod plots;
+mod wanted;
+
+use std::time::Duration;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::Response;
+use planning::plan::answer::Answer;
+use planning::plan::breaking::Breaking;
+use planning::plan::words;
+use serde::Serialize;
+
+use crate::access::Viewer;
+use crate::answer::{Wants, answer};
+use crate::app::App;
+use crate::asked::Asked;
+use crate::fault::Fault;
+use crate::frame::Frame;
+use crate::plot::Plot;
+use plans::Plan;
+use wanted::{FIELDS, Field, GROUPS, Wanted};
+
+pub use plans::Plans;
+
+/// How long a page waits for its answer before it is shown without one.
+const PAGE_WAITS: Duration = Duration::from_millis(300);
+/// How long a program waits for its answer.
+const PROGRAM_WAITS: Duration = Duration::from_secs(100);
+/// Scenarios to begin with, in users at once.
+const BEGINNINGS: [u32; 3] = [500, 2000, 10_000];
+
+#[derive(Template, Serialize)]
+#[template(path = "capacity.html")]
+struct Page<'a> {
+    #[serde(skip)]
+    frame: Frame,
+    /// The address without what it does not need: it shares the scenario.
+    link: String,
+    /// The command line that simulates the same.
+    command: String,
+    #[serde(skip)]
+    wanted: Wanted,
+    /// `none` before something is asked for, `under_way`, or `done`.
+    state: &'static str,
+    /// What the scenario comes to.
+    answer: Option<&'a Answer>,
+    plots: Vec<Plot>,
+}
+
+/// Shows what a scenario comes to, or that it is being simulated.
+pub async fn show(State(app): State<App>, viewer: Viewer, asked: Asked) -> Result<Response, Fault> {
+    let wants = viewer.wants;
+    let frame = Frame::new(&app, viewer, "/capacity", "Capacity", "bar");
+    let wanted = Wanted::asked(&asked)?;
+    let (link, command) = (wanted.link(), wanted.command());
+    let patience = if wants == Wants::Json { PROGRAM_WAITS } else { PAGE_WAITS };
+    let plan = if wanted.is_anything() { Some(app.plans.ask(&wanted, patience, &app.stop).await?) } else { None };
+    let (state, found) = match plan {
+        None => ("none", None),
+        Some(Plan::UnderWay) => ("under_way", None),
+        Some(Plan::Done(answer)) => ("done", Some(answer)),
+        Some(Plan::GivenUp(why)) => return Err(Fault::Refused(why)),
+    };
+    let found = found.as_deref();
+    let plots = found.map_or(Vec::new(), plots::of);
+    answer(wants, &Page { frame, link, command, wanted, state, answer: found, plots })
+}
+
+/// A table's row, in words.
+struct Row {
+    name: String,
+    cells: Vec<String>,
+}
+
+impl Page<'_> {
+    fn groups(&self) -> &'static [&'static str] {
+        &GROUPS
+    }
+
+    fn fields(&self, group: &&'static str) -> impl Iterator<Item = &'static Field> {
+        FIELDS.iter().filter(move |field| field.group == *group)
+    }
+
+    fn beginnings(&self) -> [u32; 3] {
+        BEGINNINGS
+    }
+
+    fn heading(&self) -> String {
+        self.answer.map_or_else(String::new, words::heading)
+    }
+
+    fn rivals(&self) -> Vec<Row> {
+        let rivals = self.answer.iter().flat_map(|answer| &answer.rivals);
+        let row = |rival| {
+            let [name, cells @ ..] = words::cells(rival);
+            Row { name, cells: cells.to_vec() }
+        };
+        rivals.map(row).collect()
+    }
+
+    fn workers(&self) -> Vec<Row> {
+        let ours = self.answer.iter().filter_map(|answer| answer.rivals.first()).flat_map(|ours| &ours.stages);
+        let row = |stage: &planning::plan::answer::StageUse| Row {
+            name: stage.stage.clone(),
+            cells: vec![
+                words::banded(stage.peak_workers),
+                format!("{:.1}", stage.mean_workers),
+                words::percent(stage.utilisation),
+            ],
+        };
+        ours.map(row).collect()
+    }
+
+    fn breaking(&self) -> Vec<Row> {
+        let row = |breaking: &Breaking| Row {
+            name: words::when(breaking),
+            cells: vec![breaking.what.clone(), words::used(breaking), breaking.then.clone()],
+        };
+        self.answer.iter().flat_map(|answer| &answer.breaking).map(row).collect()
+    }
+
+    fn sources(&self) -> Vec<(String, String, String)> {
+        self.answer.map_or(Vec::new(), |answer| words::sources(&answer.scenario))
+    }
+
+    /// Says what a month is made of, and what the wait would be if nothing were limited.
+    fn bill(&self) -> String {
+        let Some((answer, ours)) = self.answer.and_then(|answer| Some((answer, answer.rivals.first()?))) else {
+            return String::new();
+        };
+        let bill = &ours.bill;
+        format!(
+            "A month of it: {} workers, {} what always runs, {} storage. Of a video ${:.4} is work. If nothing were limited, \
+             the wait p95 would be {}.",
+            words::money(bill.workers),
+            words::money(bill.base),
+            words::money(bill.storage),
+            bill.workers_per_video,
+            words::times(answer.unlimited_wait_p95_s)
+        )
+    }
+}
