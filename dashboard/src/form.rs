@@ -14,8 +14,6 @@ const TOKEN: &str = "x-csrf-token";
 
 /// A form that may be acted on: its pairs, in order.
 pub struct Change {
-    /// Who asks for it.
-    pub viewer: Viewer,
     fields: Vec<(String, String)>,
 }
 
@@ -43,7 +41,7 @@ impl<S: Send + Sync> FromRequest<S> for Change {
         let fields: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
         let token = fields.iter().find(|(key, _)| key == "csrf").map(|(_, value)| value.as_str());
         check_token(&viewer, token.or_else(|| carried(&parts.headers)))?;
-        Ok(Self { viewer, fields })
+        Ok(Self { fields })
     }
 }
 

@@ -25,8 +25,6 @@ pub enum Kind {
     BandLow,
     /// The upper edge.
     BandHigh,
-    /// Dots alone.
-    Dots,
 }
 
 /// A line of a plot.

@@ -46,7 +46,6 @@ function seriesOf(line, index, unit) {
   };
   if (line.kind === "step") series.paths = uPlot.paths.stepped({ align: 1 });
   if (line.kind === "stack") series.fill = colour + "55";
-  if (line.kind === "dots") { series.paths = () => null; series.points = { show: true, size: 5, fill: colour }; }
   if (line.kind === "band_low" || line.kind === "band_high") series.width = 1;
   return series;
 }

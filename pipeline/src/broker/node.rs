@@ -86,8 +86,9 @@ group.consumer.min.heartbeat.interval.ms=500
 # A member that joins is told its partitions in the answer, not with its next heartbeat; one that leaves is made up for at once.
 group.consumer.assignor.offload.enable=false
 group.consumer.assignment.interval.ms=0
-# A broker that comes back waits until its own old session ends.
-broker.session.timeout.ms=3000
+# A broker that comes back waits until its own old session ends. One that a busy machine stops for longer is put aside, and
+# clients that are connected do not find their way back to it.
+broker.session.timeout.ms=9000
 broker.heartbeat.interval.ms=1000
 # Nobody else follows this controller's log: what keeps followers fresh would only cost an idle machine.
 metadata.max.idle.interval.ms=0
