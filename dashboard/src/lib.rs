@@ -1,6 +1,6 @@
 //! The dashboard: pages for the operator on call and for who plans capacity. What happens is heard from the brokers
 //! ([`seen`]) and looked up in the store; who asks is known by [`access`]; each page (`page/`) is a value that is answered
-//! as HTML or as JSON ([`answer`]), and parts of it are sent again while they change ([`live`]).
+//! as HTML or as JSON ([`answer`]), and parts of it are sent again while they change (`live`).
 
 mod app;
 mod args;
