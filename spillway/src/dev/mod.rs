@@ -146,6 +146,7 @@ async fn serve(
             ready?;
             let seconds = started.elapsed().as_secs_f64();
             println!("spillway is ready after {seconds:.1} s: http://{}  (data: {})", args.listen, folder.root().display());
+            println!("dashboard: http://{}/", args.listen);
             println!("try: spillway submit --server http://{} --wait VIDEO", args.listen);
         }
         () = stop.cancelled() => {}
