@@ -2,30 +2,12 @@
 
 use askama::Template;
 use axum::Json;
-use axum::http::{HeaderMap, header};
+use axum::http::header;
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 
 use crate::fault::Fault;
-
-/// What a client wants to read.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Wants {
-    /// A page.
-    Html,
-    /// The numbers behind it.
-    Json,
-}
-
-impl Wants {
-    /// Reads `Accept`: whichever of the two kinds is named first, a page if none is.
-    pub fn of(headers: &HeaderMap) -> Self {
-        let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let kinds = accept.split(',').map(|kind| kind.split(';').next().unwrap_or_default().trim());
-        let first = kinds.into_iter().find(|kind| matches!(*kind, "application/json" | "text/html"));
-        if first == Some("application/json") { Self::Json } else { Self::Html }
-    }
-}
+use crate::wants::Wants;
 
 /// Answers with `page` as the client wants to read it.
 ///
@@ -40,19 +22,4 @@ pub fn answer<P: Template + Serialize>(wants: Wants, page: &P) -> Result<Respons
     headers.insert(header::VARY, header::HeaderValue::from_static("accept"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_kind_named_first_is_what_is_wanted() {
-        let wants = |accept: &str| Wants::of(&HeaderMap::from_iter([(header::ACCEPT, accept.parse().unwrap())]));
-        assert_eq!(wants("application/json"), Wants::Json);
-        assert_eq!(wants("text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"), Wants::Html);
-        assert_eq!(wants("application/json;q=0.9, text/html"), Wants::Json);
-        assert_eq!(wants("*/*"), Wants::Html);
-        assert_eq!(Wants::of(&HeaderMap::new()), Wants::Html);
-    }
 }

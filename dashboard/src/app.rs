@@ -15,11 +15,11 @@ use tower::ServiceExt;
 
 use crate::access::Access;
 use crate::args::DashboardArgs;
-use crate::live::Live;
-use crate::page::autoscaler::Trials;
-use crate::page::capacity::Plans;
-use crate::page::loadtests::Kept;
+use crate::page::autoscaler::trial::Trials;
+use crate::page::capacity::plans::Plans;
+use crate::page::loadtests::kept::Kept;
 use crate::seen::Seen;
+use crate::written::Written;
 
 /// What every page shares. Cheap to clone.
 #[derive(Clone)]
@@ -40,7 +40,8 @@ pub struct App {
     pub args: Arc<DashboardArgs>,
     /// Ends streams when the process is to end.
     pub stop: CancellationToken,
-    pub(crate) live: Arc<Live>,
+    /// What was written of each view.
+    pub(crate) written: Arc<Written>,
     /// What others would have decided.
     pub(crate) trials: Arc<Trials>,
     /// Scenarios that were simulated.
@@ -64,9 +65,22 @@ impl App {
     ) -> Result<Self> {
         let access = Arc::new(Access::new(&args)?);
         let seen = Arc::new(Seen::new(&args));
-        let (live, trials, plans) = (Arc::default(), Arc::default(), Arc::default());
+        let (written, trials, plans) = (Arc::default(), Arc::default(), Arc::default());
         let kept = Arc::new(Kept::new(&args));
-        Ok(Self { store, brokers, producer, api, seen, access, args: Arc::new(args), stop, live, trials, plans, kept })
+        Ok(Self {
+            store,
+            brokers,
+            producer,
+            api,
+            seen,
+            access,
+            args: Arc::new(args),
+            stop,
+            written,
+            trials,
+            plans,
+            kept,
+        })
     }
 }
 

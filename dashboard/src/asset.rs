@@ -4,11 +4,9 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
-
-use crate::fault::Fault;
 
 struct Asset {
     name: &'static str,
@@ -48,9 +46,9 @@ pub fn style_path() -> &'static str {
 }
 
 /// Serves an asset; under another hash too, for pages that an older process made.
-pub async fn serve(Path((_, name)): Path<(String, String)>) -> Result<Response, Fault> {
+pub async fn serve(Path((_, name)): Path<(String, String)>) -> Result<Response, StatusCode> {
     let asset = ASSETS.iter().find(|asset| asset.name == name);
-    let asset = asset.ok_or_else(|| Fault::Nowhere("There is no such file.".to_owned()))?;
+    let asset = asset.ok_or(StatusCode::NOT_FOUND)?;
     let headers = [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
     Ok((headers, asset.bytes).into_response())
 }

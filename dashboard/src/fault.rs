@@ -8,8 +8,8 @@ use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 
-use crate::answer::Wants;
 use crate::asset;
+use crate::wants::Wants;
 
 /// Why a request is not answered.
 #[derive(Debug, thiserror::Error)]

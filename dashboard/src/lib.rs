@@ -14,6 +14,7 @@ mod fault;
 mod form;
 mod problem;
 mod say;
+mod wants;
 
 pub mod seen;
 
@@ -22,6 +23,7 @@ mod frame;
 mod live;
 mod page;
 mod plot;
+mod written;
 
 pub use app::{Api, App};
 pub use args::DashboardArgs;

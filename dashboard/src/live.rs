@@ -1,9 +1,8 @@
 //! Sends parts of pages again while they change, as server-sent events. What is sent of a view is written once at each tick,
 //! however many watch; points of plots carry their moment as id, so that who was away for a while gets those missed.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{Query, State};
@@ -22,12 +21,6 @@ use crate::page;
 const RETRY: Duration = Duration::from_secs(1);
 /// The most points that are sent after a pause: the hour that plots show, at one each two seconds.
 const MOST_POINTS: usize = 1_800;
-
-/// What was written of each view at the last tick.
-#[derive(Default)]
-pub struct Live {
-    written: Mutex<HashMap<String, (i64, Arc<str>)>>,
-}
 
 /// What is to be followed.
 #[derive(Deserialize)]
@@ -103,10 +96,7 @@ impl Follower {
 
 /// Returns what is to be sent of a view at `tick`, written by whoever comes first.
 async fn written(app: &App, view: &str, tick: i64) -> Option<Arc<str>> {
-    let known = app.live.written.lock().unwrap_or_else(PoisonError::into_inner).get(view).cloned();
-    if let Some((at, written)) = known
-        && at == tick
-    {
+    if let Some(written) = app.written.at(view, tick) {
         return Some(written);
     }
     let fresh: Arc<str> = match page::parts(app, view).await {
@@ -116,10 +106,7 @@ async fn written(app: &App, view: &str, tick: i64) -> Option<Arc<str>> {
             return None;
         }
     };
-    let mut all = app.live.written.lock().unwrap_or_else(PoisonError::into_inner);
-    // Views that nobody follows any more are not kept.
-    all.retain(|_, (at, _)| tick - *at < 60_000);
-    all.insert(view.to_owned(), (tick, fresh.clone()));
+    app.written.keep(view, tick, fresh.clone());
     Some(fresh)
 }
 

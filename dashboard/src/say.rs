@@ -84,6 +84,11 @@ pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// Returns microseconds as seconds.
+pub fn seconds(us: i64) -> f64 {
+    us as f64 / 1e6
+}
+
 /// Returns the moment `at_ms` after the Unix epoch.
 pub fn at(at_ms: i64) -> Timestamp {
     Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH)

@@ -9,9 +9,9 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 
 use super::session::{Access, Role};
-use crate::answer::Wants;
 use crate::app::App;
 use crate::fault::Fault;
+use crate::wants::Wants;
 
 /// The cookie that names a session.
 pub(super) const COOKIE: &str = "spillway_session";

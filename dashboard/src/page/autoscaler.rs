@@ -5,7 +5,7 @@ mod changes;
 mod pin;
 mod plots;
 mod stages;
-mod trial;
+pub mod trial;
 
 use askama::Template;
 use axum::extract::State;
@@ -26,7 +26,6 @@ use trial::{DryRun, Settings};
 
 pub use changes::show as decisions;
 pub use pin::{confirm, pin};
-pub use trial::Trials;
 
 #[derive(Template, Serialize)]
 #[template(path = "autoscaler.html")]

@@ -1,6 +1,6 @@
 //! What a load needs, costs, waits and breaks, by the planner; the address holds the scenario.
 
-mod plans;
+pub mod plans;
 mod plots;
 mod wanted;
 
@@ -15,16 +15,15 @@ use planning::plan::words;
 use serde::Serialize;
 
 use crate::access::Viewer;
-use crate::answer::{Wants, answer};
+use crate::answer::answer;
 use crate::app::App;
 use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::plot::Plot;
+use crate::wants::Wants;
 use plans::Plan;
 use wanted::{FIELDS, Field, GROUPS, Wanted};
-
-pub use plans::Plans;
 
 /// How long a page waits for its answer before it is shown without one.
 const PAGE_WAITS: Duration = Duration::from_millis(300);

@@ -14,11 +14,12 @@ use pipeline::store::Video;
 use serde::Serialize;
 
 use crate::access::Viewer;
-use crate::answer::{Wants, answer};
+use crate::answer::answer;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::say;
+use crate::wants::Wants;
 use asked::{Asked, Field};
 use merge::Listed;
 pub use row::Row;

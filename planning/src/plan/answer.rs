@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::breaking::{self, Breaking};
-use super::runs::{self, Job, Run, Scaling, Span};
+use super::runs::{self, Effort, Job, Run, Scaling, Span};
 use super::scenario::{MONTH_DAYS, Scenario};
 use super::system;
 use crate::simulate::outcome::quantile;
@@ -129,25 +129,6 @@ impl Answer {
         let fixed = (bill.base + idle.min(bill.workers)) / bill.per_month.max(f64::MIN_POSITIVE) * bill.per_video;
         let at = |times: f64| (self.videos_per_day * times, bill.per_video - fixed + fixed / times);
         (1..=60).map(|step| at(f64::from(step) / 20.0)).collect()
-    }
-}
-
-/// How much is simulated, and by how much of the machine.
-#[derive(Clone, Copy)]
-pub struct Effort<'a> {
-    /// How many times the busiest hour is simulated; the rivals get a fifth.
-    pub seeds: u32,
-    /// How many simulations go on at once.
-    pub threads: usize,
-    /// Says when to give up; asked at each decision of each simulation.
-    pub stop: &'a (dyn Fn() -> bool + Sync),
-}
-
-impl Effort<'_> {
-    /// Takes all cores and as long as it takes.
-    pub fn all(seeds: u32) -> Self {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { seeds, threads, stop: &|| false }
     }
 }
 

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde::Serialize;
 
-use super::answer::Effort;
 use super::scenario::Scenario;
 use super::system;
 use crate::policy::Policy;
@@ -121,6 +120,25 @@ impl Run {
         let hour = self.busiest_s..self.busiest_s + HOUR_S;
         let videos = self.outcome.videos.iter().zip(values);
         videos.filter(|(video, _)| hour.contains(&video.arrived_at)).map(|(_, value)| value).collect()
+    }
+}
+
+/// How much is simulated, and by how much of the machine.
+#[derive(Clone, Copy)]
+pub struct Effort<'a> {
+    /// How many times the busiest hour is simulated; the rivals get a fifth.
+    pub seeds: u32,
+    /// How many simulations go on at once.
+    pub threads: usize,
+    /// Says when to give up; asked at each decision of each simulation.
+    pub stop: &'a (dyn Fn() -> bool + Sync),
+}
+
+impl Effort<'_> {
+    /// Takes all cores and as long as it takes.
+    pub fn all(seeds: u32) -> Self {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        Self { seeds, threads, stop: &|| false }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Plans: what they promise of their inputs, and the form in which they are told.
 
-use planning::plan::answer::{Answer, Effort, answer};
+use planning::plan::answer::{Answer, answer};
 use planning::plan::arrivals::Arrivals;
+use planning::plan::runs::Effort;
 use planning::plan::runs::Scaling;
 use planning::plan::scenario::Scenario;
 use serde_json::Value;

@@ -8,8 +8,9 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use planning::plan::answer::{Answer, Effort, answer};
+use planning::plan::answer::{Answer, answer};
 use planning::plan::beside::beside;
+use planning::plan::runs::Effort;
 
 pub use args::PlanArgs;
 

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use planning::plan::answer::{Answer, Effort, answer};
+use planning::plan::answer::{Answer, answer};
+use planning::plan::runs::Effort;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;

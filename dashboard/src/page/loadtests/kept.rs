@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
-use super::Summary;
 use super::report::Report;
+use super::summary::Summary;
 use crate::args::DashboardArgs;
 use crate::fault::Fault;
 

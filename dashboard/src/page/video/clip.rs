@@ -78,16 +78,16 @@ impl ClipShown {
             text: reason.text.clone(),
         };
         let word = |word: &pipeline::event::Word| Word {
-            start_s: seconds(word.start_us),
-            end_s: seconds(word.end_us),
+            start_s: say::seconds(word.start_us),
+            end_s: say::seconds(word.end_us),
             text: word.text.clone(),
             confidence: word.confidence,
         };
         Self {
             id: clip.id.clone(),
             number,
-            start_s: seconds(clip.start_us),
-            end_s: seconds(clip.end_us),
+            start_s: say::seconds(clip.start_us),
+            end_s: say::seconds(clip.end_us),
             score: clip.score,
             reasons: clip.reasons.iter().map(reason).collect(),
             crop: Crop::of(clip, media),
@@ -145,9 +145,4 @@ impl Reason {
     pub fn contribution_told(&self) -> String {
         format!("{:+.3}", self.contribution)
     }
-}
-
-/// Returns microseconds as seconds.
-pub fn seconds(us: i64) -> f64 {
-    us as f64 / 1e6
 }

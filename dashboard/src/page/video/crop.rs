@@ -3,7 +3,7 @@
 use pipeline::event::{Clip, Framing, MediaInfo};
 use serde::Serialize;
 
-use super::clip::seconds;
+use crate::say;
 
 /// The most points of a path that are drawn.
 const POINTS: usize = 40;
@@ -82,14 +82,14 @@ impl Crop {
 impl Shot {
     fn of(number: usize, framing: &Framing) -> Self {
         let corner = |keyframe: &pipeline::event::Keyframe| Corner {
-            at_s: seconds(keyframe.at_us),
+            at_s: say::seconds(keyframe.at_us),
             x: keyframe.x,
             y: keyframe.y,
         };
         Self {
             number,
-            start_s: seconds(framing.start_us),
-            end_s: seconds(framing.end_us),
+            start_s: say::seconds(framing.start_us),
+            end_s: say::seconds(framing.end_us),
             mode: framing.mode().as_str(),
             width: framing.width,
             height: framing.height,

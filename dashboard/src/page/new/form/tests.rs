@@ -7,7 +7,7 @@ use axum::routing::post;
 
 use super::*;
 use crate::access::Role;
-use crate::answer::Wants;
+use crate::wants::Wants;
 
 /// What the API was sent: the query, the type, the body.
 type Heard = Arc<Mutex<Vec<(String, String, String)>>>;
