@@ -68,6 +68,9 @@ impl StoreTls {
             "a node does not speak TLS; leave --store-ca out"
         } else if self.store_ca.is_none() && says("Request: OPTIONS") {
             "a node hangs up at the first word; if it speaks TLS, give --store-ca"
+        } else if self.store_certificate.is_none() && says("Request: OPTIONS") {
+            // With TLS 1.3 the node says so after the handshake, and may have closed before that is read.
+            "a node hangs up at the first word; if it asks for a certificate, give --store-certificate and --store-key"
         } else {
             return error.into();
         };
