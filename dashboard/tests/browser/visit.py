@@ -3,7 +3,8 @@ without scripts, by keyboard. Says what is wrong and ends with 1 if anything is.
 
     visit.py URL STATE [--pictures FOLDER] [--video TENANT/ID] [--thorough]
 
-STATE names what the dashboard shows now (empty, busy, failing); it is part of the pictures' names.
+STATE names what the dashboard shows now (empty, busy, failing); it is part of the pictures' names. With pictures, or thorough, each
+page is looked at in light and dark, wide and narrow; else in two of the four.
 """
 
 import argparse
@@ -15,8 +16,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 PAGES = ["/", "/new", "/videos", "/queues", "/queues/analyze", "/letters", "/workers", "/autoscaler", "/capacity", "/loadtests", "/cost"]
-SCHEMES = ["light", "dark"]
-WIDTHS = [1280, 375]
+# Every look, and those that are enough where another state has every one of them.
+ALL_LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 375)]
+TWO_LOOKS = [("light", 1280), ("dark", 375)]
 MOST_BYTES = 150_000
 READY_MS = 30_000
 
@@ -122,7 +124,7 @@ def main():
     parser.add_argument("state")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--video", action="append", default=[])
-    parser.add_argument("--thorough", action="store_true", help="without scripts and by keyboard too")
+    parser.add_argument("--thorough", action="store_true", help="in every look, without scripts and by keyboard too")
     args = parser.parse_args()
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)
@@ -132,11 +134,10 @@ def main():
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         visit = Visit(args.base, browser, faults)
         for path in pages:
-            for scheme in SCHEMES:
-                for width in WIDTHS:
-                    name = (path.strip("/").split("/")[0] or "overview") + ("-one" if path.count("/") > 1 else "")
-                    picture = args.pictures and args.pictures / f"{args.state}-{name}-{scheme}-{width}.png"
-                    visit.look(path, scheme, width, picture)
+            for scheme, width in ALL_LOOKS if args.thorough or args.pictures else TWO_LOOKS:
+                name = (path.strip("/").split("/")[0] or "overview") + ("-one" if path.count("/") > 1 else "")
+                picture = args.pictures and args.pictures / f"{args.state}-{name}-{scheme}-{width}.png"
+                visit.look(path, scheme, width, picture)
             print(f"{args.state} {path}: {visit.weigh(path):.0f} bytes", flush=True)
             if args.thorough:
                 visit.read_without_scripts(path)
