@@ -196,12 +196,7 @@ impl Letters {
     /// # Errors
     /// When there is none of that name, or it is not there any more.
     pub async fn find(&self, id: LetterId) -> Result<Letter> {
-        let span = self.spans.iter().find(|span| span.partition == id.partition);
-        let only = span.and_then(|span| span.only(id.offset));
-        let mut records = reader::read(&self.brokers, only.with_context(|| nowhere(id))?)?;
-        let record = records.recv().await.with_context(|| nowhere(id))??;
-        anyhow::ensure!(record.offset == id.offset && settles(&record).is_none(), nowhere(id));
-        Ok(Letter::of(self.stage, record))
+        find_in(&self.brokers, &self.spans, id).await
     }
 
     /// Reads the letters one after another, settled ones too.
@@ -236,6 +231,23 @@ impl Reading<'_> {
             self.records = Some(reader::read(&self.letters.brokers, span.clone())?);
         }
     }
+}
+
+/// Finds one letter without looking at any other.
+///
+/// # Errors
+/// As [`Letters::open`] and [`Letters::find`].
+pub async fn find(brokers: &BrokerArgs, id: LetterId) -> Result<Letter> {
+    find_in(brokers, &reader::spans(brokers, Topic::DeadLetter(id.stage)).await?, id).await
+}
+
+async fn find_in(brokers: &BrokerArgs, spans: &[Span], id: LetterId) -> Result<Letter> {
+    let span = spans.iter().find(|span| span.partition == id.partition);
+    let only = span.and_then(|span| span.only(id.offset));
+    let mut records = reader::read(brokers, only.with_context(|| nowhere(id))?)?;
+    let record = records.recv().await.with_context(|| nowhere(id))??;
+    anyhow::ensure!(record.offset == id.offset && settles(&record).is_none(), nowhere(id));
+    Ok(Letter::of(id.stage, record))
 }
 
 fn nowhere(id: LetterId) -> String {

@@ -2,10 +2,9 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::http::Uri;
 use axum::response::{IntoResponse, Redirect, Response};
 use futures::{StreamExt, stream};
-use pipeline::dead_letter::{self, LetterId, Letters, Outcome, Settled};
+use pipeline::dead_letter::{self, LetterId, Outcome, Settled};
 use serde::Serialize;
 use tracing::{info, warn};
 
@@ -13,6 +12,7 @@ use super::Row;
 use crate::access::Viewer;
 use crate::answer::answer;
 use crate::app::App;
+use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::form::Change;
 use crate::frame::Frame;
@@ -42,14 +42,12 @@ struct Page {
 }
 
 /// Shows what would be done, and asks.
-pub async fn confirm(State(app): State<App>, viewer: Viewer, uri: Uri) -> Result<Response, Fault> {
+pub async fn confirm(State(app): State<App>, viewer: Viewer, asked: Asked) -> Result<Response, Fault> {
     let wants = viewer.wants;
-    let pairs: Vec<(String, String)> =
-        url::form_urlencoded::parse(uri.query().unwrap_or_default().as_bytes()).into_owned().collect();
-    let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value.as_str());
+    let value = |name: &str| asked.get(name).unwrap_or_default();
     let action = Action::parse(value("action"))?;
-    let named = pairs.iter().filter(|(key, _)| key == "id").map(|(_, id)| id.parse::<LetterId>());
-    let named: Vec<LetterId> = named.collect::<Result<_, _>>().map_err(Fault::Refused)?;
+    let named: Vec<LetterId> =
+        asked.all("id").map(str::parse).collect::<Result<_, String>>().map_err(Fault::Refused)?;
     let (stage, code) = (value("stage"), value("code"));
     if named.is_empty() && code.is_empty() {
         return Err(Fault::Refused("Choose at least one dead letter first.".to_owned()));
@@ -101,13 +99,8 @@ async fn act_on(app: &App, action: Action, id: LetterId) -> bool {
     result.is_ok()
 }
 
-/// Replays one letter.
-///
-/// # Errors
-/// When it is not there any more, cannot be replayed, or broker or store are away.
-pub async fn replay(app: &App, id: LetterId) -> anyhow::Result<()> {
-    let letters = Letters::open(&app.brokers, id.stage).await?;
-    let letter = letters.find(id).await?;
+async fn replay(app: &App, id: LetterId) -> anyhow::Result<()> {
+    let letter = dead_letter::find(&app.brokers, id).await?;
     match dead_letter::replay(&app.producer, &app.store, &letter).await? {
         Outcome::Replayed | Outcome::Unneeded(_) => Ok(()),
         Outcome::Refused(why) => anyhow::bail!(why),

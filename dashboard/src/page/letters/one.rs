@@ -3,7 +3,7 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::Response;
-use pipeline::dead_letter::{self, LetterId, Letters, Settled};
+use pipeline::dead_letter::{self, LetterId, Settled};
 use pipeline::kafka::Header;
 use pipeline::stage::StageName;
 use serde::Serialize;
@@ -53,8 +53,7 @@ pub async fn show(
     let settled = app.seen.read().letters.one(id).map(|brief| brief.settled);
     let settled = settled.ok_or_else(|| Fault::Nowhere(format!("There is no dead letter {id}, or none any more.")))?;
     let away = |source| Fault::Away { what: "The broker", source };
-    let letters = Letters::open(&app.brokers, stage).await.map_err(away)?;
-    let letter = letters.find(id).await.map_err(away)?;
+    let letter = dead_letter::find(&app.brokers, id).await.map_err(away)?;
     let described = dead_letter::describe(&letter);
     let header = |name| letter.header(name).to_owned();
     let wants = viewer.wants;
