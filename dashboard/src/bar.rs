@@ -50,7 +50,6 @@ impl Bar {
         let ended =
             |how: EndState| state.traffic.ended_since(now_ms - HOUR_MS).filter(|ended| ended.how == Some(how)).count();
         let queued = state.traffic.open().filter(|open| open.begun_ms.is_none()).count();
-        let target = state.scaling.last(now).map(|tick| tick.recorded.decided.iter().map(|d| d.replicas).sum());
         Self {
             at_ms: now_ms,
             age_ms,
@@ -62,7 +61,7 @@ impl Bar {
             failed_1h: ended(EndState::Failed),
             oldest_wait_s: state.traffic.oldest_wait_s(now_ms),
             workers_ready: state.workers.whole().ready,
-            workers_target: target,
+            workers_target: state.scaling.target(now),
             cost_per_video: cost_per_video(state, slot_price, now_ms),
         }
     }
@@ -90,13 +89,11 @@ impl Bar {
 
 /// Pays the slots that were ready over the last hour, busy or not, and shares that among the videos that ended in it.
 fn cost_per_video(state: &State, slot_price: f64, now_ms: i64) -> Option<f64> {
-    let points: Vec<_> = state.history.after(now_ms - HOUR_MS).collect();
-    let (first, last) = (points.first()?, points.last()?);
-    let videos = state.traffic.ended_since(first.at_ms).count();
+    let watched = state.history.watched(now_ms - HOUR_MS, now_ms)?;
+    let videos = state.traffic.ended_since(watched.from_ms).count();
     if videos == 0 {
         return None;
     }
-    let mean = points.iter().map(|point| f64::from(point.ready)).sum::<f64>() / points.len() as f64;
-    let hours = (last.at_ms - first.at_ms) as f64 / HOUR_MS as f64;
-    Some(mean * hours * slot_price / videos as f64)
+    let hours = watched.length_ms() as f64 / HOUR_MS as f64;
+    Some(watched.mean_ready * hours * slot_price / videos as f64)
 }

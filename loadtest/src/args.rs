@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use pipeline::runtime::{RuntimeArgs, user_data_folder};
+use pipeline::runtime::{RuntimeArgs, user_reports_folder};
 use url::Url;
 
 use crate::mix::MixArgs;
@@ -130,7 +130,7 @@ impl OutputArgs {
         if self.no_reports {
             return Ok(None);
         }
-        let folder = self.reports.clone().or_else(|| user_data_folder().map(|folder| folder.join("reports")));
+        let folder = self.reports.clone().or_else(user_reports_folder);
         folder.map(Kept::open).transpose()
     }
 }

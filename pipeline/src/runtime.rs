@@ -80,6 +80,11 @@ impl Runtime {
     }
 }
 
+/// Returns where reports of load tests are kept unless something else is said.
+pub fn user_reports_folder() -> Option<PathBuf> {
+    user_data_folder().map(|folder| folder.join("reports"))
+}
+
 /// Returns `$XDG_DATA_HOME/spillway`, else `~/.local/share/spillway`.
 pub fn user_data_folder() -> Option<PathBuf> {
     let base = std::env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|p| p.is_absolute());

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
-use pipeline::event::{UnitInHand, WorkerReport, WorkerState};
+use pipeline::event::{UnitInHand, WorkerReport};
 use pipeline::kafka::{BrokerArgs, Producer};
 use pipeline::workers;
 use serde_json::json;
@@ -83,7 +83,7 @@ async fn list(args: ListArgs) -> Result<()> {
             "{:<43} {:<10} {:<8} {:<8} {:>5} {:>5} {:>5} MiB {:>5.1} s  {}",
             report.worker,
             report.stage().as_str(),
-            state(report.state()),
+            report.state().as_str(),
             report.version,
             report.slots,
             report.busy,
@@ -116,15 +116,6 @@ fn since(report: &WorkerReport, now: Timestamp) -> Duration {
     Duration::from_millis(now.as_millisecond().saturating_sub(report.at_ms).max(0).unsigned_abs())
 }
 
-const fn state(state: WorkerState) -> &'static str {
-    match state {
-        WorkerState::Starting => "starting",
-        WorkerState::Ready => "ready",
-        WorkerState::Paused => "paused",
-        WorkerState::Draining => "draining",
-    }
-}
-
 /// Names the unit that a worker has had in hand for longest, and how many more there are.
 fn in_hand(report: &WorkerReport, silent: Duration) -> String {
     let Some(UnitInHand { video, unit, age_ms, .. }) = report.units.iter().max_by_key(|unit| unit.age_ms) else {
@@ -144,7 +135,7 @@ fn as_json(report: &WorkerReport) -> serde_json::Value {
     json!({
         "worker": report.worker,
         "stage": report.stage().as_str(),
-        "state": state(report.state()),
+        "state": report.state().as_str(),
         "version": report.version,
         "at": at,
         "slots": report.slots,

@@ -6,7 +6,7 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use jiff::Timestamp;
-use pipeline::event::{WorkerReport, WorkerState};
+use pipeline::event::WorkerReport;
 use pipeline::stage::StageName;
 use serde::{Deserialize, Serialize};
 
@@ -95,7 +95,7 @@ pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<As
     let drained = asked.drained.is_some();
     let stage = asked.stage.filter(|stage| !stage.is_empty());
     let stage: Option<StageName> = stage.map(|stage| stage.parse()).transpose().map_err(Fault::Nowhere)?;
-    let (wants, view) = (viewer.wants, stage.map_or("workers", view));
+    let (wants, view) = (viewer.wants, stage.map_or_else(|| "workers".to_owned(), |stage| format!("workers/{stage}")));
     let frame = Frame::new(&app, viewer, "/workers", "Workers", view);
     let now = now(&app, stage);
     answer(wants, &Page { frame, stage: stage.map(StageName::as_str), stages: StageName::ALL, drained, now })
@@ -107,21 +107,6 @@ pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<As
 /// When it cannot be written, which is a bug.
 pub fn part(app: &App, stage: Option<StageName>) -> Result<String, Fault> {
     super::part("now", &now(app, stage))
-}
-
-/// Names the view of a stage's workers.
-const fn view(stage: StageName) -> &'static str {
-    match stage {
-        StageName::Fetch => "workers/fetch",
-        StageName::Split => "workers/split",
-        StageName::Transcribe => "workers/transcribe",
-        StageName::Analyze => "workers/analyze",
-        StageName::Join => "workers/join",
-        StageName::Moments => "workers/moments",
-        StageName::Cut => "workers/cut",
-        StageName::Deliver => "workers/deliver",
-        StageName::Record => "workers/record",
-    }
 }
 
 fn now(app: &App, stage: Option<StageName>) -> Now {
@@ -142,12 +127,7 @@ fn worker(report: &WorkerReport, now_ms: i64) -> Worker {
         worker: report.worker.clone(),
         stage: report.stage().as_str(),
         version: report.version.clone(),
-        state: match report.state() {
-            WorkerState::Starting => "starting",
-            WorkerState::Ready => "ready",
-            WorkerState::Paused => "paused",
-            WorkerState::Draining => "draining",
-        },
+        state: report.state().as_str(),
         slots: report.slots,
         slots_starting: report.slots_starting_ms.len(),
         busy: report.busy,

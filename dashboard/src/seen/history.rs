@@ -30,6 +30,24 @@ pub struct Point {
     pub lag: [i64; StageName::ALL.len()],
 }
 
+/// A time that was watched.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Watched {
+    /// When its first point was, in milliseconds since the Unix epoch.
+    pub from_ms: i64,
+    /// When its last one was, likewise.
+    pub until_ms: i64,
+    /// Slots that took work, on average.
+    pub mean_ready: f64,
+}
+
+impl Watched {
+    /// Returns how long it was, in milliseconds.
+    pub const fn length_ms(&self) -> i64 {
+        self.until_ms - self.from_ms
+    }
+}
+
 /// The points of the last hours.
 #[derive(Debug, Default)]
 pub struct History {
@@ -60,9 +78,12 @@ impl History {
         spread
     }
 
-    /// Returns the last point.
-    pub fn last(&self) -> Option<&Point> {
-        self.points.back()
+    /// Returns what was watched after `from_ms` and until `until_ms`; nothing if that was nothing.
+    pub fn watched(&self, from_ms: i64, until_ms: i64) -> Option<Watched> {
+        let points: Vec<&Point> = self.after(from_ms).take_while(|point| point.at_ms <= until_ms).collect();
+        let (first, last) = (points.first()?, points.last()?);
+        let mean_ready = points.iter().map(|point| f64::from(point.ready)).sum::<f64>() / points.len() as f64;
+        Some(Watched { from_ms: first.at_ms, until_ms: last.at_ms, mean_ready })
     }
 }
 

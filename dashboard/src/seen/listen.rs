@@ -153,17 +153,16 @@ fn point(state: &State, at_ms: i64) -> Point {
     for video in state.traffic.open() {
         open[video.lane.index()] += 1;
     }
-    let mut waits = state.traffic.waits_since(at_ms - WAITS_MS);
+    let waits = state.traffic.waits_since(at_ms - WAITS_MS);
     let crew = state.workers.whole();
-    let last = state.scaling.last(Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH));
-    let target = last.map(|tick| tick.recorded.decided.iter().map(|decided| decided.replicas).sum());
+    let now = Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH);
     Point {
         at_ms,
         open,
-        wait_p50_s: quantile(&mut waits, 0.5),
-        wait_p95_s: quantile(&mut waits, 0.95),
+        wait_p50_s: quantile(&waits, 0.5),
+        wait_p95_s: quantile(&waits, 0.95),
         ready: crew.ready,
-        target,
+        target: state.scaling.target(now),
         busy: crew.busy,
         lag: StageName::ALL.map(|stage| state.queues.records(stage)),
     }

@@ -62,6 +62,11 @@ impl Scaling {
         self.ticks.range(first..).cloned().collect()
     }
 
+    /// Returns how many workers of all stages there are to be, unless the autoscaler is silent.
+    pub fn target(&self, now: Timestamp) -> Option<u32> {
+        Some(self.last(now)?.recorded.decided.iter().map(|decided| decided.replicas).sum())
+    }
+
     /// Returns the last tick, unless the autoscaler has been silent since.
     pub fn last(&self, now: Timestamp) -> Option<&Tick> {
         self.ticks.back().filter(|tick| now.as_millisecond() - tick.at_ms < SILENT_MS)

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use pipeline::event::{EndState, Happened, UnitDone, VideoEvent};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
+use planning::simulate::outcome;
 
 use open::Heard;
 pub use open::Open;
@@ -32,16 +33,12 @@ pub struct Ended {
     pub at_ms: i64,
     /// How; nothing if it was cancelled.
     pub how: Option<EndState>,
-    /// Why it is not done, a code, else empty.
-    pub code: String,
     /// Its lane.
     pub lane: Lane,
     /// From the begin of its first unit, in seconds.
     pub processing_s: Option<f64>,
     /// Time that slots worked on it, in seconds.
     pub busy_s: f64,
-    /// Its length, in seconds, if it was measured.
-    pub media_s: Option<f64>,
 }
 
 /// A unit that was finished.
@@ -68,8 +65,6 @@ pub struct Trouble {
     pub stage: StageName,
     /// Whether it was given up; else it is tried again.
     pub given_up: bool,
-    /// Why: a code, or what was seen.
-    pub why: String,
 }
 
 /// What becomes of videos.
@@ -113,12 +108,11 @@ impl Traffic {
         open.lane = event.job.lane();
         match happened {
             Happened::Created(_) => open.created_ms = event.at_ms,
-            Happened::Ready(media) => open.media_s = Some(media.duration_us as f64 / 1e6),
             Happened::UnitDone(done) => self.unit_done(&key, event.job.lane(), done),
-            Happened::UnitRetried(unit) => self.trouble(event.at_ms, unit.stage, false, &unit.error),
-            Happened::UnitFailed(unit) => self.trouble(event.at_ms, unit.stage, true, &unit.code),
-            Happened::Ended(ended) => self.ended(&key, event.at_ms, Some(ended.state()), &ended.code),
-            Happened::Cancelled(_) => self.ended(&key, event.at_ms, None, ""),
+            Happened::UnitRetried(unit) => self.trouble(event.at_ms, unit.stage, false),
+            Happened::UnitFailed(unit) => self.trouble(event.at_ms, unit.stage, true),
+            Happened::Ended(ended) => self.ended(&key, event.at_ms, Some(ended.state())),
+            Happened::Cancelled(_) => self.ended(&key, event.at_ms, None),
             _ => {}
         }
     }
@@ -138,18 +132,17 @@ impl Traffic {
         }
     }
 
-    fn trouble(&mut self, at_ms: i64, stage: i32, given_up: bool, why: &str) {
+    fn trouble(&mut self, at_ms: i64, stage: i32, given_up: bool) {
         let Ok(stage) = StageName::try_from(stage) else { return };
-        self.troubles.push_back(Trouble { at_ms, stage, given_up, why: why.to_owned() });
+        self.troubles.push_back(Trouble { at_ms, stage, given_up });
     }
 
-    fn ended(&mut self, key: &Key, at_ms: i64, how: Option<EndState>, code: &str) {
+    fn ended(&mut self, key: &Key, at_ms: i64, how: Option<EndState>) {
         let Some(open) = self.open.remove(key) else { return };
         let processing_s = open.begun_ms.map(|begun_ms| (at_ms - begun_ms).max(0) as f64 / 1e3);
-        let (lane, busy_s, media_s) = (open.lane, open.busy_s, open.media_s);
-        let code = code.to_owned();
+        let (lane, busy_s) = (open.lane, open.busy_s);
         self.heard.insert(key.clone(), open.heard);
-        self.ended.push_back(Ended { video: key.clone(), at_ms, how, code, lane, processing_s, busy_s, media_s });
+        self.ended.push_back(Ended { video: key.clone(), at_ms, how, lane, processing_s, busy_s });
     }
 
     /// Forgets what is too old to be told.
@@ -196,14 +189,9 @@ impl Traffic {
     }
 }
 
-/// Returns the value that `share` of `values` do not exceed.
-pub fn quantile(values: &mut [f64], share: f64) -> Option<f64> {
-    if values.is_empty() {
-        return None;
-    }
-    values.sort_by(f64::total_cmp);
-    let place = (share * values.len() as f64).ceil() as usize;
-    Some(values[place.clamp(1, values.len()) - 1])
+/// Returns the value that `share` of `values` do not exceed, if there are any.
+pub fn quantile(values: &[f64], share: f64) -> Option<f64> {
+    (!values.is_empty()).then(|| outcome::quantile(values.to_vec(), share))
 }
 
 #[cfg(test)]

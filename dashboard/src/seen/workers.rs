@@ -116,12 +116,6 @@ impl Workers {
         }
         whole
     }
-
-    /// Returns how long the oldest record waits that the workers of `stage` have fetched, in seconds.
-    pub fn head_age_s(&self, stage: StageName) -> f64 {
-        let of_stage = self.heard.values().filter(|report| report.stage == stage as i32);
-        of_stage.map(|report| report.head_age_ms as f64 / 1e3).fold(0.0, f64::max)
-    }
 }
 
 #[cfg(test)]

@@ -113,6 +113,18 @@ pub enum WorkerState {
     Draining = 3,
 }
 
+impl WorkerState {
+    /// Returns its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+        }
+    }
+}
+
 /// What a worker can be told.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, prost::Enumeration)]
 #[repr(i32)]

@@ -47,11 +47,11 @@ const fn whole(
     group: &'static str,
     name: &'static str,
     what: &'static str,
-    (flag, unit): (&'static str, &'static str),
+    flag: (&'static str, &'static str),
     usual: &'static str,
-    (least, most): (f64, f64),
+    bounds: (f64, f64),
 ) -> Field {
-    Field { name, what, flag, unit, usual, least, most, is_whole: true, group }
+    Field { is_whole: true, ..number(group, name, what, flag, usual, bounds) }
 }
 
 const fn number(

@@ -101,13 +101,9 @@ fn a_video(ended: &[&Ended], slot_price: f64) -> (usize, Option<f64>) {
 
 /// Returns the time of slots that were ready between two moments, in slot-seconds; nothing if too little of it was watched.
 fn paid_s(state: &State, from_ms: i64, until_ms: i64) -> Option<f64> {
-    let points: Vec<_> = state.history.after(from_ms - 1).take_while(|point| point.at_ms <= until_ms).collect();
-    let (first, last) = (points.first()?, points.last()?);
-    if ((last.at_ms - first.at_ms) as f64) < WATCHED * (until_ms - from_ms) as f64 {
-        return None;
-    }
-    let mean = points.iter().map(|point| f64::from(point.ready)).sum::<f64>() / points.len() as f64;
-    Some(mean * (until_ms - from_ms) as f64 / 1e3)
+    let watched = state.history.watched(from_ms - 1, until_ms)?;
+    let is_whole = watched.length_ms() as f64 >= WATCHED * (until_ms - from_ms) as f64;
+    is_whole.then(|| watched.mean_ready * (until_ms - from_ms) as f64 / 1e3)
 }
 
 impl Hour {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::SystemTime;
 
+use pipeline::runtime::user_reports_folder;
+
 use super::report::Report;
 use super::summary::Summary;
 use crate::args::DashboardArgs;
@@ -32,8 +34,7 @@ type Version = (u64, Option<SystemTime>);
 impl Kept {
     /// Looks into the folder that is set, else into that of this user.
     pub fn new(args: &DashboardArgs) -> Self {
-        let usual = || pipeline::runtime::user_data_folder().map(|folder| folder.join("reports"));
-        Self { folder: args.reports.clone().or_else(usual), known: Arc::default() }
+        Self { folder: args.reports.clone().or_else(user_reports_folder), known: Arc::default() }
     }
 
     /// Names the folder.

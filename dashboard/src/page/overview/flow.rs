@@ -67,7 +67,7 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
     let now_ms = now.as_millisecond();
     let crew = state.workers.crew(stage);
     let lag_records = state.queues.records(stage);
-    let mut waits: Vec<f64> = state.traffic.units_since(stage, now_ms - HOUR_MS).map(|unit| unit.wait_s).collect();
+    let waits: Vec<f64> = state.traffic.units_since(stage, now_ms - HOUR_MS).map(|unit| unit.wait_s).collect();
     let troubles = || state.traffic.troubles_since(now_ms - HOUR_MS).filter(|trouble| trouble.stage == stage);
     let given_up_1h = troubles().filter(|trouble| trouble.given_up).count();
     let decided = state.scaling.last(now).and_then(|tick| {
@@ -80,7 +80,7 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
         done_1m: state.traffic.units_since(stage, now_ms - MINUTE_MS).count(),
         lag_records,
         lag_s: state.queues.oldest_s(stage, now_ms).filter(|_| lag_records > 0),
-        wait_p95_s: quantile(&mut waits, 0.95),
+        wait_p95_s: quantile(&waits, 0.95),
         processes: crew.processes,
         ready: crew.ready,
         starting: crew.starting,

@@ -129,8 +129,8 @@ fn videos(state: &State, now_ms: i64, wrong: &mut Vec<Wrong>) {
         let advice = "Bad input fails by itself; the same code many times is a fault of ours.";
         tell(wrong, false, what, advice, "/videos?state=failed", "Failed videos");
     }
-    let mut waits = state.traffic.waits_since(now_ms - crate::seen::listen::WAITS_MS);
-    if let Some(p95) = quantile(&mut waits, 0.95).filter(|p95| *p95 > WAIT_TARGETS_S.1) {
+    let waits = state.traffic.waits_since(now_ms - crate::seen::listen::WAITS_MS);
+    if let Some(p95) = quantile(&waits, 0.95).filter(|p95| *p95 > WAIT_TARGETS_S.1) {
         let what = format!("Waits are too long: p95 is {} within 15 minutes", say::span(p95));
         tell(wrong, false, what, "The target is two minutes.", "/autoscaler", "Autoscaler");
     }

@@ -31,8 +31,6 @@ pub struct Open {
     pub begun_ms: Option<i64>,
     /// Its lane.
     pub lane: Lane,
-    /// Its length, in seconds, once it is measured.
-    pub media_s: Option<f64>,
     /// Time that slots worked on it, in seconds.
     pub busy_s: f64,
     /// Which events were heard of it.
@@ -51,7 +49,6 @@ impl Open {
             created_ms: event.at_ms,
             begun_ms: None,
             lane: event.job.lane(),
-            media_s: None,
             busy_s: 0.0,
             heard: Heard::default(),
             fetched: None,

@@ -90,7 +90,7 @@ fn what_is_old_is_forgotten() {
 
 #[test]
 fn quantiles_are_of_the_nearest_rank() {
-    assert_eq!(quantile(&mut [], 0.5), None);
-    assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.5), Some(2.0));
-    assert_eq!(quantile(&mut [3.0, 1.0, 2.0], 0.95), Some(3.0));
+    assert_eq!(quantile(&[], 0.5), None);
+    assert_eq!(quantile(&[3.0, 1.0, 2.0], 0.5), Some(2.0));
+    assert_eq!(quantile(&[3.0, 1.0, 2.0], 0.95), Some(3.0));
 }
