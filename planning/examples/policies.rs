@@ -103,6 +103,7 @@ fn observed(lane: Lane, tick: f64, waiting: f64) -> observation::Lane {
         committed_total: tick * 10.0,
         arrived_total: tick * 10.0 + 100.0 + waiting,
         head_age_s: 5.0,
+        ..observation::Lane::default()
     }
 }
 

@@ -81,9 +81,7 @@ impl Costs {
     /// When the text is no such report, or no video was measured.
     pub fn from_bench(json: &str, name: &str) -> Result<Self> {
         let report: serde_json::Value = serde_json::from_str(json).with_context(|| format!("understand {name}"))?;
-        let measured = &report["measured"];
-        // Reports of older versions have the videos' numbers one level higher.
-        let pipeline = if measured["pipeline"].is_object() { &measured["pipeline"] } else { measured };
+        let pipeline = &report["measured"]["pipeline"];
         let floors = pipeline["floors"].as_array().filter(|floors| !floors.is_empty());
         let floors =
             floors.with_context(|| format!("{name} has no video measured: give `spillway bench` a --video"))?;
@@ -135,14 +133,7 @@ impl Costs {
 
 /// Returns the CPU time of the pipeline with many videos beside that of the bare work.
 fn beside_the_floor(pipeline: &serde_json::Value) -> Option<f64> {
-    let many = &pipeline["many"];
-    let count = pipeline["videos"].as_u64()? as usize;
-    let floors = pipeline["floors"].as_array()?;
-    let bare = |floor: &serde_json::Value| -> Option<f64> {
-        ["picture", "speech", "encode"].iter().map(|part| floor[part]["cpu_s"].as_f64()).sum()
-    };
-    let bare: Option<f64> = floors.get(..count)?.iter().map(bare).sum();
-    Some(many["cpu_s"].as_f64()? / many["videos"].as_f64()? / (bare? / count as f64))
+    Some(pipeline["many"]["cpu_s"].as_f64()? / pipeline["many_floor"]["cpu_s"].as_f64()?)
 }
 
 #[cfg(test)]
@@ -153,8 +144,9 @@ mod tests {
         let spent = |wall_s: f64| serde_json::json!({"cpu_s": wall_s, "wall_s": wall_s});
         let floor = serde_json::json!({"duration_s": 60.0, "clips": [[0.0, 15.0], [20.0, 35.0]], "picture": spent(6.0),
             "speech": spent(12.0), "encode": spent(15.0), "apart": spent(0.6)});
-        let many = serde_json::json!({"videos": 10, "cpu_s": 363.0});
-        serde_json::json!({"measured": {"pipeline": {"floors": [floor], "videos": 1, "many": many}}})
+        let (many, many_floor) = (serde_json::json!({"videos": 10, "cpu_s": 363.0}), spent(330.0));
+        let pipeline = serde_json::json!({"floors": [floor], "videos": 1, "many": many, "many_floor": many_floor});
+        serde_json::json!({"measured": {"pipeline": pipeline}})
     }
 
     #[test]

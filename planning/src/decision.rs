@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::measure::LaneCost;
+
 /// What is decided for all stages at one moment.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Decision {
@@ -32,13 +34,17 @@ pub struct Inputs {
     pub waiting: f64,
     /// Time of a record in a slot, in seconds.
     pub service_s: f64,
+    /// How the time of a record varies from one to the next: the variance over the square of the mean, once enough was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_variation: Option<f64>,
     /// Time in which nine of ten new workers are ready, in seconds.
     pub startup_s: f64,
     /// How far ahead was looked, in seconds.
     pub horizon_s: f64,
-    /// Records expected to arrive within it.
+    /// Records expected to arrive within it, without a decline that nothing but a forecast tells of.
     pub expected: f64,
-    /// The upper band of them, without those of a burst that may as well be over, where they could be waited for.
+    /// The upper band of what is forecast, by which workers are started: less by such a decline, and without those of a
+    /// burst that may as well be over, where they could be waited for.
     pub expected_upper: f64,
     /// What the expectation is led by: `level` (persistence), `trend`, `day`, `week`, or `upstream`.
     pub led_by: String,
@@ -48,4 +54,17 @@ pub struct Inputs {
     pub wait_s: f64,
     /// Workers that would be enough for now.
     pub enough: u32,
+    /// What records cost in the lanes of which that was measured.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lanes: Vec<InLane>,
+}
+
+/// What records cost in one lane.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct InLane {
+    /// The lane.
+    pub lane: String,
+    /// What one costs.
+    #[serde(flatten)]
+    pub cost: LaneCost,
 }

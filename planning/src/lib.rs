@@ -12,6 +12,7 @@ pub mod stages;
 pub mod arrivals;
 pub mod forecast;
 pub mod measure;
+mod mix;
 pub mod rollforward;
 pub mod trust;
 

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::arrivals::Arrivals;
 use crate::forecast::Forecaster;
 use crate::measure::{FanOut, InWork, Service, Startup};
+use crate::mix::{LaneTotals, Mix};
 use crate::policy::Policy;
 use crate::trust::Judge;
 
@@ -24,6 +25,7 @@ pub(crate) struct StageMemory {
     pub arrivals: Arrivals,
     pub forecaster: Forecaster,
     pub service: Service,
+    pub mix: Mix,
     pub in_work: InWork,
     pub startup: Startup,
     pub fan_out: FanOut,
@@ -36,7 +38,7 @@ pub(crate) struct StageMemory {
 }
 
 /// A stage's counters at one look.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Totals {
     pub at: f64,
     pub arrived: f64,
@@ -44,6 +46,8 @@ pub(crate) struct Totals {
     pub busy_s: f64,
     pub media_s: f64,
     pub slots_busy: f64,
+    /// As the stage's lanes.
+    pub lanes: Vec<LaneTotals>,
 }
 
 impl StageMemory {
@@ -53,7 +57,8 @@ impl StageMemory {
             totals: None,
             arrivals: Arrivals::default(),
             forecaster: Forecaster::new(policy.coverage),
-            service: Service::default(),
+            service: Service::new(policy.service_s),
+            mix: Mix::default(),
             in_work: InWork::default(),
             startup: Startup::default(),
             fan_out: FanOut::default(),

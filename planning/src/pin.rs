@@ -39,12 +39,18 @@ impl FromStr for Pin {
                 _ => return Err(format!("{name} is none of min, max, fixed")),
             }
         }
-        if pin.fixed.is_some() && (pin.min.is_some() || pin.max.is_some()) {
+        pin.checked()
+    }
+}
+
+impl Pin {
+    fn checked(self) -> Result<Self, String> {
+        if self.fixed.is_some() && (self.min.is_some() || self.max.is_some()) {
             return Err("fixed leaves nothing to min and max".to_owned());
         }
-        match (pin.min, pin.max) {
+        match (self.min, self.max) {
             (Some(min), Some(max)) if min > max => Err("min is above max".to_owned()),
-            _ => Ok(pin),
+            _ => Ok(self),
         }
     }
 }
@@ -95,7 +101,8 @@ impl Pins {
             self.said.remove(&stage);
             return Ok((stage, None));
         }
-        let pin = serde_json::from_slice(body).map_err(|error| format!("no pin: {error}"))?;
+        let pin: Pin = serde_json::from_slice(body).map_err(|error| format!("no pin: {error}"))?;
+        let pin = pin.checked()?;
         self.said.insert(stage, pin);
         Ok((stage, Some(pin)))
     }
@@ -117,7 +124,9 @@ mod tests {
         let mut pins = Pins::new(BTreeMap::from([parse("cut=max:4").unwrap(), parse("fetch=fixed:2").unwrap()]));
         let pin = Pin { min: Some(7), ..Pin::default() };
         assert_eq!(pins.hear(b"cut", &body(Some(&pin))), Ok((StageName::Cut, Some(pin))));
-        assert!(pins.hear(b"cut", b"seven").is_err());
+        for wrong in ["seven", r#"{"min":5,"max":4}"#, r#"{"fixed":5,"max":4}"#] {
+            assert!(pins.hear(b"cut", wrong.as_bytes()).is_err(), "{wrong}");
+        }
         assert!(pins.hear(b"join", &body(Some(&pin))).is_err());
         let shown = |pins: &Pins| pins.all().iter().map(|(stage, pin)| format!("{stage}={pin}")).collect::<Vec<_>>();
         assert_eq!(shown(&pins), ["fetch=fixed:2", "cut=min:7"]);

@@ -29,7 +29,7 @@ impl Default for Policy {
             down_window_s: 60.0,
             down_band: 0.03,
             hold_s: 60.0,
-            coverage: 0.45,
+            coverage: 0.7,
         }
     }
 }

@@ -14,22 +14,35 @@ pub(super) struct Bounds {
 impl Bounds {
     /// Returns the bounds of `stage`; `quota` is how many workers an outside quota is enough for, if it counts.
     ///
-    /// More workers than partitions would have nothing to read. A pin of a person wins over what is configured.
+    /// A pin of a person wins over what is configured. More workers than partitions would have nothing to read, and more
+    /// than a quota is for nothing to do: a pin's maximum is no reason to have them, its minimum is.
     pub(super) fn new(stage: &Stage, pin: Option<&Pin>, quota: Option<u32>) -> Self {
+        let pin = pin.copied().unwrap_or_default();
+        let pinned = |count: u32| Self { least: count, most: count, most_because: "a pin".to_owned() };
+        if let Some(fixed) = pin.fixed {
+            return pinned(fixed);
+        }
+        let (most, because) = pin.max.map_or((stage.max_replicas, "the maximum"), |max| (max, "a pin"));
+        let least = pin.min.unwrap_or(stage.min_replicas.min(most));
+        if least > most {
+            return pinned(least);
+        }
         let partitions: u32 = stage.lanes.iter().map(|lane| lane.partitions).fold(0, u32::saturating_add);
-        let mut bounds =
-            Self { least: stage.min_replicas, most: stage.max_replicas, most_because: "the maximum".to_owned() };
-        if partitions > 0 && partitions < bounds.most {
+        let mut bounds = Self { least, most, most_because: because.to_owned() };
+        if partitions > 0 {
             bounds.lower(partitions, "the partitions");
         }
         if let Some(quota) = quota {
             bounds.lower(quota, "the outside quota");
         }
-        if let Some(pin) = pin {
-            bounds.pin(pin);
-        }
-        bounds.least = bounds.least.min(bounds.most);
         bounds
+    }
+
+    /// Returns these bounds for adding workers when as many as `workers` can have work in the lanes where there is any.
+    pub(super) fn narrowed(&self, workers: u32) -> Self {
+        let mut narrowed = self.clone();
+        narrowed.lower(workers, "the lanes that have work");
+        narrowed
     }
 
     fn lower(&mut self, most: u32, because: &str) {
@@ -38,28 +51,23 @@ impl Bounds {
             (self.most, self.most_because) = (most, because.to_owned());
         }
     }
-
-    fn pin(&mut self, pin: &Pin) {
-        if let Some(fixed) = pin.fixed {
-            (self.least, self.most, self.most_because) = (fixed, fixed, "a pin".to_owned());
-            return;
-        }
-        if let Some(min) = pin.min {
-            self.least = min;
-            self.most = self.most.max(min);
-        }
-        if let Some(max) = pin.max
-            && max < self.most
-        {
-            (self.most, self.most_because) = (max, "a pin".to_owned());
-        }
-    }
 }
 
-/// Returns how many workers of `stage` use up within an hour what an outside API still allows, if that is known.
+/// Returns how many workers of `stage` use up within an hour what an outside API still allows, if that is known; one for
+/// less than one's work, none only where nothing is left.
 pub(super) fn quota_of(stage: &Stage, service_s: f64) -> Option<u32> {
     let slots = stage.quota_left?.max(0.0) * service_s / 3600.0;
-    Some((slots / f64::from(stage.slots_per_worker.max(1))).floor() as u32)
+    let workers = slots / f64::from(stage.slots_per_worker.max(1));
+    Some(if workers > 0.0 { workers.max(1.0) as u32 } else { 0 })
+}
+
+/// Returns how many units of `stage` can be in work at once when its lanes have so many `records`: in each lane no more than
+/// its partitions' slots hold.
+pub(super) fn most_in_work(stage: &Stage, records: impl Iterator<Item = f64>) -> f64 {
+    let slots = f64::from(stage.slots_per_worker.max(1));
+    // A lane of no partitions is one whose partitions are not known.
+    let most = |partitions: u32| if partitions > 0 { f64::from(partitions) * slots } else { f64::INFINITY };
+    stage.lanes.iter().zip(records).map(|(lane, records)| records.min(most(lane.partitions))).sum()
 }
 
 /// Returns the pin of `stage`, if a person set one.
@@ -67,25 +75,24 @@ pub(super) fn pin_of<'a>(seen: &'a Observation, stage: &Stage) -> Option<&'a Pin
     seen.pins.get(&stage.stage)
 }
 
-/// Lowers what `wanted` adds, in the order of the flow, until all workers cost no more than `budget` an hour.
+/// Lowers `wanted` until all workers cost no more than `budget` an hour, or each stage has its `least`.
 ///
-/// What is there is kept: a budget that was cut is met by scaling down in the usual way. Later stages come first,
-/// because what has been begun should be finished.
-pub(super) fn within_budget(stages: &[Stage], wanted: &mut [u32], budget: Option<f64>) -> Vec<bool> {
-    let mut cut = vec![false; wanted.len()];
-    let Some(budget) = budget else { return cut };
+/// First what would be added goes, then what is there, of each the earlier stages' first: what has been begun should be
+/// finished.
+pub(super) fn within_budget(stages: &[Stage], wanted: &mut [u32], least: &[u32], budget: Option<f64>) {
+    let Some(budget) = budget else { return };
     let cost = |stage: &Stage| stage.cost_per_worker_hour.unwrap_or(1.0).max(0.0);
-    let kept =
-        stages.iter().zip(wanted.iter()).map(|(stage, wanted)| cost(stage) * f64::from(stage.replicas.min(*wanted)));
-    let mut left = budget - kept.sum::<f64>();
-    for (index, stage) in stages.iter().enumerate().rev() {
-        let adds = wanted[index].saturating_sub(stage.replicas);
-        let affordable = if cost(stage) > 0.0 { (left.max(0.0) / cost(stage)).floor() as u32 } else { adds };
-        if affordable < adds {
-            wanted[index] = (stage.replicas + affordable).max(stage.min_replicas);
-            cut[index] = true;
+    let all = stages.iter().zip(wanted.iter()).map(|(stage, wanted)| cost(stage) * f64::from(*wanted));
+    let mut over = all.sum::<f64>() - budget;
+    for is_there_kept in [true, false] {
+        for ((stage, wanted), least) in stages.iter().zip(wanted.iter_mut()).zip(least) {
+            let keeps = if is_there_kept { stage.replicas.max(*least) } else { *least };
+            if over <= 0.0 || cost(stage) == 0.0 {
+                continue;
+            }
+            let goes = ((over / cost(stage)).ceil() as u32).min(wanted.saturating_sub(keeps));
+            *wanted -= goes;
+            over -= cost(stage) * f64::from(goes);
         }
-        left -= cost(stage) * f64::from(wanted[index].saturating_sub(stage.replicas));
     }
-    cut
 }

@@ -13,14 +13,15 @@ const RECENT_S: f64 = 600.0;
 pub(super) struct Output {
     /// Records it will finish in each step; none if that is not known.
     pub finishes: Vec<f64>,
-    /// Records it finished since the last look.
-    pub finished: f64,
+    /// Records it finished since the last look; nothing if that is not known.
+    pub finished: Option<f64>,
 }
 
 /// What comes from upstream: expected in each step, and finished there since the last look.
 pub(super) struct Feeds {
     expected: Vec<f64>,
-    pub finished: f64,
+    /// Nothing if that is not known of one of them.
+    pub finished: Option<f64>,
 }
 
 /// Returns what comes from the stages before `index`, whose `outputs` these are, if any feed it.
@@ -44,8 +45,12 @@ pub(super) fn feeds(seen: &Observation, index: usize, outputs: &[Output]) -> Opt
 
 /// What will arrive, step by step.
 pub(super) struct Coming {
+    /// By which workers are kept: no decline that is only forecast is in it.
     pub expected: Vec<f64>,
+    /// By which workers are started.
     pub upper: Vec<f64>,
+    /// By which the stages behind are told what they will get.
+    pub onward: Vec<f64>,
     /// Mean rate that workers must be kept for, in records a second.
     pub rate: f64,
     pub led_by: &'static str,
@@ -57,7 +62,19 @@ impl Coming {
         let last = feeds.expected.last().copied().unwrap_or(0.0);
         let step = |step: usize| feeds.expected.get(step).copied().unwrap_or(last) * fan_out;
         let expected: Vec<f64> = (0..steps).map(step).collect();
-        Self { upper: expected.clone(), expected, rate: 0.0, led_by: "upstream", coverage: 1.0 }
+        Self {
+            upper: expected.clone(),
+            onward: expected.clone(),
+            expected,
+            rate: 0.0,
+            led_by: "upstream",
+            coverage: 1.0,
+        }
+    }
+
+    /// Returns how many may come in all.
+    pub(super) fn most(&self) -> f64 {
+        self.upper.iter().zip(&self.expected).map(|(upper, expected)| upper.max(*expected)).sum()
     }
 
     pub(super) fn forecast(
@@ -71,11 +88,11 @@ impl Coming {
     ) -> Self {
         let tick_s = policy.tick_s;
         let phase_s = seen.wall_clock.map_or(seen.at, |clock| clock.as_second() as f64);
-        let arrived_total = own.totals.map_or(0.0, |totals| totals.arrived);
+        let arrived_total = own.totals.as_ref().map_or(0.0, |totals| totals.arrived);
         let mut forecast = own.forecaster.forecast(&Seen {
             at: seen.at,
             phase_s,
-            tick_s,
+            elapsed_s: if change.at > 0.0 { change.at } else { tick_s },
             arrived: change.arrived,
             arrived_total,
             level,
@@ -83,15 +100,24 @@ impl Coming {
             horizon_s: startup_s + tick_s,
         });
         forecast.announced = own.announced(seen, stage, level.rate);
-        let expected = path(|time_s| forecast.within(time_s), tick_s, steps);
+        Self::expecting(&forecast, patience, tick_s, steps)
+    }
+
+    /// Returns what comes by this forecast, at a stage of this [patience](super::steering::Steering::patience).
+    fn expecting(forecast: &Forecast, patience: f64, tick_s: f64, steps: usize) -> Self {
+        let (level, beyond) = (forecast.level, forecast.beyond.max(0.0));
+        // Workers are let go by what is seen alone, here and at the stages behind: a decline that is only forecast starts
+        // fewer and sends nobody away.
+        let kept = Forecast { beyond, ..*forecast };
+        let expected = path(|time_s| kept.within(time_s), tick_s, steps);
         // Nothing tells how long a burst goes on. Where a worker that is asked for when somebody has come is there in time,
         // none is started for those who might come.
         let excess = level.excess * (1.0 - patience * level.burst());
-        let sure = Forecast { level: Level { excess, ..level }, ..forecast };
+        let sure = Forecast { level: Level { excess, ..level }, ..*forecast };
         let upper = path(|time_s| sure.upper_within(time_s), tick_s, steps);
-        // Workers are let go by what is seen alone: a forecast can keep them, not send them away.
-        let rate = level.rate + forecast.beyond.max(0.0) + level.excess.min(0.0);
-        Self { expected, upper, rate, led_by: forecast.led_by, coverage: forecast.coverage }
+        let onward = path(|time_s| Forecast { beyond, ..sure }.upper_within(time_s), tick_s, steps);
+        let rate = level.rate + beyond + level.excess.min(0.0);
+        Self { expected, upper, onward, rate, led_by: forecast.led_by, coverage: forecast.coverage }
     }
 }
 
@@ -116,5 +142,30 @@ impl StageMemory {
         self.uploads += (under_way - self.uploads) * 0.02;
         let takes_s = (self.uploads / rate.max(1e-3)).clamp(5.0, 300.0);
         ((under_way - rate * takes_s).max(0.0), takes_s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decline_that_is_only_forecast_starts_fewer_and_lets_nobody_go() {
+        let expecting = |beyond: f64, excess: f64| {
+            let level = Level { rate: 2.0, excess, lasts_s: 60.0 };
+            let forecast = Forecast { level, beyond, band: 0.6, ..Forecast::default() };
+            Coming::expecting(&forecast, 0.5, 5.0, 40)
+        };
+        let (decline, level, growth) = (expecting(-1.0, 0.0), expecting(0.0, 0.0), expecting(1.0, 0.0));
+        let kept_for = |coming: &Coming| (coming.expected.clone(), coming.onward.clone(), coming.rate);
+        assert_eq!(kept_for(&decline), kept_for(&level));
+        let sum = |steps: &[f64]| steps.iter().sum::<f64>();
+        assert!(sum(&decline.upper) < sum(&level.upper) - 100.0, "{:?}", decline.upper);
+        assert!(
+            sum(&growth.expected) > sum(&level.expected) + 100.0 && growth.rate > level.rate,
+            "{:?}",
+            growth.expected
+        );
+        assert!(expecting(0.0, -1.0).rate < level.rate, "a decline that is seen counts");
     }
 }

@@ -34,11 +34,12 @@ pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Observation) -> Decis
         verdicts.push(verdict);
     }
     let mut wanted: Vec<u32> = verdicts.iter().map(|verdict| verdict.replicas).collect();
-    let cut = within_budget(&seen.stages, &mut wanted, seen.budget_per_hour);
-    let stages = seen.stages.iter().zip(verdicts).zip(wanted.into_iter().zip(cut));
-    let stages = stages.map(|((stage, verdict), (replicas, is_cut))| {
+    let least: Vec<u32> = verdicts.iter().map(|verdict| verdict.least).collect();
+    within_budget(&seen.stages, &mut wanted, &least, seen.budget_per_hour);
+    let stages = seen.stages.iter().zip(verdicts).zip(wanted);
+    let stages = stages.map(|((stage, verdict), replicas)| {
         let mut reason = verdict.reason;
-        if is_cut {
+        if replicas < verdict.replicas {
             reason = format!("the budget allows {replicas} of {}: {reason}", verdict.replicas);
         }
         if let Some(own) = memory.stages.get_mut(&stage.stage) {

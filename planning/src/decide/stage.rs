@@ -1,22 +1,30 @@
 //! One stage: what is known of it, and how many workers that asks for.
 
-use super::bounds::{Bounds, pin_of, quota_of};
+use super::bounds::{Bounds, most_in_work, pin_of, quota_of};
 use super::coming::{Coming, Feeds, Output};
 use super::reason::{What, explain};
 use super::steering::Steering;
-use crate::decision::Inputs;
+use crate::decision::{InLane, Inputs};
 use crate::measure::InWork;
 use crate::memory::{StageMemory, Totals};
-use crate::observation::{Breaker, Observation, Stage};
+use crate::mix::{self, LaneTotals, LaneWork};
+use crate::observation::{self, Breaker, Observation, Stage};
 use crate::policy::Policy;
 use crate::rollforward::{Outlook, Pool};
 use crate::trust::Trust;
+
+/// Nothing takes longer than this to start, in seconds: what is seen may say anything.
+const LONGEST_START_S: f64 = 86_400.0;
+/// Looks ahead at most so many ticks: more than a day of those that are usual.
+const MOST_STEPS: usize = 20_000;
 
 /// What one stage is to have, and what it will pass on.
 pub(super) struct Verdict {
     pub replicas: u32,
     pub reason: String,
     pub inputs: Option<Inputs>,
+    /// Fewest workers that it may be left with.
+    pub least: u32,
     pub output: Output,
 }
 
@@ -30,7 +38,7 @@ pub(super) fn judge(
 ) -> Verdict {
     let stage = &seen.stages[index];
     let trust = own.judge.judge(seen.at, stage, policy.tick_s, policy.hold_s);
-    let service_s = own.service.mean_s(policy.service_s);
+    let service_s = own.service.mean_s();
     let down = what_is_down(seen, stage);
     // A quota may be what it waits for: it is no reason to let workers go that are needed once there is more.
     let quota = quota_of(stage, service_s).filter(|_| down.is_none());
@@ -40,21 +48,24 @@ pub(super) fn judge(
         Trust::Hold(why) | Trust::Floor(why) if let Some(words) = down => {
             own.totals = None;
             let held = own.hold(stage.replicas, &bounds);
-            Verdict::without_data(held, format!("held at {held}, more or fewer would change nothing: {words}; {why}"))
+            let reason = format!("held at {held}, more or fewer would change nothing: {words}; {why}");
+            Verdict::without_data(held, reason, &bounds)
         }
         Trust::Hold(why) => {
             own.totals = None;
             let held = own.decided.unwrap_or(stage.replicas).clamp(bounds.least, bounds.most);
-            Verdict::without_data(held, format!("held at {held}: {why}"))
+            Verdict::without_data(held, format!("held at {held}: {why}"), &bounds)
         }
         Trust::Floor(why) => {
             own.totals = None;
-            let lag: f64 = stage.lanes.iter().map(|lane| lane.lag_records()).filter(|lag| *lag > 0.0).sum();
-            let slots = f64::from(stage.slots_per_worker.max(1));
-            let needs = (lag * service_s / (service_s + stage.wait_slo_s / 2.0) / slots).ceil() as u32;
+            let lags = stage.lanes.iter().map(|lane| lane.lag_records().max(0.0));
+            let (lag, slots) = (lags.clone().sum::<f64>(), f64::from(stage.slots_per_worker.max(1)));
+            let needs = lag * service_s / (service_s + stage.wait_slo_s / 2.0);
+            let needs = (needs.min(most_in_work(stage, lags)) / slots).ceil() as u32;
             let held = own.decided.unwrap_or(stage.replicas).max(stage.replicas);
             let floor = needs.max(held).clamp(bounds.least, bounds.most);
-            Verdict::without_data(floor, format!("only up, {held} -> {floor} for a lag of {lag:.0}: {why}"))
+            let reason = format!("only up, {held} -> {floor} for a lag of {lag:.0}: {why}");
+            Verdict::without_data(floor, reason, &bounds)
         }
     }
 }
@@ -66,8 +77,8 @@ fn what_is_down<'a>(seen: &'a Observation, stage: &Stage) -> Option<&'a str> {
 }
 
 impl Verdict {
-    fn without_data(replicas: u32, reason: String) -> Self {
-        Self { replicas, reason, inputs: None, output: Output::default() }
+    fn without_data(replicas: u32, reason: String, bounds: &Bounds) -> Self {
+        Self { replicas, reason, inputs: None, least: bounds.least, output: Output::default() }
     }
 }
 
@@ -81,63 +92,86 @@ fn good(
     down: Option<&str>,
 ) -> Verdict {
     let stage = &seen.stages[index];
-    let change = learn(own, seen.at, stage, feeds.as_ref());
+    let change = learn(own, (seen.at, policy.tick_s), stage, feeds.as_ref());
     match down {
-        None => own.learn_work(policy, &change),
+        None => own.learn_work(stage, &change),
         Some(_) => own.in_work = InWork::default(),
     }
-    let startup_s = stage.startup_p90_s.unwrap_or_else(|| own.startup.p90_s().unwrap_or(policy.startup_s));
+    let startup_s = stage.startup_p90_s.or_else(|| own.startup.p90_s()).unwrap_or(policy.startup_s);
+    let startup_s = startup_s.min(LONGEST_START_S);
     let level = own.arrivals.level(policy.tick_s);
     let steering = Steering::new(stage, startup_s, feeds.is_none(), &level);
-    let steps = ((steering.down.horizon_s + stage.wait_slo_s) / policy.tick_s).ceil() as usize + 2;
+    let steps = ((steering.down.horizon_s + stage.wait_slo_s) / policy.tick_s).ceil() as usize;
+    let steps = steps.min(MOST_STEPS) + 2;
     let coming = match feeds {
         Some(feeds) => Coming::from_upstream(feeds, own.fan_out.ratio(), steps),
         None => Coming::forecast(policy, own, (seen, stage), &change, (level, steering.patience), startup_s, steps),
     };
 
     let slots_per_worker = f64::from(stage.slots_per_worker.max(1));
-    let mut outlook = outlook(policy, own, stage, steps);
-    let there = stage.workers.ready + stage.workers.starting.len() as u32;
+    let lanes = own.mix.lanes(stage, coming.most(), &own.service);
+    let mut outlook = outlook(policy, own, stage, steps, &lanes);
+    let there = stage.workers.ready.saturating_add(stage.workers.starting.len() as u32);
     let pool = Pool { there, ready_from: (startup_s / policy.tick_s).ceil() as usize, slots_per_worker };
     let waiting = outlook.waiting.iter().map(|group| group.1).fold(0.0, |sum, count| sum + count);
+    // More than can have work at once are not asked for; those that are there go when fewer are enough.
+    let upper = bounds.narrowed((outlook.most_in_work / slots_per_worker).ceil() as u32);
 
     outlook.arrivals.clone_from(&coming.expected);
-    let load = coming.rate * outlook.service_s / slots_per_worker;
+    let load = coming.rate * mix::mean_s(&lanes, |lane| lane.comes, outlook.service_s) / slots_per_worker;
     let spare = steering.spare(stage, &outlook, load * slots_per_worker) / slots_per_worker;
     let least_load = ((load * steering.load_floor + spare).round() as u32).min(there);
     let enough = outlook.fewest(&steering.down, &pool, bounds.least.min(there), there).max(least_load);
     outlook.arrivals.clone_from(&coming.upper);
     let wait_s = outlook.longest_wait_s(there, &pool);
-    let needed = outlook.fewest(&steering.up, &pool, there.min(bounds.most), bounds.most);
+    let needed = outlook.fewest(&steering.up, &pool, there.min(upper.most), upper.most);
 
     let short = (load * steering.load_floor + 0.5 * spare).floor() as u32;
-    let needed = if there < short { needed.max(((load + spare).round() as u32).min(bounds.most)) } else { needed };
+    let needed = if there < short { needed.max(((load + spare).round() as u32).min(upper.most)) } else { needed };
     let (replicas, what) = match down {
         None => own.scale(policy, seen.at, startup_s, there, needed, enough, bounds),
         Some(words) => (own.hold(there, bounds), What::Held(words)),
     };
-    let reason = explain(stage, bounds, &coming, &outlook, (waiting, wait_s), (there, replicas), what);
+    let bound = if replicas > there { &upper } else { bounds };
+    let reason = explain(stage, bound, &coming, &outlook, (waiting, wait_s), (there, replicas), what);
+    let known = inputs(policy, own, stage, startup_s, &coming, outlook.service_s, &lanes);
+    let inputs = Inputs { waiting, wait_s, enough, ..known };
+    outlook.arrivals.clone_from(&coming.onward);
+    // Nobody knows when it goes on: what is stuck in it is no reason to start workers behind it.
+    let finishes = if down.is_none() { outlook.finishes(replicas, &pool) } else { Vec::new() };
+    let output = Output { finishes, finished: (change.at > 0.0).then_some(change.done) };
+    Verdict { replicas, reason, inputs: Some(inputs), least: bounds.least, output }
+}
+
+/// Writes down what was measured and what is expected.
+fn inputs(
+    policy: &Policy,
+    own: &StageMemory,
+    stage: &Stage,
+    startup_s: f64,
+    coming: &Coming,
+    service_s: f64,
+    lanes: &[LaneWork],
+) -> Inputs {
     let horizon = ((startup_s + policy.tick_s) / policy.tick_s) as usize;
-    let inputs = Inputs {
-        waiting,
-        service_s: outlook.service_s,
+    let in_lane =
+        |(lane, work): (&observation::Lane, &LaneWork)| work.cost.map(|cost| InLane { lane: lane.lane.clone(), cost });
+    Inputs {
+        service_s,
+        record_variation: own.service.record_variation(),
         startup_s,
         horizon_s: horizon as f64 * policy.tick_s,
         expected: coming.expected.iter().take(horizon).sum(),
         expected_upper: coming.upper.iter().take(horizon).sum(),
         led_by: coming.led_by.to_owned(),
         coverage: coming.coverage,
-        wait_s,
-        enough,
-    };
-    // Nobody knows when it goes on: what is stuck in it is no reason to start workers behind it.
-    let finishes = if down.is_none() { outlook.finishes(replicas, &pool) } else { Vec::new() };
-    let output = Output { finishes, finished: change.done };
-    Verdict { replicas, reason, inputs: Some(inputs), output }
+        lanes: stage.lanes.iter().zip(lanes).filter_map(in_lane).collect(),
+        ..Inputs::default()
+    }
 }
 
 /// Takes in what changed since the last look.
-fn learn(own: &mut StageMemory, at: f64, stage: &Stage, feeds: Option<&Feeds>) -> Totals {
+fn learn(own: &mut StageMemory, (at, tick_s): (f64, f64), stage: &Stage, feeds: Option<&Feeds>) -> Totals {
     let now = Totals {
         at,
         arrived: stage.lanes.iter().map(|lane| lane.end_offset_total).sum(),
@@ -145,8 +179,9 @@ fn learn(own: &mut StageMemory, at: f64, stage: &Stage, feeds: Option<&Feeds>) -
         busy_s: stage.busy_seconds_total,
         media_s: stage.work_done_media_s_total,
         slots_busy: stage.slots_busy,
+        lanes: LaneTotals::of(stage),
     };
-    let last = own.totals.replace(now).unwrap_or(now);
+    let last = own.totals.replace(now.clone()).unwrap_or_else(|| now.clone());
     let change = Totals {
         at: now.at - last.at,
         arrived: now.arrived - last.arrived,
@@ -154,48 +189,55 @@ fn learn(own: &mut StageMemory, at: f64, stage: &Stage, feeds: Option<&Feeds>) -
         busy_s: now.busy_s - last.busy_s,
         media_s: now.media_s - last.media_s,
         slots_busy: now.slots_busy - last.slots_busy,
+        lanes: now.lanes.iter().zip(&last.lanes).map(|(now, last)| now.since(last)).collect(),
     };
+    own.mix.arrive(change.at, stage, &change.lanes);
     own.startup.look(stage.workers.starting.iter().map(|starting| starting.ready_in_s));
-    own.arrivals.push(change.arrived);
-    if let Some(feeds) = feeds {
-        own.fan_out.record(change.at, feeds.finished, change.arrived);
+    // A late look is no burst: what came meanwhile counts for as many ticks as have passed.
+    let ticks = (change.at / tick_s).round().max(1.0);
+    (0..ticks as usize).for_each(|_| own.arrivals.push(change.arrived / ticks));
+    // What arrived while it is not known what was finished, or the other way round, tells of no ratio.
+    if let Some(finished) = feeds.and_then(|feeds| feeds.finished)
+        && change.at > 0.0
+    {
+        own.fan_out.record(change.at, finished, change.arrived);
     }
     change
 }
 
 /// Describes the stage as it is, with no arrivals yet.
-fn outlook(policy: &Policy, own: &StageMemory, stage: &Stage, steps: usize) -> Outlook {
+fn outlook(policy: &Policy, own: &StageMemory, stage: &Stage, steps: usize, lanes: &[LaneWork]) -> Outlook {
     let slots_per_worker = f64::from(stage.slots_per_worker.max(1));
     let lag: f64 = stage.lanes.iter().map(|lane| lane.lag_records()).sum();
     let in_draining = f64::from(stage.workers.draining) * slots_per_worker;
-    let in_work = own.in_work.scaled_to((stage.slots_busy - in_draining).max(0.0));
     let mut slots = vec![f64::from(stage.workers.ready) * slots_per_worker; steps];
     for starting in &stage.workers.starting {
         let from = (starting.ready_in_s / policy.tick_s).ceil().max(0.0) as usize;
         slots.iter_mut().skip(from).for_each(|slots| *slots += slots_per_worker);
     }
-    let partitions: f64 = stage.lanes.iter().map(|lane| f64::from(lane.partitions)).sum();
-    let service_s = own.service.mean_s(policy.service_s);
+    let service_s = mix::mean_s(lanes, |lane| lane.here + lane.comes, own.service.mean_s());
+    // A phase shorter than a step would be stretched to one.
+    let phases = own.service.phases().min((service_s / policy.tick_s) as usize).max(1);
     Outlook {
         step_s: policy.tick_s,
         service_s,
-        // A phase shorter than a step would be stretched to one.
-        phases: own.service.phases().min((service_s / policy.tick_s) as usize).max(1),
-        in_work,
+        phases,
+        in_work: own.in_work.scaled_to((stage.slots_busy - in_draining).max(0.0), phases),
         waiting: own.waiting(policy.tick_s, stage, (lag - stage.slots_busy).max(0.0)),
         arrivals: Vec::new(),
         slots,
-        most_in_work: if partitions > 0.0 { partitions * slots_per_worker } else { f64::INFINITY },
+        most_in_work: most_in_work(stage, lanes.iter().map(|lane| lane.here + lane.comes)),
     }
 }
 
 impl StageMemory {
     /// Takes in the work that was done since the last look. What was done while something was down says nothing of what
     /// work costs, and what was in hand begins anew.
-    fn learn_work(&mut self, policy: &Policy, change: &Totals) {
+    fn learn_work(&mut self, stage: &Stage, change: &Totals) {
         self.service.record(change.at, change.done, change.busy_s, change.media_s);
+        self.mix.work(change.at, stage, &change.lanes);
         let begun = (change.slots_busy + change.done).max(0.0);
-        self.in_work.advance(change.at, begun, self.service.phases(), self.service.mean_s(policy.service_s));
+        self.in_work.advance(change.at, begun, self.service.phases(), self.service.mean_s());
     }
 
     /// Keeps the scale that is `there`, as far as `bounds` let it. How few were enough before is forgotten: workers go only

@@ -6,8 +6,9 @@ use crate::rollforward::{Outlook, Target};
 
 /// Added to the start-up time for what cannot be helped sooner, in seconds.
 const GRACE_S: f64 = 15.0;
-/// The share of records that chance alone may make late is e to the minus this.
-const LATE_EXPONENT: f64 = 7.0;
+/// The share of records that are to begin in time where nothing is said, and the most of them that can be asked for.
+const IN_TIME: f64 = 0.999;
+const MOST_IN_TIME: f64 = 0.999_999;
 /// Share of the wait target that stages after the first plan with: waits add up along the flow.
 const LATER_SHARE: f64 = 0.2;
 /// Looks ahead at least this long after a new worker would be ready, in seconds.
@@ -51,13 +52,15 @@ impl Steering {
     /// Returns the slots beyond the load that keep chance from making a queue that nobody can be sent to in time.
     ///
     /// With `s` slots to spare those who wait in an M/G/c queue have waits of mean `service (1 + cv^2) / (2 s)`,
-    /// exponentially distributed: the share that waits for longer than the target falls by e for each such mean. The
-    /// number of slots does not matter, so a small stage needs as many to spare as a large one, but no more than its load
-    /// and the deviation of that (`load` slots): where hardly anything comes, hardly anything meets.
+    /// exponentially distributed: the share that waits for longer than the target falls by e for each such mean, down to
+    /// what the target's quantile leaves. The number of slots does not matter, so a small stage needs as many to spare as a
+    /// large one, but no more than its load and the deviation of that (`load` slots): where hardly anything comes, hardly
+    /// anything meets.
     pub(super) fn spare(&self, stage: &Stage, outlook: &Outlook, load: f64) -> f64 {
         let variation = 1.0 / outlook.phases as f64;
         let mean_s = outlook.service_s * (1.0 + variation) / 2.0;
-        let spare = (1.0 - self.patience) * LATE_EXPONENT * mean_s / stage.wait_slo_s.max(1e-9);
+        let in_time = stage.wait_slo_quantile.unwrap_or(IN_TIME).clamp(0.0, MOST_IN_TIME);
+        let spare = (1.0 - self.patience) * -(1.0 - in_time).ln() * mean_s / stage.wait_slo_s.max(1e-9);
         spare.min(load + load.sqrt())
     }
 }

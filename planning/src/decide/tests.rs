@@ -1,4 +1,8 @@
-//! The decision through its public face: bounds, order, data that is wrong, pins, budgets.
+//! The decision through its public face: bounds, order, data that is wrong, what is down.
+
+mod lanes;
+mod learning;
+mod limits;
 
 use proptest::prelude::*;
 
@@ -18,7 +22,7 @@ fn stage(tick: u32, waiting: f64, ready: u32) -> Stage {
             end_offset_total: done + busy + waiting,
             committed_total: done,
             arrived_total: done + busy + waiting,
-            head_age_s: 0.0,
+            ..Lane::default()
         }],
         workers: Workers { ready, ..Workers::default() },
         replicas: ready,
@@ -118,29 +122,6 @@ fn wrong_data_holds_the_last_good_scale_and_then_only_scales_up() {
     }
 }
 
-#[test]
-fn a_pin_wins() {
-    let mut memory = Memory::default();
-    let mut observation = seen(0, vec![stage(0, 300.0, 2)]);
-    observation.pins.insert("analyze".to_owned(), Pin { fixed: Some(7), ..Pin::default() });
-    assert_eq!(one(&mut memory, &observation).replicas, 7);
-    observation.at += 5.0;
-    observation.pins.insert("analyze".to_owned(), Pin { max: Some(20), ..Pin::default() });
-    let decision = one(&mut memory, &observation);
-    assert_eq!(decision.replicas, 20);
-    assert!(decision.reason.contains("a pin"), "{}", decision.reason);
-}
-
-#[test]
-fn a_budget_bounds_what_is_added_and_says_so() {
-    let mut memory = Memory::default();
-    let mut observation = seen(0, vec![stage(0, 300.0, 2)]);
-    observation.budget_per_hour = Some(12.0);
-    let decision = one(&mut memory, &observation);
-    assert_eq!(decision.replicas, 12);
-    assert!(decision.reason.contains("budget"), "{}", decision.reason);
-}
-
 /// What is seen of `stages` while `held_up` waits for something; all do if that is empty.
 fn paused(tick: u32, held_up: &str, stages: Vec<Stage>) -> Observation {
     let breaker = Breaker { stage: held_up.to_owned(), reason: "3 of 3 workers wait: no store".to_owned() };
@@ -175,6 +156,40 @@ fn wrong_data_beside_something_that_is_down_scales_nothing_up() {
         assert_eq!(decision.replicas, 10, "{decision:?}");
         assert!(decision.reason.contains("no store") && decision.reason.contains("lag"), "{}", decision.reason);
     }
+}
+
+#[test]
+fn what_is_wrong_for_long_scales_up_by_what_is_plausible_of_it() {
+    let mut memory = Memory::default();
+    let decisions: Vec<StageDecision> = (0..=13)
+        .map(|tick| {
+            let mut wrong = stage(tick, 500.0, 10);
+            wrong.lanes.push(Lane { lane: "batch".to_owned(), committed_total: 5.0, ..Lane::default() });
+            one(&mut memory, &seen(tick, vec![wrong]))
+        })
+        .collect();
+    assert!(decisions[..12].iter().all(|decision| decision.replicas == 10), "{decisions:?}");
+    let floor = &decisions[12];
+    assert!(floor.replicas > 200 && floor.reason.starts_with("only up, 10 -> "), "{floor:?}");
+    assert_eq!(decisions[13].replicas, floor.replicas, "it does not go on from what it asked for itself");
+}
+
+#[test]
+fn what_is_seen_no_longer_is_held_and_then_only_scaled_up() {
+    let mut memory = Memory::default();
+    one(&mut memory, &seen(0, vec![Stage { max_replicas: 10, ..stage(0, 500.0, 10) }]));
+    for tick in 1..=20 {
+        let stale = Some("it was not seen: the brokers do not answer".to_owned());
+        let decision = one(&mut memory, &seen(tick, vec![Stage { stale, ..stage(0, 500.0, 10) }]));
+        assert!(decision.reason.contains("the brokers do not answer"), "{decision:?}");
+        if tick < 13 {
+            assert!(decision.replicas == 10 && decision.reason.starts_with("held at 10: "), "{tick}: {decision:?}");
+        } else {
+            assert!(decision.replicas > 200 && decision.reason.starts_with("only up, "), "{tick}: {decision:?}");
+        }
+    }
+    let again = one(&mut memory, &seen(21, vec![stage(21, 500.0, 230)]));
+    assert!(again.inputs.is_some() && again.replicas >= 230, "nobody goes before a window has passed: {again:?}");
 }
 
 #[test]

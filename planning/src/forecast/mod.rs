@@ -100,9 +100,9 @@ impl Forecaster {
     /// Takes what arrived within the last tick and forecasts until [`Seen::horizon_s`] from now.
     pub fn forecast(&mut self, seen: &Seen) -> Forecast {
         self.judge(seen);
-        self.trend.push(seen.tick_s, seen.arrived);
-        self.day.push(seen.phase_s, seen.tick_s, seen.arrived);
-        self.week.push(seen.phase_s, seen.tick_s, seen.arrived);
+        self.trend.push(seen.elapsed_s, seen.arrived);
+        self.day.push(seen.phase_s, seen.elapsed_s, seen.arrived);
+        self.week.push(seen.phase_s, seen.elapsed_s, seen.arrived);
 
         let persistence = seen.level.within(seen.horizon_s);
         // A season is a change of what was just there, whatever of that is steady.
@@ -133,7 +133,7 @@ impl Forecaster {
 
     /// Compares the forecasts whose time has come with what came.
     fn judge(&mut self, seen: &Seen) {
-        let keep = 0.5_f64.powf(seen.tick_s / LOSS_HALF_LIFE_S);
+        let keep = 0.5_f64.powf(seen.elapsed_s / LOSS_HALF_LIFE_S);
         while let Some(open) = self.open.front().copied().filter(|open| open.due_at <= seen.at) {
             self.open.pop_front();
             let came = (seen.arrived_total - open.arrived_before).max(0.0);
@@ -164,7 +164,7 @@ pub struct Seen {
     /// Where in the season now is, in seconds.
     pub phase_s: f64,
     /// Time since the last look, in seconds.
-    pub tick_s: f64,
+    pub elapsed_s: f64,
     /// Records that arrived since.
     pub arrived: f64,
     /// Records that ever arrived.

@@ -22,7 +22,7 @@ fn after(ticks: usize, rate: impl Fn(f64) -> f64) -> Forecast {
         last = forecaster.forecast(&Seen {
             at,
             phase_s: at,
-            tick_s: TICK_S,
+            elapsed_s: TICK_S,
             arrived,
             arrived_total,
             level,

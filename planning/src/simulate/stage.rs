@@ -40,8 +40,8 @@ pub(super) struct Stage {
     done: [u64; LANES],
     turns: Turns,
     pub(super) pool: Pool,
-    busy_seconds_done: f64,
-    media_done_s: f64,
+    busy_s: [f64; LANES],
+    media_s: [f64; LANES],
     quota_left: Option<f64>,
     pub(super) outcome: StageOutcome,
 }
@@ -57,8 +57,8 @@ impl Stage {
             done: [0; LANES],
             turns: Turns::new(&RunnerArgs::default()),
             pool: Pool::new(spec.slots_per_worker.max(1)),
-            busy_seconds_done: 0.0,
-            media_done_s: 0.0,
+            busy_s: [0.0; LANES],
+            media_s: [0.0; LANES],
             quota_left: spec.quota_per_hour,
             outcome: StageOutcome { slots_per_worker: spec.slots_per_worker, ..StageOutcome::default() },
         }
@@ -97,8 +97,8 @@ impl Stage {
         self.pool.give(now, worker);
         self.in_work[lane] -= 1;
         self.done[lane] += 1;
-        self.busy_seconds_done += service_s;
-        self.media_done_s += media_s;
+        self.busy_s[lane] += service_s;
+        self.media_s[lane] += media_s;
     }
 
     /// An hour of the outside API begins.
@@ -141,6 +141,9 @@ impl Stage {
             seen.end_offset_total = self.arrived[lane] as f64;
             seen.committed_total = self.done[lane] as f64;
             seen.arrived_total = self.arrived[lane] as f64;
+            seen.done_total = self.done[lane] as f64;
+            seen.busy_seconds_total = self.busy_s[lane];
+            seen.work_done_media_s_total = self.media_s[lane];
             seen.head_age_s = self.queues[lane].front().map_or(0.0, |unit| now - unit.arrived_at);
         }
         let replicas = self.pool.replicas();
@@ -153,8 +156,8 @@ impl Stage {
         seen.replicas = replicas;
         seen.slots_busy = f64::from(self.pool.busy_slots());
         seen.done_total = self.done.iter().sum::<u64>() as f64;
-        seen.busy_seconds_total = self.busy_seconds_done;
-        seen.work_done_media_s_total = self.media_done_s;
+        seen.busy_seconds_total = self.busy_s.iter().sum();
+        seen.work_done_media_s_total = self.media_s.iter().sum();
         seen.quota_left = self.quota_left;
     }
 }

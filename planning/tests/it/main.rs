@@ -3,6 +3,7 @@
 mod flows;
 mod laws;
 mod plans;
+mod targets;
 mod theory;
 
 use pipeline::lane::Lane;
