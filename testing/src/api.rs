@@ -44,6 +44,11 @@ impl Api {
         Self { client, server: format!("http://{address}") }
     }
 
+    /// Returns its address, as `--server` takes it.
+    pub fn server(&self) -> String {
+        self.server.clone()
+    }
+
     /// Begins a POST.
     pub fn post(&self, path: &str) -> RequestBuilder {
         self.client.post(format!("{}{path}", self.server))
@@ -57,6 +62,12 @@ impl Api {
     /// Returns the answer to a GET of a stream that goes on after the event `id`.
     pub async fn get_after(&self, path: &str, id: i64) -> Response {
         let asked = self.client.get(format!("{}{path}", self.server)).header("last-event-id", id);
+        asked.send().await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
+    }
+
+    /// Returns the answer to a GET of a page's numbers.
+    pub async fn get_json(&self, path: &str) -> Response {
+        let asked = self.client.get(format!("{}{path}", self.server)).header("accept", "application/json");
         asked.send().await.unwrap_or_else(|error| panic!("GET {path}: {error}"))
     }
 

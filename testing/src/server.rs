@@ -91,6 +91,11 @@ impl Server {
         self.child.id()
     }
 
+    /// Returns whether it said `words` since it was started.
+    pub(crate) fn said(&self, words: &str) -> bool {
+        said(&log_of(&self.launch), words)
+    }
+
     /// Kills it without a word.
     ///
     /// # Panics
@@ -165,8 +170,12 @@ async fn is_ready(ready: &Ready, log: &Path) -> bool {
             let request = format!("GET {path} HTTP/1.0\r\n\r\n");
             ask(*address, &request).await.is_ok_and(|answer| answer.split(' ').nth(1) == Some("200"))
         }
-        Ready::Says(words) => fs::read_to_string(log).unwrap_or_default().contains(words),
+        Ready::Says(words) => said(log, words),
     }
+}
+
+fn said(log: &Path, words: &str) -> bool {
+    fs::read_to_string(log).unwrap_or_default().contains(words)
 }
 
 /// Sends one plain HTTP request and returns the answer.

@@ -22,13 +22,21 @@ impl Alone {
     /// # Errors
     /// One line: Java or Kafka's jars are missing, or the broker's own last words.
     pub async fn start() -> Result<Self> {
+        Self::start_with("").await
+    }
+
+    /// Starts a broker with `further` settings, a line each, which count instead of its own.
+    ///
+    /// # Errors
+    /// As [`Alone::start`].
+    pub async fn start_with(further: &str) -> Result<Self> {
         let (jars, folder) = (jars()?, new_folder("kafka")?);
         node::prepare(&jars, &data(&folder))?;
         let [listens, controller, front]: [SocketAddr; 3] = free_addresses()?;
         let proxy = Proxy::start_at(front, listens).await?;
         let mut settings = node::settings(&data(&folder), listens.port(), controller.port());
         // What is said last counts.
-        settings.push_str(&format!("advertised.listeners=PLAINTEXT://{front}\n"));
+        settings.push_str(&format!("advertised.listeners=PLAINTEXT://{front}\n{further}"));
         let server = start(jars, folder, &settings).await?;
         Ok(Self { server, proxy })
     }
@@ -41,6 +49,16 @@ impl Alone {
     /// Kills it without a word.
     pub async fn kill(&mut self) {
         self.server.kill().await;
+    }
+
+    /// Returns its process, if it runs.
+    pub fn pid(&self) -> Option<u32> {
+        self.server.pid()
+    }
+
+    /// Returns whether it ever said `words`.
+    pub fn said(&self, words: &str) -> bool {
+        self.server.said(words)
     }
 
     /// Starts it again at its address, with what it had written.

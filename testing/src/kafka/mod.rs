@@ -25,6 +25,9 @@ const GIVEN: &str = "SPILLWAY_TEST_BROKERS";
 /// The most heap of one broker, in MiB: 96 suffice for records of 4 MiB.
 const HEAP_MIB: u32 = 192;
 
+/// Added to what a broker logs: what its controller decides about brokers, which some tests wait for.
+const CONTROLLER_TELLS: &str = r#"<Logger name="org.apache.kafka.controller" level="info"/></Loggers>"#;
+
 /// Returns the address of the broker that the tests of this process share, `host:port`; each uses topics of its own.
 pub fn broker() -> String {
     static ADDRESS: OnceLock<Result<String, String>> = OnceLock::new();
@@ -52,7 +55,8 @@ fn jars() -> Result<PathBuf> {
 async fn start(jars: PathBuf, folder: PathBuf, settings: &str) -> Result<Server> {
     let properties = folder.join("server.properties");
     fs::write(&properties, settings)?;
-    fs::write(folder.join("log4j2.xml"), node::LOG_CONFIG)?;
+    let log_config = node::LOG_CONFIG.replace("</Loggers>", CONTROLLER_TELLS);
+    fs::write(folder.join("log4j2.xml"), log_config)?;
     let command = Box::new(move || node::command(&jars, &properties, HEAP_MIB));
     Server::start(Launch { name: "Kafka", folder, command, ready: Ready::Says(node::STARTED) }).await
 }
