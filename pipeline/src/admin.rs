@@ -33,22 +33,42 @@ pub struct AdminArgs {
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 
 /// Asks one dependency whether it serves; the text says why not.
-type Probe = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+type Ask = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
 
-/// The dependencies a process needs before it is ready, by name.
+#[derive(Clone)]
+struct Probe {
+    ask: Ask,
+    /// Whether the process is not ready without it.
+    is_needed: bool,
+}
+
+/// The dependencies of a process, by name.
 #[derive(Clone, Default)]
 pub struct Checks {
     probes: BTreeMap<String, Probe>,
 }
 
 impl Checks {
-    /// Adds the dependency `name`, asked by `probe`.
+    /// Adds the dependency `name`, asked by `probe`, without which the process is not ready.
     pub fn add<F, Answer>(&mut self, name: impl Into<String>, probe: F)
     where
         F: Fn() -> Answer + Send + Sync + 'static,
         Answer: Future<Output = Result<(), String>> + Send + 'static,
     {
-        self.probes.insert(name.into(), Arc::new(move || Box::pin(probe())));
+        self.put(name.into(), Arc::new(move || Box::pin(probe())), true);
+    }
+
+    /// Adds the dependency `name`, asked by `probe`, which the process does without for a while: it is told of, no more.
+    pub fn add_spared<F, Answer>(&mut self, name: impl Into<String>, probe: F)
+    where
+        F: Fn() -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Result<(), String>> + Send + 'static,
+    {
+        self.put(name.into(), Arc::new(move || Box::pin(probe())), false);
+    }
+
+    fn put(&mut self, name: String, ask: Ask, is_needed: bool) {
+        self.probes.insert(name, Probe { ask, is_needed });
     }
 
     /// Adds the store.
@@ -90,13 +110,13 @@ pub async fn serve(listen: SocketAddr, checks: Checks, stop: CancellationToken) 
 }
 
 async fn readyz(State(checks): State<Checks>) -> Response {
-    let mut answers = BTreeMap::new();
+    let (mut answers, mut ready) = (BTreeMap::new(), true);
     for (name, probe) in &checks.probes {
-        let answer = timeout(PROBE_LIMIT, probe()).await;
+        let answer = timeout(PROBE_LIMIT, (probe.ask)()).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer within {PROBE_LIMIT:?}")));
+        ready &= answer.is_ok() || !probe.is_needed;
         answers.insert(name.clone(), answer.err().unwrap_or_else(|| "ok".to_owned()));
     }
-    let ready = answers.values().all(|answer| answer == "ok");
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     (status, Json(answers)).into_response()
 }
@@ -118,7 +138,9 @@ mod tests {
         let mut checks = Checks::default();
         checks.add("store", async || Ok(()));
         assert_eq!(readyz(State(checks.clone())).await.status(), StatusCode::OK);
-        checks.add("broker", async || Err("no connection".to_owned()));
+        checks.add_spared("broker", async || Err("no connection".to_owned()));
+        assert_eq!(readyz(State(checks.clone())).await.status(), StatusCode::OK);
+        checks.add("blobs", async || Err("no connection".to_owned()));
         assert_eq!(readyz(State(checks)).await.status(), StatusCode::SERVICE_UNAVAILABLE);
     }
 }

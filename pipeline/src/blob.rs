@@ -3,6 +3,7 @@
 mod args;
 mod bucket;
 mod reader;
+mod uploads;
 mod walk;
 
 pub use args::{BlobArgs, Location};
@@ -22,6 +23,7 @@ use object_store::path::Path;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload};
 use tracing::warn;
 
+use self::uploads::Uploads;
 use crate::event::BlobRef;
 use crate::failure::Failure;
 use crate::id::{TenantId, VideoId};
@@ -105,6 +107,8 @@ pub struct Blobs {
     objects: Arc<dyn ObjectStore>,
     /// Set where objects are files.
     folder: Option<Arc<std::path::Path>>,
+    /// Set where they are in a bucket.
+    uploads: Option<Uploads>,
 }
 
 fn open_folder(path: &std::path::Path) -> anyhow::Result<Blobs> {
@@ -112,7 +116,7 @@ fn open_folder(path: &std::path::Path) -> anyhow::Result<Blobs> {
     // Files, and the folders that name them, are on disk before a write is said to be done. An empty folder goes
     // with its last file.
     let objects = LocalFileSystem::new_with_prefix(path)?.with_fsync(true).with_automatic_cleanup(true);
-    Ok(Blobs { objects: Arc::new(objects), folder: Some(path.into()) })
+    Ok(Blobs { objects: Arc::new(objects), folder: Some(path.into()), uploads: None })
 }
 
 impl Blobs {
@@ -132,8 +136,8 @@ impl Blobs {
     /// # Errors
     /// When its variables say nothing sensible.
     pub fn open_bucket(bucket: &Bucket) -> anyhow::Result<Self> {
-        let objects = bucket.open().with_context(|| format!("open the blob store {bucket}"))?;
-        Ok(Self { objects, folder: None })
+        let (objects, uploads) = bucket.open().with_context(|| format!("open the blob store {bucket}"))?;
+        Ok(Self { objects, folder: None, uploads: Some(uploads) })
     }
 
     /// Opens the store that `args` name and sees that it can be used.

@@ -62,6 +62,8 @@ pub enum Code {
     TooManyPixels,
     /// More frames a second than are admitted.
     FrameRateTooHigh,
+    /// More of the picture between two keyframes than is admitted.
+    KeyframesTooFarApart,
     /// Looking at the container took too long.
     ProbeTimeout,
     /// The URL leads to an address or scheme that is not admitted.
@@ -96,7 +98,7 @@ pub enum Code {
 
 impl Code {
     /// Every code.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 27] = [
         Self::EmptyFile,
         Self::NotAVideo,
         Self::FormatRefused,
@@ -108,6 +110,7 @@ impl Code {
         Self::TooLarge,
         Self::TooManyPixels,
         Self::FrameRateTooHigh,
+        Self::KeyframesTooFarApart,
         Self::ProbeTimeout,
         Self::UrlRefused,
         Self::UrlNotFound,
@@ -181,6 +184,9 @@ impl Code {
             }
             Self::FrameRateTooHigh => {
                 ("frame_rate_too_high", "The frame rate is above 120 per second; convert it to 60 or less.")
+            }
+            Self::KeyframesTooFarApart => {
+                ("keyframes_too_far_apart", "Keyframes are hours apart; re-encode it with one every few seconds.")
             }
             Self::ProbeTimeout => {
                 ("probe_timeout", "The file could not be understood in time; re-encode it and upload it again.")

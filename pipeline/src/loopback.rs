@@ -4,10 +4,12 @@
 //! soon lost to one, before its process has it or while that is started again; and a client that tries to reach
 //! a port there while nobody listens will at some time be given that very port, and be connected to itself.
 
+use std::collections::VecDeque;
 use std::fs;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
+use std::sync::{Mutex, PoisonError};
 
 use rand::RngExt;
 
@@ -18,20 +20,39 @@ const USUAL_START: u16 = 32_768;
 /// How many ports are tried before the kernel is asked for one of its own.
 const TRIES: u32 = 200;
 
-/// Finds a loopback address that nobody listens on. Another process may take it first.
+/// How many ports are remembered as given out.
+const REMEMBERED: usize = 1000;
+
+/// The ports that this process gave out last: whoever has one may not listen yet, or be between two starts.
+static GIVEN: Mutex<VecDeque<u16>> = Mutex::new(VecDeque::new());
+
+/// Finds a loopback address that nobody listens on, none of the last ones again. Another process may take it first.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_address() -> io::Result<SocketAddr> {
     let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
     for _ in 0..TRIES {
-        // At random, so that two who look at once do not find the same.
+        // At random, so that two processes that look at once do not find the same.
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rand::rng().random_range(admitted(&range))));
-        if is_free(address) {
+        if is_free(address) && give(address.port()) {
             return Ok(address);
         }
     }
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+/// Notes that `port` is given out, and says whether it may be: not if it was lately.
+fn give(port: u16) -> bool {
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if given.contains(&port) {
+        return false;
+    }
+    if given.len() == REMEMBERED {
+        given.pop_front();
+    }
+    given.push_back(port);
+    true
 }
 
 /// Says whether `address` can be listened on.
@@ -71,5 +92,11 @@ mod tests {
         let address = free_address().unwrap();
         let _taken = TcpListener::bind(address).unwrap();
         assert!(!is_free(address));
+    }
+
+    #[test]
+    fn no_address_is_given_again_at_once() {
+        let found: std::collections::HashSet<SocketAddr> = (0..500).map(|_| free_address().unwrap()).collect();
+        assert_eq!(found.len(), 500);
     }
 }

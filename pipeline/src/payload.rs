@@ -23,12 +23,18 @@ impl Carrier {
     /// # Errors
     /// When the blob store cannot take them.
     pub async fn pack(&self, key: &str, bytes: Bytes) -> Result<Payload, Error> {
-        let place = if bytes.len() <= self.inline_max {
-            Place::Inline(bytes)
-        } else {
-            Place::Blob(self.blobs.put(key, bytes).await?)
-        };
-        Ok(Payload { place: Some(place) })
+        if bytes.len() <= self.inline_max {
+            return Ok(Payload { place: Some(Place::Inline(bytes)) });
+        }
+        self.pack_apart(key, bytes).await
+    }
+
+    /// Packs `bytes` by storing them under `key`, whether or not they fit: for who must spare the brokers.
+    ///
+    /// # Errors
+    /// As [`Carrier::pack`].
+    pub async fn pack_apart(&self, key: &str, bytes: Bytes) -> Result<Payload, Error> {
+        Ok(Payload { place: Some(Place::Blob(self.blobs.put(key, bytes).await?)) })
     }
 
     /// Returns the bytes of `payload`.

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 pub enum RuntimeFile {
     /// ONNX Runtime's shared library.
     OnnxRuntime,
+    /// The same with CUDA, and its provider beside it; only where a GPU is to be used.
+    OnnxRuntimeGpu,
     /// The face detector.
     CenterFace,
     /// The voice activity detector.
@@ -16,13 +18,14 @@ pub enum RuntimeFile {
 }
 
 impl RuntimeFile {
-    /// Every file.
+    /// Every file that is needed on every machine.
     pub const ALL: [Self; 4] = [Self::OnnxRuntime, Self::CenterFace, Self::SileroVad, Self::Kafka];
 
     /// Returns its path below the runtime folder.
     pub const fn path(self) -> &'static str {
         match self {
             Self::OnnxRuntime => "libonnxruntime.so",
+            Self::OnnxRuntimeGpu => "gpu/libonnxruntime.so",
             Self::CenterFace => "centerface.onnx",
             Self::SileroVad => "silero_vad.onnx",
             Self::Kafka => "kafka",

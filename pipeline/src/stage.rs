@@ -50,8 +50,8 @@ pub trait Stage: Send + Sync + 'static {
         None
     }
 
-    /// Called after `input` of a [`Kind::Work`] stage was given up for `code` and everybody was told, to remove what
-    /// nobody needs then. A crash may come before it: the sweep removes what is left.
+    /// Called after `input` of a [`Kind::Work`] stage was given up for `code`, everybody was told and nobody can work on it
+    /// any more, to remove what nobody needs then. A crash may come before it: the sweep removes what is left.
     fn given_up(&self, input: &Self::In, code: Code) -> impl Future<Output = ()> + Send {
         let _ = (input, code);
         async {}

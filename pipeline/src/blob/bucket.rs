@@ -6,10 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use futures::TryStreamExt;
-use object_store::aws::AmazonS3Builder;
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
+
+use super::uploads::Uploads;
 
 /// How long a failing request is tried again.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,21 +48,24 @@ impl Bucket {
         Self { name: name.to_owned(), prefix: prefix.to_owned(), variables, patience: PATIENCE }
     }
 
-    pub(super) fn open(&self) -> Result<Arc<dyn ObjectStore>> {
-        let limits = ClientOptions::new().with_timeout(REQUEST_LIMIT).with_connect_timeout(CONNECT_LIMIT);
+    /// Returns its objects, and the uploads to it.
+    pub(super) fn open(&self) -> Result<(Arc<dyn ObjectStore>, Uploads)> {
+        let mut client = ClientOptions::new().with_timeout(REQUEST_LIMIT).with_connect_timeout(CONNECT_LIMIT);
         let retry = RetryConfig { retry_timeout: self.patience, ..RetryConfig::default() };
-        let mut builder = AmazonS3Builder::new().with_client_options(limits).with_retry(retry);
+        let mut builder = AmazonS3Builder::new().with_retry(retry);
         for (name, value) in &self.variables {
-            // Other programs' variables begin with AWS_ too.
-            if let Ok(key) = name.to_ascii_lowercase().parse() {
-                builder = builder.with_config(key, value);
+            match name.to_ascii_lowercase().parse() {
+                Ok(AmazonS3ConfigKey::Client(key)) => client = client.with_config(key, value),
+                Ok(key) => builder = builder.with_config(key, value),
+                Err(_) => {} // other programs' variables begin with AWS_ too
             }
         }
         if self.says("AWS_ENDPOINT", "http://") && !self.says("AWS_ALLOW_HTTP", "true") {
             bail!("AWS_ENDPOINT is without TLS; set AWS_ALLOW_HTTP=true if that is meant");
         }
-        let objects = builder.with_bucket_name(&self.name).build()?;
-        Ok(Arc::new(PrefixStore::new(objects, self.prefix.as_str())))
+        let bucket = builder.with_client_options(client.clone()).with_bucket_name(&self.name).build()?;
+        let uploads = Uploads::new(bucket.clone(), &self.prefix, &client)?;
+        Ok((Arc::new(PrefixStore::new(bucket, self.prefix.as_str())), uploads))
     }
 
     fn says(&self, variable: &str, start: &str) -> bool {

@@ -55,15 +55,16 @@ impl Blobs {
     }
 
     /// Removes uploads begun before `before` and never finished (their process died), and folders left empty since.
-    /// Blocks: to be called where that is allowed.
     ///
     /// # Errors
-    /// When the folder cannot be read.
-    pub fn remove_unfinished(&self, before: Timestamp) -> io::Result<()> {
-        match &self.folder {
-            Some(folder) => remove_stale(folder, before.into()),
-            None => Ok(()), // a bucket's own lifecycle rule does this
+    /// See [`Error`].
+    pub async fn remove_unfinished(&self, before: Timestamp) -> Result<(), Error> {
+        if let Some(uploads) = &self.uploads {
+            return uploads.give_up(before).await.map_err(Error::Unavailable);
         }
+        let Some(folder) = self.folder.clone() else { return Ok(()) };
+        let removed = tokio::task::spawn_blocking(move || remove_stale(&folder, before.into())).await;
+        removed.map_err(io::Error::other).flatten().map_err(|error| Error::Unavailable(error.into()))
     }
 }
 
@@ -108,9 +109,9 @@ mod tests {
         let mut upload = blobs.upload(&key(&tenant, video, Kind::Source, "a")).await.expect("begins");
         upload.write(Bytes::from_static(b"abc")).await.expect("writes");
         assert_eq!(blobs.objects(&tenant, video).await.expect("lists"), []);
-        blobs.remove_unfinished(Timestamp::UNIX_EPOCH).expect("keeps what is young");
+        blobs.remove_unfinished(Timestamp::UNIX_EPOCH).await.expect("keeps what is young");
         assert_eq!(blobs.videos(&tenant).await.expect("lists"), [video]);
-        blobs.remove_unfinished(Timestamp::now() + jiff::SignedDuration::from_secs(60)).expect("removes");
+        blobs.remove_unfinished(Timestamp::now() + jiff::SignedDuration::from_secs(60)).await.expect("removes");
         assert_eq!(std::fs::read_dir(folder.path()).expect("reads").count(), 0);
         assert!(upload.finish().await.is_err());
     }

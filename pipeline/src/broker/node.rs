@@ -16,7 +16,9 @@ pub const STARTED: &str = "Kafka Server started";
 pub fn command(jars: &Path, properties: &Path, heap_mib: u32) -> Command {
     let mut command = Command::new("java");
     command.arg(format!("-Dlog4j2.configurationFile={}", properties.with_file_name("log4j2.xml").display()));
-    command.args(["-Xms64m", &format!("-Xmx{heap_mib}m"), "-XX:MaxDirectMemorySize=256m", "-XX:+UseSerialGC"]);
+    command.args(["-Xms64m", &format!("-Xmx{heap_mib}m"), "-XX:MaxDirectMemorySize=256m"]);
+    // One thread alone takes 0.2 s for a whole heap, and every record waits for it; G1 takes more memory and starts later.
+    command.arg("-XX:+UseParallelGC");
     // The first compiler alone starts twice as fast, and this broker is never the bottleneck.
     command.args(["-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Xshare:auto"]);
     // Nobody samples its counters, twenty times a second.
@@ -87,7 +89,7 @@ group.consumer.min.heartbeat.interval.ms=500
 group.consumer.assignor.offload.enable=false
 group.consumer.assignment.interval.ms=0
 # A broker that comes back waits until its own old session ends. One that a busy machine stops for longer is put aside, and
-# clients that are connected do not find their way back to it.
+# clients that are connected need half a minute to find their way back to it.
 broker.session.timeout.ms=9000
 broker.heartbeat.interval.ms=1000
 # Nobody else follows this controller's log: what keeps followers fresh would only cost an idle machine.

@@ -7,6 +7,7 @@ use crate::event::{
     SegmentReport, SegmentReportKind, VideoEvent, VideoReady, VideoSegment, VideoSource, VideoSubmitted,
     WindowGathered,
 };
+use crate::failure::Code;
 use crate::kafka::Header;
 use crate::media_time::MediaTime;
 use crate::stage::StageName;
@@ -49,12 +50,14 @@ pub fn describe(letter: &Letter) -> Described {
         code: letter.header(Header::Code).to_owned(),
         attempts: letter.header(Header::Attempts).parse().ok(),
         detail: letter.header(Header::Detail).to_owned(),
-        advice: advice(letter),
+        advice: advice(letter.code()),
     }
 }
 
-fn advice(letter: &Letter) -> String {
-    let Some(code) = letter.code() else {
+/// Says what is wrong with what was given up for the reason `code`, and what to do; nothing is known of a reason that only
+/// other versions have.
+pub fn advice(code: Option<Code>) -> String {
+    let Some(code) = code else {
         return "This version does not know the reason; see what was seen.".to_owned();
     };
     match code.blames_input() {

@@ -6,7 +6,7 @@ mod message;
 mod replay;
 
 pub use many::{Selection, discard_all, replay_all};
-pub use message::{Described, describe};
+pub use message::{Described, advice, describe};
 pub use replay::{Outcome, replay};
 
 use std::collections::HashMap;
@@ -196,7 +196,9 @@ impl Letters {
     /// # Errors
     /// When there is none of that name, or it is not there any more.
     pub async fn find(&self, id: LetterId) -> Result<Letter> {
-        find_in(&self.brokers, &self.spans, id).await
+        find_in(&self.brokers, &self.spans, id)
+            .await?
+            .with_context(|| format!("there is no dead letter {id}, or none any more"))
     }
 
     /// Reads the letters one after another, settled ones too.
@@ -233,25 +235,21 @@ impl Reading<'_> {
     }
 }
 
-/// Finds one letter without looking at any other.
+/// Finds one letter without looking at any other; nothing if there is none of that name, or none any more.
 ///
 /// # Errors
-/// As [`Letters::open`] and [`Letters::find`].
-pub async fn find(brokers: &BrokerArgs, id: LetterId) -> Result<Letter> {
+/// As [`Letters::open`].
+pub async fn find(brokers: &BrokerArgs, id: LetterId) -> Result<Option<Letter>> {
     find_in(brokers, &reader::spans(brokers, Topic::DeadLetter(id.stage)).await?, id).await
 }
 
-async fn find_in(brokers: &BrokerArgs, spans: &[Span], id: LetterId) -> Result<Letter> {
+async fn find_in(brokers: &BrokerArgs, spans: &[Span], id: LetterId) -> Result<Option<Letter>> {
     let span = spans.iter().find(|span| span.partition == id.partition);
-    let only = span.and_then(|span| span.only(id.offset));
-    let mut records = reader::read(brokers, only.with_context(|| nowhere(id))?)?;
-    let record = records.recv().await.with_context(|| nowhere(id))??;
-    anyhow::ensure!(record.offset == id.offset && settles(&record).is_none(), nowhere(id));
-    Ok(Letter::of(id.stage, record))
-}
-
-fn nowhere(id: LetterId) -> String {
-    format!("there is no dead letter {id}, or none any more")
+    let Some(only) = span.and_then(|span| span.only(id.offset)) else { return Ok(None) };
+    let mut records = reader::read(brokers, only)?;
+    let record = records.recv().await.transpose()?;
+    let is_it = |record: &Stored| record.offset == id.offset && settles(record).is_none();
+    Ok(record.filter(is_it).map(|record| Letter::of(id.stage, record)))
 }
 
 /// Notes what became of a letter. May be repeated.

@@ -85,6 +85,9 @@ pub struct Clip {
     /// Optional work was left out for it, see [`Job::degraded`].
     #[prost(bool, tag = "14")]
     pub degraded: bool,
+    /// The whole source at the clip's first frame, a small JPEG: what the crop is taken from.
+    #[prost(message, optional, tag = "15")]
+    pub frame: Option<BlobRef>,
 }
 
 impl Clip {

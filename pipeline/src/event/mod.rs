@@ -29,7 +29,7 @@ pub use segment::{
 };
 pub use system::SystemState;
 pub use video::{VideoReady, VideoSource, VideoSubmitted};
-pub use worker::{UnitInHand, WorkerCommand, WorkerOrder, WorkerReport, WorkerState};
+pub use worker::{LaneDone, UnitInHand, WorkerCommand, WorkerOrder, WorkerReport, WorkerState};
 
 use bytes::Bytes;
 

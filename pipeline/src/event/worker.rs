@@ -63,6 +63,26 @@ pub struct WorkerReport {
     /// In how long each slot will open that is not there yet, in milliseconds.
     #[prost(uint32, repeated, tag = "16")]
     pub slots_starting_ms: Vec<u32>,
+    /// What of its finished units was of which lane; nothing of a lane of which there were none.
+    #[prost(message, repeated, tag = "20")]
+    pub done_of: Vec<LaneDone>,
+}
+
+/// What a worker finished of one lane since it started.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct LaneDone {
+    /// The lane.
+    #[prost(enumeration = "Lane", tag = "1")]
+    pub lane: i32,
+    /// Units.
+    #[prost(uint64, tag = "2")]
+    pub done_total: u64,
+    /// Time its slots worked on them, in seconds.
+    #[prost(double, tag = "3")]
+    pub busy_seconds_total: f64,
+    /// Media they stood for, in seconds.
+    #[prost(double, tag = "4")]
+    pub work_media_s_total: f64,
 }
 
 /// What one worker is told, published to `worker.command` under the worker's id as key.

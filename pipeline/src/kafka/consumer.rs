@@ -20,6 +20,7 @@ use super::BrokerArgs;
 use super::args::log;
 use super::feed::{Feed, Record};
 use super::flow::Flow;
+use super::remind::{is_cut_off, remind};
 use super::tracker::Tracker;
 
 /// How long changed positions are collected before they are stored.
@@ -73,6 +74,8 @@ struct Group {
     /// Counts assignments; 0 before the group was joined.
     assignments: watch::Sender<u64>,
     lag: Mutex<BTreeMap<String, i64>>,
+    /// Told when no broker is connected.
+    cut_off: Notify,
     closed: AtomicBool,
 }
 
@@ -155,6 +158,9 @@ impl ClientContext for Group {
         };
         let lag = statistics.topics.iter().map(|(name, topic)| (name.clone(), lag_of(topic))).collect();
         *self.lag.lock().unwrap_or_else(PoisonError::into_inner) = lag;
+        if is_cut_off(&statistics) {
+            self.cut_off.notify_one();
+        }
     }
 }
 
@@ -179,6 +185,7 @@ impl ConsumerContext for Group {
 pub struct Consumer {
     client: Option<Arc<StreamConsumer<Group>>>,
     group: Arc<Group>,
+    brokers: BrokerArgs,
     /// How long empty feeds are held back.
     hold: Duration,
 }
@@ -206,6 +213,7 @@ impl Consumer {
             finished: Arc::default(),
             assignments: watch::channel(0).0,
             lag: Mutex::default(),
+            cut_off: Notify::new(),
             closed: AtomicBool::new(false),
         };
         let client: StreamConsumer<Group> = config.create_with_context(context).context("make a Kafka consumer")?;
@@ -213,7 +221,7 @@ impl Consumer {
         let shared = client.context().clone();
         let (waits, most) = HOLD_WAITS;
         let hold = brokers.fetch_wait.saturating_mul(waits).min(most);
-        Ok(Self { client: Some(Arc::new(client)), group: shared, hold })
+        Ok(Self { client: Some(Arc::new(client)), group: shared, brokers: brokers.clone(), hold })
     }
 
     /// Serves the group's events; to be polled in a task of its own for as long as the consumer lives.
@@ -272,6 +280,21 @@ impl Consumer {
                     warn!(%error, "empty feeds not looked at");
                 }
                 tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
+    /// Finds brokers again when all are forgotten (`remind` says how that can be); to be polled in a task of its own for as long
+    /// as the consumer lives.
+    pub fn reminders(&self) -> impl Future<Output = ()> + Send + use<> {
+        let (client, group, brokers) = (self.client.clone(), self.group.clone(), self.brokers.clone());
+        async move {
+            let Some(client) = client else { return };
+            loop {
+                group.cut_off.notified().await;
+                let (client, brokers) = (client.clone(), brokers.clone());
+                let reminded = tokio::task::spawn_blocking(move || remind(client.client(), &brokers)).await;
+                debug_assert!(reminded.is_ok(), "reminding does not panic");
             }
         }
     }

@@ -1,5 +1,5 @@
 //! A queue of fetched records: librdkafka's queues of several partitions forwarded to one. All foreign calls
-//! that `rdkafka` has no face for are here.
+//! that `rdkafka` has no face for are here, but the one of `remind`.
 
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};

@@ -9,6 +9,7 @@ use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::{Offset, TopicPartitionList};
 
 use super::reach::{Known, known};
+use super::remind::remind;
 use super::{BrokerArgs, reader};
 use crate::stage::StageName;
 use crate::topic::Topic;
@@ -154,12 +155,14 @@ impl Inner {
     fn places(&self, asked: &TopicPartitionList, of: Offset) -> Result<Places> {
         let mut asked = asked.clone();
         asked.set_all_offsets(of)?;
-        places(&reader::places(&self.ends, &asked, LIMIT)?)
+        let answered = reader::places(&self.ends, &asked, LIMIT);
+        places(&answered.inspect_err(|_| remind(self.ends.client(), &self.brokers))?)
     }
 
     fn committed(&self, stage: StageName, client: &BaseConsumer, starts: &Places) -> Result<Places> {
         let asked = self.partitions(std::iter::once(stage))?;
         let answered = client.committed_offsets(asked, LIMIT);
+        let answered = answered.inspect_err(|_| remind(client.client(), &self.brokers));
         let mut committed = places(&answered.with_context(|| format!("ask for the positions of {stage}"))?)?;
         // What nobody has read yet is read from the start, and so is what retention has taken from under a position.
         for (place, at) in &mut committed {

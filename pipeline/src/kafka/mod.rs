@@ -12,6 +12,7 @@ pub mod lag;
 mod producer;
 mod reach;
 pub mod reader;
+mod remind;
 mod security;
 pub mod tail;
 pub mod topics;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, anyhow};
 use async_trait::async_trait;
@@ -19,6 +19,7 @@ use super::BrokerArgs;
 use super::args::log;
 use super::headers::{Header, Headers};
 use super::reach::known;
+use super::remind::remind;
 use crate::event::Envelope;
 use crate::failure::Failure;
 use crate::id::VideoId;
@@ -71,7 +72,7 @@ impl Producer {
         let config = brokers.producer(IN_FLIGHT_KIB)?;
         let client = BaseProducer::from_config_and_context(&config, Deliveries::default());
         let client = Arc::new(client.context("make a Kafka producer")?);
-        serve(client.clone())?;
+        serve(client.clone(), brokers.clone())?;
         let producer = Self {
             client,
             brokers: Arc::new(brokers.clone()),
@@ -195,10 +196,16 @@ impl Producer {
 
 /// Hears of deliveries on a thread of its own, until nobody else has the client. (`ThreadedProducer` does this too,
 /// but polls for 100 ms at a time, and each poll ends with up to a millisecond of spinning: 0.7 % of a core when idle.)
-fn serve(client: Arc<BaseProducer<Deliveries>>) -> Result<()> {
+fn serve(client: Arc<BaseProducer<Deliveries>>, brokers: BrokerArgs) -> Result<()> {
     let poll = move || {
+        let mut reminded = None;
         while Arc::strong_count(&client) > 1 {
             client.poll(POLL);
+            let is_down = client.context().down.load(Ordering::Relaxed);
+            if is_down && reminded.is_none_or(|at: Instant| at.elapsed() > POLL) {
+                remind(client.client(), &brokers);
+                reminded = Some(Instant::now());
+            }
         }
     };
     std::thread::Builder::new().name("deliveries".to_owned()).spawn(poll).context("start a thread")?;

@@ -52,7 +52,12 @@ pub(super) async fn known(brokers: &BrokerArgs) -> Result<Known> {
         let client = config.create_with_context(Ears::default()).context("make a Kafka client")?;
         ask(&client).map(|metadata| Known::of(&metadata))
     });
-    asked.await?.with_context(|| format!("reach Kafka at {address}"))
+    // The client keeps to its own limits, unless it hangs.
+    let known = match tokio::time::timeout(2 * ANSWER_TIMEOUT, asked).await {
+        Ok(known) => known?,
+        Err(_) => Err(anyhow!("the client hangs")),
+    };
+    known.with_context(|| format!("reach Kafka at {address}"))
 }
 
 fn ask(client: &BaseProducer<Ears>) -> Result<Metadata> {

@@ -9,11 +9,15 @@ use anyhow::{Context, Result, bail};
 use rdkafka::admin::{AdminClient, AdminOptions, ConfigResource, NewTopic, ResourceSpecifier, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
+use tokio::time::timeout;
 
 use self::wanted::{Found, Wanted, least_in_sync, text, wanted};
 use super::BrokerArgs;
 use super::reach::{ANSWER_TIMEOUT, Copies, Known, known};
-use crate::topic::{MAX_RECORD_BYTES, Topic};
+use crate::topic::{MAX_RECORD_BYTES, Spread, Topic};
+
+/// How long a check may take: both of its questions and as much again.
+const CHECK_LIMIT: Duration = Duration::from_secs(60);
 
 /// How topics are made that are missing.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -112,7 +116,10 @@ pub async fn ensure(brokers: &BrokerArgs, shape: Shape) -> Result<()> {
 /// One line that names the first topic that does not fit, what was found and what is needed, or that the broker cannot
 /// be reached.
 pub async fn check(brokers: &BrokerArgs) -> Result<()> {
-    let findings = findings(brokers, &known(brokers).await?).await?;
+    let asking = brokers.clone();
+    // In a task of its own: making a client and ending it are foreign calls that have no limit.
+    let asked = tokio::spawn(async move { findings(&asking, &known(&asking).await?).await });
+    let findings = timeout(CHECK_LIMIT, asked).await.context("Kafka does not tell of its topics in time")???;
     match findings.into_iter().find_map(|finding| finding.wrong) {
         Some(wrong) => bail!(wrong),
         None => Ok(()),
@@ -142,7 +149,7 @@ async fn findings(brokers: &BrokerArgs, known: &Known) -> Result<Vec<Finding>> {
     for topic in &wanted {
         let partitions = known.topics.get(&topic.name).map(Vec::as_slice).unwrap_or_default();
         let copies = least_copies(partitions);
-        let found = settings.get(topic.name.as_str()).map(|settings| Found::new(copies, settings));
+        let found = settings.get(topic.name.as_str()).map(|settings| Found::new(partitions.len(), copies, settings));
         let wrong = match found {
             None => Some(format!("topic {} is missing; create the topics with `spillway topics`", topic.name)),
             Some(found) => topic.misfit(&found),
@@ -150,23 +157,27 @@ async fn findings(brokers: &BrokerArgs, known: &Known) -> Result<Vec<Finding>> {
         let behind = partitions.iter().filter(|copies| copies.in_sync < copies.assigned).count();
         findings.push(Finding { topic: topic.name.clone(), partitions: partitions.len(), copies, behind, wrong });
     }
-    tell_uneven_lanes(brokers, &mut findings);
+    for topic in Topic::all() {
+        // A record stays with its partition's number as it goes from lane to lane.
+        let what = format!("the lanes of topic {}", topic.base());
+        tell_uneven(&brokers.topic_names(topic), &what, &mut findings);
+    }
+    // A video keeps its partition, or its order is lost and what was gathered of it is not found again.
+    let by_video = Topic::all().filter(|topic| topic.spec().spread == Spread::ByVideo);
+    let by_video: Vec<String> = by_video.flat_map(|topic| brokers.topic_names(topic)).collect();
+    tell_uneven(&by_video, "topics whose records go by their video, made alike,", &mut findings);
     Ok(findings)
 }
 
-/// A record stays with its partition's number as it goes from lane to lane.
-fn tell_uneven_lanes(brokers: &BrokerArgs, findings: &mut [Finding]) {
-    for topic in Topic::all() {
-        let names = brokers.topic_names(topic);
-        let of_lane = |finding: &&mut Finding| names.contains(&finding.topic) && finding.partitions > 0;
-        let lanes: Vec<&mut Finding> = findings.iter_mut().filter(of_lane).collect();
-        let counts: Vec<usize> = lanes.iter().map(|finding| finding.partitions).collect();
-        if counts.iter().any(|count| *count != counts[0]) {
-            for finding in lanes {
-                let text =
-                    || format!("the lanes of topic {} have different numbers of partitions: {counts:?}", topic.base());
-                finding.wrong.get_or_insert_with(text);
-            }
+/// Tells that the topics `names`, which are called `what` together, have not all as many partitions.
+fn tell_uneven(names: &[String], what: &str, findings: &mut [Finding]) {
+    let is_named = |finding: &&mut Finding| names.contains(&finding.topic) && finding.partitions > 0;
+    let named: Vec<&mut Finding> = findings.iter_mut().filter(is_named).collect();
+    let counts: Vec<String> = named.iter().map(|finding| format!("{} {}", finding.topic, finding.partitions)).collect();
+    if named.iter().any(|finding| finding.partitions != named[0].partitions) {
+        let text = format!("{what} have different numbers of partitions: {}", counts.join(", "));
+        for finding in named {
+            finding.wrong.get_or_insert_with(|| text.clone());
         }
     }
 }

@@ -148,7 +148,19 @@ impl<S: Stage> Shop<S> {
 
     /// Draws the conclusion from an attempt at a claimed unit.
     async fn settle(&self, unit: &Unit, lease: &Lease, failures: u32, worked: Worked) -> Next {
-        let Worked { result, ending, begun } = worked;
+        let Worked { result, mut ending, begun } = worked;
+        // A process that stood still finds deadlines passed before it hears that its claim has: what failed for that is
+        // somebody else's.
+        if ending.is_none() && matches!(result, Some(Err(_))) {
+            match self.store.renew(lease, Timestamp::now() + self.args.claim_lease).await {
+                Ok(true) => {}
+                Ok(false) => ending = Some(Ending::Lost),
+                Err(error) => {
+                    self.ended(unit, Outcome::HandedBack, &begun);
+                    return self.trouble(error);
+                }
+            }
+        }
         match (result, ending) {
             (_, Some(Ending::Lost)) => {
                 self.ended(unit, Outcome::Dropped, &begun);
@@ -215,10 +227,13 @@ impl<S: Stage> Shop<S> {
         match (buried, ending) {
             (_, Some(Ending::Lost)) => Next::Wait(LOOK_AGAIN.0),
             (Some(Ok(())), _) => {
-                if let Ok(input) = S::In::take(unit.body.clone()) {
+                let next = self.finish(lease).await;
+                if matches!(next, Next::Done)
+                    && let Ok(input) = S::In::take(unit.body.clone())
+                {
                     self.stage.given_up(&input, verdict.code).await;
                 }
-                self.finish(lease).await
+                next
             }
             (Some(Err(failure)), _) => {
                 self.release(lease, Release::HandedBack).await;

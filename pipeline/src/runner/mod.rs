@@ -143,18 +143,24 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
     outcome
 }
 
-/// Starts what goes on beside the work: events of the group, positions, the balance of lanes, reports, changes of size.
+/// Starts what goes on beside the work: events of the group, positions, the balance of lanes, brokers that were forgotten,
+/// reports, changes of size.
 fn serve<S: Stage>(
     shop: &Arc<Shop<S>>,
     consumer: &Arc<Consumer>,
     reporter: &Arc<Reporter>,
     sizing: Sizing,
 ) -> JoinSet<Result<()>> {
-    let (events, positions, balance) = (consumer.events(), consumer.positions(), consumer.balance());
+    let (events, positions) = (consumer.events(), consumer.positions());
+    let (balance, reminders) = (consumer.balance(), consumer.reminders());
     let mut services = JoinSet::new();
     services.spawn(events);
     services.spawn(async move {
         balance.await;
+        Ok(())
+    });
+    services.spawn(async move {
+        reminders.await;
         Ok(())
     });
     services.spawn(async move {

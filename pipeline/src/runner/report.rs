@@ -17,7 +17,7 @@ use super::Shop;
 use super::breaker::Breaker;
 use super::letters::bounded;
 use super::slots::Slots;
-use crate::event::{UnitInHand, WorkerReport, WorkerState};
+use crate::event::{LaneDone, UnitInHand, WorkerReport, WorkerState};
 use crate::id::VideoId;
 use crate::kafka::{Batch, BrokerArgs, Consumer, Headers, Post, Producer};
 use crate::lane::Lane;
@@ -36,7 +36,7 @@ const IDLE_TIMES: u32 = 5;
 pub(super) struct Activity {
     in_hand: Mutex<HashMap<u64, InHand>>,
     begun: AtomicU64,
-    done: Mutex<Done>,
+    done: Mutex<[Done; Lane::ALL.len()]>,
     heads: AtomicUsize,
     /// When the oldest of them was published, in milliseconds since the Unix epoch.
     oldest_head_ms: AtomicI64,
@@ -73,7 +73,7 @@ impl Activity {
         let number = self.begun.fetch_add(1, Ordering::Relaxed);
         let since = Instant::now();
         self.lock().insert(number, InHand { video, unit: unit.to_owned(), lane, since });
-        Begun { activity: self.clone(), number, since }
+        Begun { activity: self.clone(), number, lane, since }
     }
 
     /// Notes how many records are looked at ahead, and when the oldest of them was published.
@@ -106,6 +106,7 @@ impl Activity {
 pub(super) struct Begun {
     activity: Arc<Activity>,
     number: u64,
+    lane: Lane,
     since: Instant,
 }
 
@@ -117,7 +118,8 @@ impl Begun {
 
     /// Counts it as finished work.
     pub(super) fn done(self, media: MediaTime) {
-        let mut done = self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut of_lanes = self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = &mut of_lanes[self.lane.index()];
         done.units += 1;
         done.busy += self.since.elapsed();
         done.media_s += media.as_us() as f64 / 1e6;
@@ -290,9 +292,9 @@ impl Reporter {
             busy: units.len() as u32,
             queued: (self.consumer.queued() + self.activity.heads.load(Ordering::Relaxed)) as u32,
             head_age_ms: now_ms.saturating_sub(oldest_ms).max(0) as u64,
-            done_total: done.units,
-            busy_seconds_total: done.busy.as_secs_f64(),
-            work_media_s_total: done.media_s,
+            done_total: done.iter().map(|of_lane| of_lane.units).sum(),
+            busy_seconds_total: done.iter().map(|of_lane| of_lane.busy).sum::<Duration>().as_secs_f64(),
+            work_media_s_total: done.iter().map(|of_lane| of_lane.media_s).sum(),
             memory_bytes: memory::resident_bytes(None).unwrap_or(0),
             units,
             pid: std::process::id(),
@@ -300,6 +302,7 @@ impl Reporter {
             outside_quota_left: outside.quota_left,
             paused_for: self.breaker.closed().err().map(bounded).unwrap_or_default(),
             slots_starting_ms: starting.iter().map(|left| left.as_millis() as u32).collect(),
+            done_of: Lane::ALL.into_iter().zip(done).filter_map(done_of).collect(),
         }
     }
 
@@ -312,6 +315,17 @@ impl Reporter {
         }
         if self.breaker.closed().is_err() { WorkerState::Paused } else { WorkerState::Ready }
     }
+}
+
+/// Tells what was done of a lane, if something was.
+fn done_of((lane, done): (Lane, Done)) -> Option<LaneDone> {
+    let told = LaneDone {
+        lane: lane as i32,
+        done_total: done.units,
+        busy_seconds_total: done.busy.as_secs_f64(),
+        work_media_s_total: done.media_s,
+    };
+    (done.units > 0).then_some(told)
 }
 
 /// Says whether a worker has nothing to do and had nothing to do when it said `before`.

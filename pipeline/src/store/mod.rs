@@ -162,8 +162,10 @@ pub trait Store: Send + Sync {
     async fn gathered_count(&self, gatherer: Gatherer, tenant: &TenantId, video: VideoId, window: u32) -> Result<u64>;
     /// Returns the gatherings open in `partition`, earliest deadline first, at most `limit`.
     async fn open_gathers(&self, gatherer: Gatherer, partition: i32, limit: usize) -> Result<Vec<OpenGather>>;
-    /// Closes a gathering; its items stay until the video is swept.
+    /// Closes a gathering; its items stay until they are forgotten.
     async fn close_gather(&self, gatherer: Gatherer, tenant: &TenantId, video: VideoId, window: u32) -> Result<()>;
+    /// Removes all that was gathered of a video; for one that has ended, and of which no unit can be tried again.
+    async fn forget_gathers(&self, tenant: &TenantId, video: VideoId) -> Result<()>;
     /// Opens a gathering again, closed or not, without the item `without` and with the item `with`. That one is
     /// written last: who finds it knows that all is done, and doing it twice changes nothing. Does nothing when there
     /// is no such gathering; returns whether it is open.

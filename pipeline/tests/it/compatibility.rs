@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use pipeline::event::{
     Aspect, AudioSegment, BlobRef, Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, ClipTotal, Created, Edge,
-    EndState, Ended, Event, Face, Frame, Framing, Happened, Job, Keyframe, Loudness, MediaInfo, Options, Payload,
-    Place, Reason, Reopened, Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind, SegmentTotal,
-    SegmentTranscript, StageTotal, SystemState, UnitDone, UnitFailed, UnitFailure, UnitInHand, UnitRetried, VideoEvent,
-    VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word, WorkerCommand, WorkerOrder,
-    WorkerReport, WorkerState, video_failed,
+    EndState, Ended, Event, Face, Frame, Framing, Happened, Job, Keyframe, LaneDone, Loudness, MediaInfo, Options,
+    Payload, Place, Reason, Reopened, Replay, SegmentAnalysis, SegmentKind, SegmentReport, SegmentReportKind,
+    SegmentTotal, SegmentTranscript, StageTotal, SystemState, UnitDone, UnitFailed, UnitFailure, UnitInHand,
+    UnitRetried, VideoEvent, VideoReady, VideoSegment, VideoSource, VideoSubmitted, WindowGathered, Word,
+    WorkerCommand, WorkerOrder, WorkerReport, WorkerState, video_failed,
 };
 use pipeline::failure::Code;
 use pipeline::id::TenantId;
@@ -51,6 +51,7 @@ fn samples() -> Vec<(&'static str, Vec<u8>, bool)> {
     samples.extend(clips());
     samples.extend(happenings());
     samples.extend(every_field());
+    samples.extend(workers());
     samples
 }
 
@@ -218,6 +219,7 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
     (lowered.degraded, lowered.lanes_lower) = (true, 2);
     let lowered = VideoSubmitted { job: lowered, source: Some(VideoSource::Upload(blob())) };
     let degraded = Clip { degraded: true, ..clip() };
+    let framed = Clip { frame: Some(blob()), ..clip() };
     let system = SystemState {
         process: "ingest-1".into(),
         at_ms: 9,
@@ -244,29 +246,40 @@ fn every_field() -> Vec<(&'static str, Vec<u8>, bool)> {
         code: "output_invalid".into(),
         detail: "a black frame".into(),
     };
-    let outside = WorkerReport { outside_failures: 10, ..WorkerReport::default() };
-    let command =
-        WorkerCommand { worker: "cut-1".into(), what: WorkerOrder::Drain as i32, at_ms: 9, by: "somebody".into() };
-    let quota = WorkerReport { outside_quota_left: Some(100.0), ..WorkerReport::default() };
-    let paused = WorkerReport { state: WorkerState::Paused as i32, paused_for: "the store".into(), ..quota.clone() };
     let failed = ClipReport { job: job(), kind: Some(ClipReportKind::Failed(failure)) };
-    let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
-    let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
     vec![
         sample("submitted-with-options", &asked),
         sample("analysis-edges", &edges),
         sample("clip-failed", &failed),
         sample("happened-ready", &VideoEvent::new(&job(), at, Happened::Ready(media()))),
         sample("happened-analyzed", &VideoEvent::new(&job(), at, Happened::Analyzed(blob()))),
-        sample("worker-report-in-hand", &busy),
         sample("submitted-degraded", &lowered),
         sample("happened-clip-degraded", &VideoEvent::new(&job(), at, Happened::ClipReady(degraded))),
+        sample("happened-clip-framed", &VideoEvent::new(&job(), at, Happened::ClipReady(framed))),
         sample("system-state", &system),
+        sample("system-state-uploads", &uploads),
+    ]
+}
+
+/// What workers say of themselves, and what they are told.
+fn workers() -> Vec<(&'static str, Vec<u8>, bool)> {
+    let outside = WorkerReport { outside_failures: 10, ..WorkerReport::default() };
+    let command =
+        WorkerCommand { worker: "cut-1".into(), what: WorkerOrder::Drain as i32, at_ms: 9, by: "somebody".into() };
+    let quota = WorkerReport { outside_quota_left: Some(100.0), ..WorkerReport::default() };
+    let paused = WorkerReport { state: WorkerState::Paused as i32, paused_for: "the store".into(), ..quota.clone() };
+    let of_lane =
+        LaneDone { lane: Lane::Batch as i32, done_total: 2, busy_seconds_total: 1.5, work_media_s_total: 12.0 };
+    let lanes = WorkerReport { done_of: vec![of_lane], ..WorkerReport::default() };
+    let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
+    let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
+    vec![
+        sample("worker-report-in-hand", &busy),
         sample("worker-report-outside", &outside),
         sample("worker-command", &command),
-        sample("system-state-uploads", &uploads),
         sample("worker-report-quota", &quota),
         sample("worker-report-paused", &paused),
+        sample("worker-report-lanes", &lanes),
     ]
 }
 

@@ -224,6 +224,10 @@ impl Store for Claims {
         not_here()
     }
 
+    async fn forget_gathers(&self, _: &TenantId, _: VideoId) -> Result<()> {
+        not_here()
+    }
+
     async fn reopen_gather(
         &self,
         _: Gatherer,

@@ -234,6 +234,30 @@ async fn work_whose_claim_is_lost_says_nothing_more() {
     worker.stop().await.unwrap();
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn work_that_fails_once_its_claim_is_lost_is_not_given_up() {
+    let world = World::new(1).await;
+    let (claims, begun) = (world.store.clone(), AtomicUsize::new(0));
+    let stage = Scripted::new(move |job, _| {
+        // As in a process that stood still: another has the unit, and a deadline has passed.
+        let result = match begun.fetch_add(1, Ordering::SeqCst) {
+            0 => {
+                claims.steal(unit_of(job.video()));
+                Err(Failure::reject(Code::ProbeTimeout, anyhow::anyhow!("a deadline has passed")))
+            }
+            _ => Ok(()),
+        };
+        async { result }
+    });
+    let video = world.submit(Lane::Express).await;
+    let worker = world.start(stage.clone(), quick());
+    // The thief dies; its unit comes back, and this time it is this worker's.
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 1).await;
+    assert_eq!((world.read(DEAD).await.len(), world.read(Topic::VideoReady).await.len()), (0, 1));
+    assert_eq!((stage.seen.count(), world.store.row(unit_of(video)).failures), (2, 0));
+    worker.stop().await.unwrap();
+}
+
 /// The row of a unit whose owner died without a word.
 fn died() -> Row {
     Row { attempt: 1, until: Some(Timestamp::now() - Duration::from_secs(60)), ..Row::default() }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pipeline::failure::Failure;
+use pipeline::kafka::{BrokerArgs, GroupProtocol};
 use pipeline::lane::Lane;
 use pipeline::runner::RunnerArgs;
 use pipeline::stage::StageName;
@@ -38,6 +39,30 @@ async fn a_member_that_joins_repeats_nothing() {
     for worker in [second, first, third] {
         worker.stop().await.unwrap();
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn members_join_and_leave_by_the_older_protocol_too() {
+    let world = World::new(4).await;
+    let brokers = BrokerArgs { group_protocol: GroupProtocol::Classic, ..world.brokers.clone() };
+    let world = World { brokers, ..world };
+    let videos = world.submit_many(Lane::Express, 16).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let stage = Scripted::gated(gate.clone());
+    let args = RunnerArgs { slots: 4, ..quick() };
+    let first = world.start(stage.clone(), args.clone());
+    stage.seen.begun(4).await;
+    let second = world.start(stage.clone(), args);
+    second.joined().await;
+    stage.seen.begun(8).await;
+    gate.add_permits(1000);
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 16).await;
+    first.stop().await.unwrap();
+    // All partitions are the second's now.
+    let more = world.submit_many(Lane::Express, 8).await;
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 24).await;
+    assert_eq!(stage.seen.attempts(), videos.iter().chain(&more).map(|video| (*video, 1)).collect());
+    second.stop().await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -111,6 +111,8 @@ async fn heartbeats_say_what_is_in_hand_and_what_was_done() {
     let report = eventually("the heartbeat", async || last_report(&world).await.filter(expected)).await;
     assert_eq!((report.state(), report.slots), (WorkerState::Ready, 1));
     assert_eq!(report.units[0].lane(), Lane::Batch);
+    let [done] = &report.done_of[..] else { panic!("one lane: {report:?}") };
+    assert_eq!((done.lane(), done.done_total, done.busy_seconds_total), (Lane::Batch, 1, report.busy_seconds_total));
     assert!(report.memory_bytes > 1 << 20 && report.head_age_ms < 600_000, "{report:?}");
     worker.tell();
     let draining = |report: &WorkerReport| report.state() == WorkerState::Draining;

@@ -6,9 +6,12 @@ use pipeline::kafka::{topics, trim};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
+use rdkafka::ClientConfig;
+use rdkafka::admin::{AdminClient, AdminOptions, NewPartitions};
+use rdkafka::client::DefaultClientContext;
 use tracing::Instrument;
 
-use crate::world::{Scripted, Seen, World, quick};
+use crate::world::{Scripted, Seen, World, eventually, quick};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn topics_are_created_once_and_a_mismatch_is_one_line() {
@@ -20,6 +23,26 @@ async fn topics_are_created_once_and_a_mismatch_is_one_line() {
     let elsewhere = pipeline::kafka::BrokerArgs { topic_prefix: "nowhere.".to_owned(), ..world.brokers.clone() };
     let error = format!("{:#}", topics::check(&elsewhere).await.unwrap_err());
     assert!(error.contains("nowhere.video.submitted.priority is missing"), "{error}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitions_that_were_added_are_told_where_they_do_harm() {
+    for (grown, words) in [
+        (Topic::SegmentDone, "topics whose records go by their video"),
+        (Topic::WorkerCommand, "1 is needed"),
+        (Topic::VideoReady, "the lanes of topic video.ready"),
+    ] {
+        let world = World::new(2).await;
+        let mut config = ClientConfig::new();
+        let admin: AdminClient<DefaultClientContext> =
+            config.set("bootstrap.servers", &world.brokers.brokers).create().unwrap();
+        let name = world.brokers.topic_name(grown, Lane::Standard);
+        let more = NewPartitions::new(&name, 3);
+        admin.create_partitions([&more], &AdminOptions::new()).await.unwrap()[0].as_ref().unwrap();
+        let told = eventually("it is told", async || topics::check(&world.brokers).await.err()).await;
+        let line = format!("{told:#}");
+        assert!(line.contains(words) && line.contains('3') && !line.contains('\n'), "{line}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -94,7 +94,6 @@ impl Running {
 impl World {
     /// Makes topics with `partitions` partitions that nobody else uses.
     pub async fn new(partitions: i32) -> Self {
-        traced();
         let prefix = format!("t{}.", VideoId::random().to_string().split('-').next().unwrap());
         Self::with_prefix(partitions, prefix).await
     }
@@ -106,6 +105,7 @@ impl World {
 
     /// Makes topics at brokers of the test's own.
     pub async fn at(brokers: BrokerArgs, shape: Shape) -> Self {
+        traced();
         topics::ensure(&brokers, shape).await.unwrap();
         let producer = Producer::connect(&brokers).await.unwrap();
         Self { brokers, producer, store: Arc::default() }
@@ -127,9 +127,14 @@ impl World {
 
     /// Publishes a new video; records go round the partitions.
     pub async fn submit(&self, lane: Lane) -> VideoId {
+        self.try_submit(lane).await.unwrap()
+    }
+
+    /// Publishes a new video if the broker takes it.
+    pub async fn try_submit(&self, lane: Lane) -> Result<VideoId, Failure> {
         let video = VideoId::random();
-        self.producer.publish(Envelope::of(&submitted(video, lane))).await.unwrap();
-        video
+        self.producer.publish(Envelope::of(&submitted(video, lane))).await?;
+        Ok(video)
     }
 
     pub async fn submit_many(&self, lane: Lane, count: usize) -> Vec<VideoId> {

@@ -9,6 +9,8 @@ use crate::topic::{MAX_RECORD_BYTES, Topic};
 pub(super) struct Wanted {
     pub(super) name: String,
     pub(super) partitions: i32,
+    /// Whether it is read as a whole, so that it has one partition whatever is asked for.
+    pub(super) is_whole: bool,
     pub(super) retention_ms: i64,
     /// What becomes of older records: `delete` or `compact`.
     pub(super) cleanup: &'static str,
@@ -17,6 +19,7 @@ pub(super) struct Wanted {
 /// A topic as it was found. What the brokers do not tell is taken to be right.
 #[derive(Default)]
 pub(super) struct Found {
+    partitions: usize,
     copies: usize,
     max_bytes: Option<i64>,
     retention_ms: Option<i64>,
@@ -25,9 +28,10 @@ pub(super) struct Found {
 }
 
 impl Found {
-    pub(super) fn new(copies: usize, settings: &ConfigResource) -> Self {
+    pub(super) fn new(partitions: usize, copies: usize, settings: &ConfigResource) -> Self {
         let number = |key: &str| text(settings, key)?.parse::<i64>().ok();
         Self {
+            partitions,
             copies,
             max_bytes: number("max.message.bytes"),
             retention_ms: number("retention.ms"),
@@ -52,6 +56,12 @@ impl Wanted {
         }
         if let Some(cleanup) = found.cleanup.as_ref().filter(|cleanup| *cleanup != self.cleanup) {
             return Some(format!("topic {name} has cleanup.policy={cleanup}, {} is needed", self.cleanup));
+        }
+        if self.is_whole && found.partitions > 1 {
+            let count = found.partitions;
+            return Some(format!(
+                "topic {name} has {count} partitions, 1 is needed: what it says is read in one order"
+            ));
         }
         let (copies, least) = (found.copies, least_in_sync(found.copies));
         match found.in_sync {
@@ -82,7 +92,7 @@ pub(super) fn text(settings: &ConfigResource, key: &str) -> Option<String> {
 pub(super) fn wanted(brokers: &BrokerArgs, partitions: i32) -> Vec<Wanted> {
     let of = |topic: Topic| {
         // What is no work is little and read as a whole.
-        let has_one = matches!(
+        let is_whole = matches!(
             topic,
             Topic::WorkerReport
                 | Topic::WorkerCommand
@@ -90,10 +100,11 @@ pub(super) fn wanted(brokers: &BrokerArgs, partitions: i32) -> Vec<Wanted> {
                 | Topic::AutoscalerPin
                 | Topic::DeadLetter(_)
         );
-        let partitions = if has_one { 1 } else { partitions };
+        let partitions = if is_whole { 1 } else { partitions };
         let retention_ms = topic.spec().retention.map_or(-1, |kept| kept.as_millis() as i64);
         let cleanup = if topic.spec().compacted { "compact" } else { "delete" };
-        brokers.topic_names(topic).into_iter().map(move |name| Wanted { name, partitions, retention_ms, cleanup })
+        let wanted = move |name| Wanted { name, partitions, is_whole, retention_ms, cleanup };
+        brokers.topic_names(topic).into_iter().map(wanted)
     };
     Topic::all().flat_map(of).collect()
 }
@@ -102,12 +113,16 @@ pub(super) fn wanted(brokers: &BrokerArgs, partitions: i32) -> Vec<Wanted> {
 mod tests {
     use super::*;
 
+    fn topic() -> Wanted {
+        Wanted { name: "t".to_owned(), partitions: 1, is_whole: true, retention_ms: -1, cleanup: "delete" }
+    }
+
     #[test]
     fn a_topic_fits_when_it_takes_and_keeps_enough() {
         let enough = || Found { max_bytes: Some(MAX_RECORD_BYTES as i64), ..Found::default() };
         let keeps = |retention_ms| Found { retention_ms: Some(retention_ms), ..enough() };
         let check = |wanted_ms, found: Found, misfit: Option<&str>| {
-            let topic = Wanted { name: "t".to_owned(), partitions: 1, retention_ms: wanted_ms, cleanup: "delete" };
+            let topic = Wanted { retention_ms: wanted_ms, ..topic() };
             let told = topic.misfit(&found);
             assert_eq!(told.is_some(), misfit.is_some(), "{told:?}");
             assert!(misfit.is_none_or(|words| told.unwrap().contains(words)));
@@ -121,6 +136,7 @@ mod tests {
         );
         check(1000, keeps(999), Some("retention.ms=999, 1000 is needed"));
         check(-1, keeps(999), Some("retention.ms=999, -1 is needed"));
+        check(-1, Found { partitions: 2, ..enough() }, Some("has 2 partitions, 1 is needed"));
         check(-1, Found { cleanup: Some("compact".to_owned()), ..enough() }, Some("cleanup.policy=compact"));
     }
 
@@ -137,7 +153,7 @@ mod tests {
             (5, 3, true),
             (5, 4, true),
         ] {
-            let topic = Wanted { name: "t".to_owned(), partitions: 1, retention_ms: -1, cleanup: "delete" };
+            let topic = topic();
             let found = Found { copies, in_sync: Some(in_sync), ..Found::default() };
             let told = topic.misfit(&found);
             assert_eq!(told.is_none(), fits, "{copies} copies, {in_sync}: {told:?}");

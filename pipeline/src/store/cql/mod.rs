@@ -256,6 +256,10 @@ impl Store for Cql {
         gathers::close(&self.connection, &key).await
     }
 
+    async fn forget_gathers(&self, tenant: &TenantId, video: VideoId) -> Result<()> {
+        gathers::delete(&self.connection, &VideoKey::new(tenant, video)).await
+    }
+
     async fn reopen_gather(
         &self,
         gatherer: Gatherer,

@@ -274,7 +274,8 @@ pub(super) async fn brief(connection: &Connection, key: &VideoKey) -> Result<Opt
     connection.first(&BRIEF, key.values()).await
 }
 
-/// Writes the state that follows from the log up to `seq` to the video whose row was `row`, unless that tells of more.
+/// Writes the state that follows from the log up to `seq` to the video whose row was `row`, unless that tells of as much: whoever
+/// wrote it may have died before the log had its entry, and what comes again was made from a state that has it already.
 pub(super) async fn set_state(
     connection: &Connection,
     key: &VideoKey,
@@ -282,7 +283,7 @@ pub(super) async fn set_state(
     seq: i64,
     state: &VideoState,
 ) -> Result<()> {
-    if row.state_seq.is_some_and(|known| known > seq) {
+    if row.state_seq.is_some_and(|known| known >= seq) {
         return Ok(());
     }
     let before = row.shown()?;

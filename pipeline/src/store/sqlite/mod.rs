@@ -229,6 +229,11 @@ impl Store for Sqlite {
         self.writer.run(move |c| gathers::close(c, &key)).await
     }
 
+    async fn forget_gathers(&self, tenant: &TenantId, video: VideoId) -> Result<()> {
+        let key = VideoKey::new(tenant, video);
+        self.writer.run(move |c| gathers::delete(c, &key)).await
+    }
+
     async fn reopen_gather(
         &self,
         gatherer: Gatherer,

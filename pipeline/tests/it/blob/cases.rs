@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 
 use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
 use pipeline::blob::{Error, Kind, key};
 use pipeline::id::VideoId;
 
@@ -107,6 +108,17 @@ pub async fn aborted_and_dropped_uploads_leave_nothing(home: &Home) {
     upload.write(Bytes::from_static(b"client went away")).await.unwrap();
     drop(upload);
     eventually("nothing is left", async || home.is_empty().await.then_some(())).await;
+}
+
+pub async fn uploads_whose_process_died_are_removed_once_they_are_old(home: &Home) {
+    let ((tenant, video), blobs) = (video(), &home.blobs);
+    let mut upload = blobs.upload(&key(&tenant, video, Kind::Source, "original")).await.unwrap();
+    upload.write(bytes(blobs.part_bytes())).await.unwrap();
+    std::mem::forget(upload);
+    blobs.remove_unfinished(Timestamp::now() - SignedDuration::from_secs(60)).await.unwrap();
+    assert!(!home.is_empty().await, "a young one is left alone");
+    blobs.remove_unfinished(Timestamp::now() + SignedDuration::from_secs(60)).await.unwrap();
+    assert!(home.is_empty().await);
 }
 
 pub async fn removing_takes_what_was_named_and_nothing_else(home: &Home) {

@@ -89,6 +89,7 @@ macro_rules! suite {
             reader_tells_what_became_of_its_object,
             uploads_of_any_length_show_nothing_until_they_are_finished,
             aborted_and_dropped_uploads_leave_nothing,
+            uploads_whose_process_died_are_removed_once_they_are_old,
             removing_takes_what_was_named_and_nothing_else,
             what_is_there_is_listed,
         );

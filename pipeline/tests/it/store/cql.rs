@@ -201,6 +201,25 @@ async fn entry_of_a_writer_that_died_is_completed_by_the_next_delivery() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn state_of_a_writer_that_died_is_not_built_upon_again() {
+    let keyspace = fresh().await;
+    let (store, session) = (keyspace.open().await, keyspace.session().await);
+    let video = new_video(&tenant("a"), Lane::Express, at(0));
+    store.create_video(&video).await.unwrap();
+    let (entry, id) = (entry(&video, 7), video.job.video());
+    let once = VideoState { state: State::Processing, duration_s: Some(1.0), ..VideoState::default() };
+    assert!(store.log(&entry, &once, None).await.unwrap());
+    // It came to write the state, and not the entry.
+    let forget = "DELETE FROM log WHERE tenant = 'a' AND video = ? AND bucket = 0 AND seq = 7";
+    session.query_unpaged(forget, (id.to_string(),)).await.unwrap();
+
+    let twice = VideoState { duration_s: Some(2.0), ..once.clone() };
+    assert!(store.log(&entry, &twice, None).await.unwrap());
+    assert_eq!(store.video(&tenant("a"), id).await.unwrap().map(|video| video.state), Some(once));
+    assert_eq!(store.log_after(&tenant("a"), id, None, 9).await.unwrap(), [entry]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn writer_that_knows_less_of_the_log_never_wins() {
     let keyspace = fresh().await;
     let store = keyspace.open().await;

@@ -182,6 +182,22 @@ pub async fn closed_one_is_opened_again_without_what_failed(fresh: &dyn Fresh) {
     assert!(!gathering.add("audio/0", b"late").await);
 }
 
+pub async fn forgotten_ones_leave_nothing(fresh: &dyn Fresh) {
+    let store = fresh.open().await;
+    let (gone, kept) = (Gathering::new(&store), Gathering::new(&store));
+    let later = Gathering { window: 1, ..gone.clone() };
+    for gathering in [&gone, &later, &kept] {
+        assert!(gathering.add("a", b"1").await);
+    }
+    later.close().await;
+    for _ in 0..2 {
+        store.forget_gathers(&gone.tenant, gone.video).await.unwrap();
+        assert_eq!((gone.count().await, later.items(None, 9).await, kept.count().await), (0, pairs([]), 1));
+        assert_eq!(store.open_gathers(Gatherer::Join, 0, 9).await.unwrap(), [kept.open(100)]);
+    }
+    assert!(!later.reopen(200, None, None).await);
+}
+
 pub async fn what_was_never_gathered_is_not_opened_again(fresh: &dyn Fresh) {
     let store = fresh.open().await;
     let gathering = Gathering::new(&store);

@@ -66,7 +66,7 @@ macro_rules! conformance {
                 items_are_replaced_and_counted_once, items_come_in_order_and_in_parts, one_item_is_found_by_name,
                 gatherings_do_not_touch_each_other, open_ones_are_listed_by_deadline, closed_one_takes_nothing_more,
                 first_partition_stays_and_the_deadline_moves_on, large_items_are_kept, many_tasks_gather_at_once,
-                closed_one_is_opened_again_without_what_failed, what_was_never_gathered_is_not_opened_again;
+                closed_one_is_opened_again_without_what_failed, what_was_never_gathered_is_not_opened_again, forgotten_ones_leave_nothing;
         }
     };
 }
