@@ -2,7 +2,9 @@
 
 mod captions;
 
+use std::fs::File;
 use std::io::{Read, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -16,7 +18,6 @@ use pipeline::failure::{Code, Failure};
 use pipeline::outbox::{Outbox, Pulse};
 use pipeline::stage::{Stage, StageName};
 use sha2::{Digest, Sha256};
-use tempfile::TempDir;
 
 use crate::media::render::{self, Encoding, Plan, Rendered};
 use crate::services::Services;
@@ -85,9 +86,9 @@ impl Cut {
     }
 
     /// Stores the finished file in parts; returns where it is and its hash.
-    async fn store(&self, file: PathBuf, key: &str, pulse: &Pulse) -> Result<(BlobRef, String), Failure> {
+    async fn store(&self, file: &Scratch, key: &str, pulse: &Pulse) -> Result<(BlobRef, String), Failure> {
         let mut upload = self.blobs.upload(key).await?;
-        let mut reader = PartReader::open(&file, self.blobs.part_bytes()).map_err(Failure::Unavailable)?;
+        let mut reader = PartReader::open(&file.path(), self.blobs.part_bytes()).map_err(Failure::Unavailable)?;
         loop {
             pulse.beat()?;
             let (back, part) = blocking(move || {
@@ -110,8 +111,9 @@ impl Cut {
         let (tenant, video) = (input.job.tenant(), input.job.video());
         let mut clip = input.clip.clone();
         let key = |kind| blob::key(&tenant, video, blob::Kind::Clip, &format!("{}.{kind}", input.clip.id));
-        let (stored, sha256) = self.store(made.file(), &key("mp4"), pulse).await?;
+        let (stored, sha256) = self.store(&made.file, &key("mp4"), pulse).await?;
         clip.poster = Some(self.blobs.put(&key("jpg"), made.rendered.poster.into()).await?);
+        clip.frame = Some(self.blobs.put(&key("frame.jpg"), made.rendered.source.into()).await?);
         clip.captions = match made.web_vtt {
             Some(text) => Some(self.blobs.put(&key("vtt"), text.into()).await?),
             None => None,
@@ -126,16 +128,16 @@ impl Cut {
 /// What `cut` says.
 pub enum Output {
     /// The clip is there.
-    Happened(VideoEvent),
+    Happened(Box<VideoEvent>),
     /// What became of it.
-    Report(ClipReport),
+    Report(Box<ClipReport>),
 }
 
 impl Outgoing for Output {
     fn envelope(&self) -> Envelope {
         match self {
-            Self::Happened(event) => Envelope::of(event),
-            Self::Report(report) => Envelope::of(report),
+            Self::Happened(event) => Envelope::of(event.as_ref()),
+            Self::Report(report) => Envelope::of(report.as_ref()),
         }
     }
 }
@@ -146,7 +148,7 @@ impl Stage for Cut {
     const NAME: StageName = StageName::Cut;
 
     fn failed(input: &ClipPlanned, code: Code, detail: &str) -> Vec<Output> {
-        vec![Output::Report(clip_failed(&input.job, &input.clip.id, Self::NAME, code, detail))]
+        vec![Output::Report(Box::new(clip_failed(&input.job, &input.clip.id, Self::NAME, code, detail)))]
     }
 
     async fn process(&self, input: ClipPlanned, out: &Outbox<Output>) -> Result<(), Failure> {
@@ -169,8 +171,8 @@ impl Stage for Cut {
         let clip = self.release(&input, made, &pulse).await?;
         let report = ClipReport { job: input.job.clone(), kind: Some(ClipReportKind::Done(clip.id.clone())) };
         let event = VideoEvent::new(&input.job, jiff::Timestamp::now(), Happened::ClipReady(clip));
-        out.send(Output::Happened(event)).await?;
-        out.send(Output::Report(report)).await
+        out.send(Output::Happened(Box::new(event))).await?;
+        out.send(Output::Report(Box::new(report))).await
     }
 }
 
@@ -184,33 +186,20 @@ struct Work {
     pulse: Pulse,
 }
 
-/// A clip in a folder of its own, which goes when this does.
+/// A clip in a file that goes when this does.
 struct Made {
-    folder: TempDir,
+    file: Scratch,
     rendered: Rendered,
     web_vtt: Option<String>,
 }
 
-impl Made {
-    fn file(&self) -> PathBuf {
-        clip_file(&self.folder)
-    }
-}
-
-fn clip_file(folder: &TempDir) -> PathBuf {
-    folder.path().join("clip.mp4")
-}
-
 impl Work {
     fn run(self) -> Result<Made, Failure> {
-        let folder = tempfile::Builder::new()
-            .prefix("spillway-cut-")
-            .tempdir_in(&self.scratch)
-            .context("make a folder for the unfinished clip")
-            .map_err(Failure::Unavailable)?;
+        let file = Scratch::new(&self.scratch)?;
         let (options, clip) = (&self.input.job.options, &self.input.clip);
         let (width, height) = options.frame_size();
         let layout = captions::Layout::new(width, height);
+        let subtitles = self.subtitles(&layout)?;
         let plan = Plan {
             media: self.input.media.clone(),
             start_us: clip.start_us,
@@ -218,19 +207,19 @@ impl Work {
             framings: clip.framings.clone(),
             width,
             height,
-            subtitles: self.subtitles(&layout, folder.path())?,
+            subtitles: subtitles.as_ref().map(Scratch::path),
             encoding: self.encoding.clone(),
         };
-        let rendered = render::render(self.reader, &plan, &clip_file(&folder), &self.pulse).map_err(failure)?;
+        let rendered = render::render(self.reader, &plan, &file.path(), &self.pulse).map_err(failure)?;
         let web_vtt = (options.captions() != Captions::None).then(|| {
             // Counted from the frame that the clip really begins with.
             captions::web_vtt(&captions::cues(&clip.words, rendered.first_us, clip.end_us, &layout))
         });
-        Ok(Made { folder, rendered, web_vtt })
+        Ok(Made { file, rendered, web_vtt })
     }
 
     /// Writes the captions to be burned in, if any, and returns the file.
-    fn subtitles(&self, layout: &captions::Layout, folder: &Path) -> Result<Option<PathBuf>, Failure> {
+    fn subtitles(&self, layout: &captions::Layout) -> Result<Option<Scratch>, Failure> {
         let clip = &self.input.clip;
         if self.input.job.options.captions() != Captions::Burn {
             return Ok(None);
@@ -240,11 +229,25 @@ impl Work {
             return Ok(None);
         }
         captions::find_font(std::env::home_dir().as_deref()).map_err(|e| Failure::Retry(e.into()))?;
-        let path = folder.join("captions.ass");
-        let written = std::fs::File::create(&path)
-            .and_then(|mut file| file.write_all(captions::ass(&cues, layout, &self.font).as_bytes()));
+        let mut file = Scratch::new(&self.scratch)?;
+        let written = file.0.write_all(captions::ass(&cues, layout, &self.font).as_bytes());
         written.context("write captions").map_err(Failure::Unavailable)?;
-        Ok(Some(path))
+        Ok(Some(file))
+    }
+}
+
+/// A file without a name: whatever ends the process, `kill -9` too, the system frees what it held.
+struct Scratch(File);
+
+impl Scratch {
+    fn new(folder: &Path) -> Result<Self, Failure> {
+        let file = tempfile::tempfile_in(folder);
+        Ok(Self(file.context("make a file for the unfinished clip").map_err(Failure::Unavailable)?))
+    }
+
+    /// Returns what opens it, from its beginning, as long as this lives.
+    fn path(&self) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
     }
 }
 
@@ -261,14 +264,14 @@ fn failure(error: render::Error) -> Failure {
 
 /// Reads a file part by part and hashes it on the way.
 struct PartReader {
-    file: std::fs::File,
+    file: File,
     part_bytes: usize,
     hash: Sha256,
 }
 
 impl PartReader {
     fn open(path: &Path, part_bytes: usize) -> anyhow::Result<Self> {
-        let file = std::fs::File::open(path).context("open the finished clip")?;
+        let file = File::open(path).context("open the finished clip")?;
         Ok(Self { file, part_bytes, hash: Sha256::new() })
     }
 

@@ -14,6 +14,7 @@ use pipeline::failure::{Code, Failure};
 use pipeline::lane::Lane;
 use pipeline::outbox::{Outbox, Pulse};
 use pipeline::stage::{Stage, StageName};
+use uuid::Uuid;
 
 use crate::download::{self, Policy};
 use crate::media::probe::{self, Limits};
@@ -146,7 +147,10 @@ impl Fetch {
             total: self.args.url_timeout,
             idle: self.args.url_idle_timeout,
         };
-        let key = blob::key(&job.tenant(), job.video(), Kind::Source, "fetched");
+        // A name for each attempt: a worker that stood still and goes on must not write over what was looked at since,
+        // and a URL need not give the same bytes twice.
+        let name = format!("fetched-{}", Uuid::new_v4().simple());
+        let key = blob::key(&job.tenant(), job.video(), Kind::Source, &name);
         let mut upload = self.services.carrier.blobs().upload(&key).await?;
         match download::download(url, &policy, &mut upload, pulse).await {
             Ok(()) => Ok(upload.finish().await?),

@@ -1,6 +1,7 @@
 //! The stage `split`: one pass over the source, pieces of picture and sound sent on as soon as they exist.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Context;
@@ -14,12 +15,15 @@ use pipeline::failure::{Code, Failure};
 use pipeline::outbox::{Outbox, Stopped};
 use pipeline::stage::{Stage, StageName};
 use tempfile::SpooledTempFile;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
+use crate::media::piece::Keep;
 use crate::media::segment::{self, Piece, Plan};
 use crate::services::Services;
+use backlog::Backlog;
 use windows::{Closed, Windows};
 
+mod backlog;
 mod windows;
 
 /// How `split` cuts.
@@ -31,9 +35,23 @@ pub struct SplitArgs {
     /// A piece of picture of this size ends at the next keyframe even if it is shorter, in bytes.
     #[arg(long, env = "SPILLWAY_SEGMENT_ENOUGH_BYTES", default_value_t = 3 << 20, value_name = "BYTES")]
     pub segment_enough_bytes: u64,
+    /// The most of a piece of picture, in bytes; a video with more between two keyframes is refused.
+    #[arg(long, env = "SPILLWAY_SEGMENT_MAX_BYTES", default_value_t = 4 << 30, value_name = "BYTES")]
+    pub segment_max_bytes: u64,
+    /// The most frames of a piece of picture; a video with more between two keyframes is refused.
+    #[arg(long, env = "SPILLWAY_SEGMENT_MAX_FRAMES", default_value_t = 432_000, value_name = "COUNT")]
+    pub segment_max_frames: u64,
     /// A piece of picture is kept in memory up to this size, then in a temporary file, in bytes.
     #[arg(long, env = "SPILLWAY_SEGMENT_MEMORY_BYTES", default_value_t = 16 << 20, value_name = "BYTES")]
     pub segment_memory_bytes: usize,
+    /// Folder for these files, each of `--segment-max-bytes` at the most: one keyframe in all of a video makes one piece of
+    /// it [default: the system's temporary folder].
+    #[arg(long, env = "SPILLWAY_SEGMENT_SCRATCH", value_name = "DIR")]
+    pub segment_scratch: Option<PathBuf>,
+    /// While this much waits for `transcribe` and `analyze`, no more is made, in bytes; from half of it on, pieces go to the blob
+    /// store. 0 makes as much as there is.
+    #[arg(long, env = "SPILLWAY_BACKLOG_BYTES", default_value_t = 16 << 30, value_name = "BYTES")]
+    pub backlog_bytes: u64,
 }
 
 /// What `split` says.
@@ -67,21 +85,41 @@ impl Outgoing for Output {
 pub struct Split {
     services: Services,
     plan: Plan,
+    backlog: Backlog,
 }
 
 impl Split {
     /// Makes the stage.
     ///
     /// # Errors
-    /// When the target length is zero.
+    /// When the target length is zero, or the most of a piece less than enough.
     pub fn new(services: Services, args: SplitArgs) -> anyhow::Result<Self> {
+        Self::ahead_of(services, args, watch::channel(0).1)
+    }
+
+    /// Makes the stage; `waiting` says how many of its pieces the stages after it have not finished.
+    ///
+    /// # Errors
+    /// When the target length is zero, or the most of a piece less than enough.
+    pub fn ahead_of(services: Services, args: SplitArgs, waiting: watch::Receiver<u64>) -> anyhow::Result<Self> {
         anyhow::ensure!(!args.segment_target.is_zero(), "--segment-target must be longer than nothing");
+        let is_room = args.segment_max_bytes > args.segment_enough_bytes && args.segment_max_frames > 0;
+        anyhow::ensure!(
+            is_room,
+            "--segment-max-bytes must be above --segment-enough-bytes, --segment-max-frames above 0"
+        );
         let plan = Plan {
             target_us: i64::try_from(args.segment_target.as_micros()).context("--segment-target is too long")?,
             enough_bytes: args.segment_enough_bytes,
-            memory_bytes: args.segment_memory_bytes,
+            most_bytes: args.segment_max_bytes,
+            most_frames: args.segment_max_frames,
+            keep: Keep {
+                memory_bytes: args.segment_memory_bytes,
+                scratch: args.segment_scratch.unwrap_or_else(std::env::temp_dir),
+            },
         };
-        Ok(Self { services, plan })
+        let limit_bytes = if args.backlog_bytes == 0 { u64::MAX } else { args.backlog_bytes };
+        Ok(Self { services, plan, backlog: Backlog::new(waiting, limit_bytes) })
     }
 }
 
@@ -100,13 +138,14 @@ impl Stage for Split {
     async fn process(&self, input: VideoReady, out: &Outbox<Output>) -> Result<(), Failure> {
         let (give, mut pieces) = mpsc::channel(PIECES_WAITING);
         let reader = self.services.carrier.blobs().reader(&input.source);
-        let (media, plan, pulse) = (input.media.clone(), self.plan, out.pulse());
+        let (media, plan, pulse) = (input.media.clone(), self.plan.clone(), out.pulse());
         let reading = tokio::task::spawn_blocking(move || {
             segment::segment(reader, &media, plan, &pulse, |piece| give.blocking_send(piece).map_err(|_| Stopped))
         });
-        let mut sender = Sender { services: &self.services, input: &input, out, windows: Windows::of(&input) };
+        let mut sender = Sender { stage: self, input: &input, out, windows: Windows::of(&input) };
         sender.announce().await?;
         while let Some(piece) = pieces.recv().await {
+            self.backlog.room(&out.pulse()).await?;
             sender.send(piece).await?;
         }
         reading.await.context("read source").map_err(Failure::Retry)??;
@@ -116,7 +155,7 @@ impl Stage for Split {
 
 /// Sends what the reading thread finds.
 struct Sender<'a> {
-    services: &'a Services,
+    stage: &'a Split,
     input: &'a VideoReady,
     out: &'a Outbox<Output>,
     windows: Windows,
@@ -169,7 +208,7 @@ impl Sender<'_> {
                 self.close(placed.closed).await?;
                 let bytes: Vec<u8> = samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
                 let key = self.key(&format!("audio-{:06}", placed.index));
-                let samples = self.services.carrier.pack(&key, bytes.into()).await?;
+                let samples = self.place(&key, bytes.into()).await?;
                 self.out
                     .send(Output::Audio(AudioSegment {
                         job: self.job().clone(),
@@ -226,22 +265,35 @@ impl Sender<'_> {
         blob::key(&self.job().tenant(), self.job().video(), Kind::Segment, id)
     }
 
+    /// Packs bytes of a piece, into the message unless much waits already.
+    async fn place(&self, key: &str, bytes: Bytes) -> Result<Payload, Failure> {
+        let Split { services, backlog, .. } = self.stage;
+        backlog.made(bytes.len() as u64);
+        let packed = match backlog.is_much() {
+            true => services.carrier.pack_apart(key, bytes).await,
+            false => services.carrier.pack(key, bytes).await,
+        };
+        Ok(packed?)
+    }
+
     /// Packs a piece of picture; one that is in a temporary file goes to the blob store part by part.
     async fn pack(&self, id: &str, file: SpooledTempFile) -> Result<Payload, Failure> {
         const PART_BYTES: u64 = 8 << 20;
         let key = self.key(id);
         if !file.is_rolled() {
             let (bytes, _) = read_part(file, u64::MAX).await?;
-            return Ok(self.services.carrier.pack(&key, bytes).await?);
+            return self.place(&key, bytes).await;
         }
-        let mut upload = self.services.carrier.blobs().upload(&key).await?;
+        let mut upload = self.stage.services.carrier.blobs().upload(&key).await?;
         let mut rest = file;
         loop {
             self.out.pulse().beat()?;
             let (part, file) = read_part(rest, PART_BYTES).await?;
             rest = file;
             if part.is_empty() {
-                return Ok(Payload { place: Some(Place::Blob(upload.finish().await?)) });
+                let blob = upload.finish().await?;
+                self.stage.backlog.made(blob.bytes);
+                return Ok(Payload { place: Some(Place::Blob(blob)) });
             }
             upload.write(part).await?;
         }

@@ -11,7 +11,7 @@ mod audio;
 mod decode;
 mod duration;
 mod open;
-mod piece;
+pub(crate) mod piece;
 mod quiet;
 mod reorder;
 mod sniff;

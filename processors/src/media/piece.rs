@@ -8,6 +8,7 @@
 //! travels in [`pipeline::event::MediaInfo`].
 
 use std::io::{self, Seek, Write};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use ffmpeg::format::context::{Output, StreamIo};
@@ -17,6 +18,15 @@ use tempfile::SpooledTempFile;
 
 /// The demuxer to force for a piece.
 pub(crate) const DEMUXER: &str = "nut";
+
+/// Where the bytes of a piece are while it is written.
+#[derive(Clone, Debug)]
+pub struct Keep {
+    /// Up to this size they are in memory, then in a temporary file.
+    pub memory_bytes: usize,
+    /// The folder of such files.
+    pub scratch: PathBuf,
+}
 
 /// A piece being written.
 pub(crate) struct Writer {
@@ -29,19 +39,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    /// Begins a piece of a stream with `parameters` whose packets count in `time_base`. Its bytes stay in memory
-    /// up to `memory_bytes`, then go to a temporary file. Every timestamp is moved by `shift_ticks`.
+    /// Begins a piece of a stream with `parameters` whose packets count in `time_base`. Its bytes are kept as `keep`
+    /// says. Every timestamp is moved by `shift_ticks`.
     pub(crate) fn new(
         parameters: &codec::Parameters,
         time_base: Rational,
         shift_ticks: i64,
-        memory_bytes: usize,
+        keep: &Keep,
     ) -> Result<Self, ffmpeg::Error> {
         // NUT's own tag for the codec; where it has none, the tag of the container it came in says what it is.
-        Self::tagged(parameters, 0, time_base, shift_ticks, memory_bytes).or_else(|_| {
+        Self::tagged(parameters, 0, time_base, shift_ticks, keep).or_else(|_| {
             // SAFETY: the parameters are alive; the tag is a plain integer.
             let tag = unsafe { (*parameters.as_ptr()).codec_tag };
-            Self::tagged(parameters, tag, time_base, shift_ticks, memory_bytes)
+            Self::tagged(parameters, tag, time_base, shift_ticks, keep)
         })
     }
 
@@ -50,9 +60,12 @@ impl Writer {
         tag: u32,
         time_base: Rational,
         shift_ticks: i64,
-        memory_bytes: usize,
+        keep: &Keep,
     ) -> Result<Self, ffmpeg::Error> {
-        let spool = Spool(Arc::new(Mutex::new(SpooledTempFile::new(memory_bytes))));
+        let spool = Spool(Arc::new(Mutex::new(Spooled {
+            file: SpooledTempFile::new_in(keep.memory_bytes, &keep.scratch),
+            fault: None,
+        })));
         let mut output = ffmpeg::format::output_to_stream(StreamIo::from_write(spool.clone())?, None, Some(DEMUXER))?;
         let mut copy = parameters.clone();
         // SAFETY: `copy` owns its parameters; the tag is a plain integer.
@@ -95,10 +108,18 @@ impl Writer {
     }
 
     /// Ends the file and returns its bytes, positioned at the start.
+    ///
+    /// # Errors
+    /// When some of it could not be kept: the folder for temporary files is full.
     pub(crate) fn finish(mut self) -> io::Result<SpooledTempFile> {
-        self.output.write_trailer().map_err(io::Error::other)?;
+        let ended = self.output.write_trailer();
         drop(self.output);
-        let mut file = std::mem::replace(&mut *self.spool.lock(), SpooledTempFile::new(0));
+        let mut spooled = self.spool.lock();
+        if let Some(fault) = spooled.fault.take() {
+            return Err(fault);
+        }
+        ended.map_err(io::Error::other)?;
+        let mut file = std::mem::replace(&mut spooled.file, SpooledTempFile::new(0));
         file.rewind()?;
         Ok(file)
     }
@@ -106,20 +127,32 @@ impl Writer {
 
 /// Where the muxer writes; shared, because FFmpeg's context owns its end until it is dropped.
 #[derive(Clone)]
-struct Spool(Arc<Mutex<SpooledTempFile>>);
+struct Spool(Arc<Mutex<Spooled>>);
+
+struct Spooled {
+    file: SpooledTempFile,
+    /// Why something was not kept. The muxer only says that a packet was refused, as it says of damaged ones.
+    fault: Option<io::Error>,
+}
 
 impl Spool {
-    fn lock(&self) -> std::sync::MutexGuard<'_, SpooledTempFile> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Spooled> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Write for Spool {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.lock().write(bytes)
+        let mut spooled = self.lock();
+        let written = spooled.file.write(bytes);
+        written.map_err(|error| {
+            let kind = error.kind();
+            spooled.fault.get_or_insert(error);
+            kind.into()
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.lock().flush()
+        self.lock().file.flush()
     }
 }

@@ -13,21 +13,26 @@ use tempfile::SpooledTempFile;
 
 use super::audio::{Heard, Listener, RATE, time_of_us};
 use super::duration::{discard_all, is_discarded};
-use super::piece::{DEMUXER, Writer};
+use super::piece::{DEMUXER, Keep, Writer};
 use super::quiet::Cutter;
 use super::reorder::{self, Reorder};
 use super::source::{Source, Trouble};
 use super::to_us;
 
 /// How pieces of picture are cut.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Plan {
     /// The least length of a piece, in microseconds: it ends at the first keyframe after that.
     pub target_us: i64,
     /// A piece of this many bytes ends at the next keyframe, however short it is.
     pub enough_bytes: u64,
-    /// A piece is kept in memory up to this size, then in a temporary file.
-    pub memory_bytes: usize,
+    /// A piece of more bytes or frames than these is refused: temporary files hold the first, and `analyze` remembers
+    /// something of each frame.
+    pub most_bytes: u64,
+    /// See [`Plan::most_bytes`].
+    pub most_frames: u64,
+    /// Where a piece is while it is written.
+    pub keep: Keep,
 }
 
 /// A piece of the video, or news of how far the reading is.
@@ -251,6 +256,7 @@ struct Picture {
 /// A piece being written.
 struct Open {
     writer: Writer,
+    frames: u64,
     /// Time of its first presented frame, in microseconds; of the keyframe it begins with, but for an edit list's
     /// lead-in, which is not presented.
     start_us: Option<i64>,
@@ -293,10 +299,10 @@ impl Picture {
     /// Opens a piece whose first packet is at `ticks` and whose first frame is presented at `start_us`.
     fn begin(&mut self, ticks: i64, start_us: Option<i64>) -> Result<Open, Failure> {
         let shift_ticks = *self.shift_ticks.get_or_insert_with(|| whole_seconds(ticks, self.time_base));
-        let made = Writer::new(&self.parameters, self.time_base, shift_ticks, self.plan.memory_bytes);
+        let made = Writer::new(&self.parameters, self.time_base, shift_ticks, &self.plan.keep);
         let writer =
             made.map_err(|e| Failure::reject(Code::Undecodable, anyhow::Error::new(e).context("begin piece")))?;
-        Ok(Open { writer, start_us, lead_in: start_us.is_none(), end_us: start_us.unwrap_or(0) })
+        Ok(Open { writer, frames: 0, start_us, lead_in: start_us.is_none(), end_us: start_us.unwrap_or(0) })
     }
 
     fn add(&mut self, packet: &Packet, at_us: i64) -> Result<(), Failure> {
@@ -304,6 +310,7 @@ impl Picture {
         let length_us = if length_us > 0 { length_us.min(1_000_000.max(self.step_us)) } else { self.step_us };
         let presented = (!is_discarded(packet)).then_some((at_us, at_us + length_us));
         let Some((next, key)) = &mut self.next else {
+            self.check_size()?;
             if let Some(open) = &mut self.open {
                 open.put(packet, presented);
             }
@@ -321,6 +328,17 @@ impl Picture {
         Ok(())
     }
 
+    /// Sees that the open piece may grow.
+    fn check_size(&self) -> Result<(), Failure> {
+        let Some(open) = &self.open else { return Ok(()) };
+        let (frames, bytes) = (open.frames, open.writer.bytes());
+        if frames < self.plan.most_frames && bytes < self.plan.most_bytes {
+            return Ok(());
+        }
+        let seen = anyhow::anyhow!("no keyframe in {frames} frames, {bytes} bytes");
+        Err(Failure::reject(Code::KeyframesTooFarApart, seen))
+    }
+
     /// Hands the open piece on; the next takes its place.
     fn close(&mut self, emit: &mut impl FnMut(Piece) -> Result<(), Stopped>) -> Result<(), Failure> {
         let next = self.next.take().map(|(next, _)| next);
@@ -329,7 +347,8 @@ impl Picture {
         let (start_us, end_us) = (open.start_us.unwrap_or(open.end_us), next_start_us.unwrap_or(open.end_us));
         let shift_us = to_us(self.shift_ticks.unwrap_or(0), self.time_base);
         let written = open.writer.finish();
-        let file = written.map_err(|e| Failure::Unavailable(anyhow::Error::new(e).context("write piece")))?;
+        // It may fit later, beside less; if it never does, the video ends all the same.
+        let file = written.map_err(|e| Failure::Retry(anyhow::Error::new(e).context("write piece")))?;
         if end_us <= start_us {
             return Ok(());
         }
@@ -352,7 +371,10 @@ impl Open {
     fn put(&mut self, packet: &Packet, presented: Option<(i64, i64)>) {
         if let Err(error) = self.writer.write(packet) {
             tracing::debug!(%error, "packet left out");
-        } else if let Some((at_us, end_us)) = presented {
+            return;
+        }
+        self.frames += 1;
+        if let Some((at_us, end_us)) = presented {
             if self.lead_in {
                 self.start_us = Some(self.start_us.map_or(at_us, |start_us| start_us.min(at_us)));
             }

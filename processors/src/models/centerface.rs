@@ -34,7 +34,7 @@ impl Detector {
         let path = runtime.locate(RuntimeFile::CenterFace)?;
         let shipped = std::fs::read(&path).with_context(|| format!("read {}", path.display()))?;
         let model = shape::free(&shipped).context("prepare CenterFace for pictures of any size")?;
-        let first = super::onnx::session(runtime, &model)?;
+        let first = super::onnx::fastest_session(runtime, &model)?;
         Ok(Self { runtime: runtime.clone(), model, idle: Mutex::new(vec![first]) })
     }
 
@@ -47,7 +47,7 @@ impl Detector {
         let idle = self.idle().pop();
         let mut session = match idle {
             Some(session) => session,
-            None => super::onnx::session(&self.runtime, &self.model)?,
+            None => super::onnx::fastest_session(&self.runtime, &self.model)?,
         };
         let found = detect(&mut session, picture, threshold)?;
         self.idle().push(session);

@@ -1,7 +1,9 @@
-//! Models: the only code that names ONNX Runtime, whisper.cpp and PocketSphinx.
+//! Models: the only code that names ONNX Runtime, CUDA, whisper.cpp and PocketSphinx.
 
 pub mod catalog;
 pub mod centerface;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 pub mod onnx;
 pub mod pocketsphinx;
 pub mod speech_api;

@@ -13,8 +13,8 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use pipeline::failure::Failure;
 use pipeline::outbox::Pulse;
-use reqwest::StatusCode;
 use reqwest::multipart::{Form, Part};
+use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
@@ -25,6 +25,9 @@ use answer::Answer;
 const LONGEST_SPAN: usize = 60 * SAMPLE_RATE;
 /// How often a request that waits for its turn shows that it lives.
 const BEAT: Duration = Duration::from_millis(500);
+/// The longest answer that is read, in bytes. A minute of speech is some 250 words, which with their times, segments and
+/// tokens are 50 kB; a service that has more to say than twenty times that is not answering.
+const LONGEST_ANSWER: usize = 1 << 20;
 
 /// Where the service is and how it may be used.
 #[derive(Clone, Debug)]
@@ -138,11 +141,12 @@ impl SpeechApi {
             *self.quota_left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
         }
         let status = response.status();
+        let body = body(response).await;
         if !status.is_success() {
-            let text: String = response.text().await.unwrap_or_default().chars().take(200).collect();
+            let text: String = String::from_utf8_lossy(&body.unwrap_or_default()).chars().take(200).collect();
             return Err(refused(status, &text));
         }
-        let body = response.bytes().await.context("read the speech service's answer").map_err(Failure::Retry)?;
+        let body = body.context("read the speech service's answer").map_err(Failure::Retry)?;
         serde_json::from_slice(&body).context("understand the speech service's answer").map_err(Failure::Retry)
     }
 
@@ -208,6 +212,16 @@ impl Transcriber for SpeechApi {
         }
         .boxed()
     }
+}
+
+/// Reads an answer, if it is not too long.
+async fn body(mut response: Response) -> anyhow::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await? {
+        anyhow::ensure!(body.len() + chunk.len() <= LONGEST_ANSWER, "it is longer than {LONGEST_ANSWER} bytes");
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
 }
 
 /// A service that cannot be connected to is down for every sound.

@@ -9,7 +9,7 @@ use processors::moments::tracks::{Track, tracks};
 
 use crate::made_talk::material;
 use crate::material::Workshop;
-use crate::seeing::{Seen, analyze, pieces, see, services};
+use crate::seeing::{Seen, analyze, pieces, see};
 
 /// Three seconds of slow motion.
 const SOURCE: &str = "-f lavfi -i testsrc2=s=320x240:r=25:d=3";
@@ -62,7 +62,7 @@ async fn any_codec_and_container_is_analysed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_piece_gives_what_can_be_decoded_and_an_empty_one_is_rejected() {
     let shop = Workshop::new();
-    let services = services(&shop);
+    let services = shop.services();
     let stage = Analyze::new(services.clone(), AnalyzeArgs::default()).expect("stage");
     let file = shop.make(&format!("{SOURCE} -c:v libx264 -g 25 -pix_fmt yuv420p"), "whole.mp4");
     let whole = pieces(&services, &file).await.remove(0);
@@ -90,7 +90,7 @@ async fn a_damaged_piece_gives_what_can_be_decoded_and_an_empty_one_is_rejected(
 #[tokio::test(flavor = "multi_thread")]
 async fn a_piece_travels_as_a_blob_too_and_a_lost_one_is_tried_again() {
     let shop = Workshop::new();
-    let services = services(&shop);
+    let services = shop.services();
     let stage = Analyze::new(services.clone(), AnalyzeArgs::default()).expect("stage");
     let file = shop.make(&format!("{SOURCE} -c:v libx264 -g 25 -pix_fmt yuv420p"), "whole.mp4");
     let inline = pieces(&services, &file).await.remove(0);

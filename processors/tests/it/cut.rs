@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use clap::Parser;
 use pipeline::blob::{self, Blobs, Location};
@@ -75,6 +77,14 @@ impl Bench {
         std::fs::read_dir(self.folder.path().join("scratch")).unwrap().count()
     }
 
+    /// Counts the scratch files that this process has open.
+    fn held_open(&self) -> usize {
+        let scratch = self.folder.path().join("scratch");
+        let open =
+            std::fs::read_dir("/proc/self/fd").unwrap().filter_map(|entry| entry.unwrap().path().read_link().ok());
+        open.filter(|path| path.starts_with(&scratch)).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
     async fn fetch(&self, key: &str, name: &str) -> std::path::PathBuf {
         let path = self.folder.path().join(name);
         std::fs::write(&path, self.blobs.get(key).await.unwrap()).unwrap();
@@ -111,6 +121,8 @@ async fn a_clip_and_its_files_are_stored_and_a_replay_changes_nothing() {
     assert_eq!(std::str::from_utf8(&captions).unwrap(), text);
     let poster = bench.fetch(&key(&clip.poster), "poster.jpg").await;
     assert_eq!(marked::ffprobe(&poster, "v:0", "stream=codec_name,width,height"), "mjpeg\n270\n480");
+    let frame = bench.fetch(&key(&clip.frame), "frame.jpg").await;
+    assert_eq!(marked::ffprobe(&frame, "v:0", "stream=codec_name,width,height"), "mjpeg\n416\n234");
     let made = bench.fetch(&key(&clip.video), "made.mp4").await;
     let shown: Vec<u32> = marked::pictures(&made).iter().map(|p| p.number(0.0, 1.0)).collect();
     assert_eq!(shown, (30..90).collect::<Vec<_>>());
@@ -155,6 +167,25 @@ async fn failures_say_what_is_wrong() {
     let envelope = pipeline::event::Outgoing::envelope(&report[0]);
     let report = ClipReport::read(&envelope.body).unwrap();
     assert!(matches!(report.kind, Some(ClipReportKind::Failed(f)) if f.unit == good.clip.id && f.code == "stuck"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_unfinished_has_no_name_that_a_killed_process_would_leave() {
+    let bench = Bench::new();
+    let input = bench.plan(Captions::Burn).await;
+    let (outbox, _said) = Collected::outbox();
+    let work = bench.cut.process(input, &outbox);
+    let watch = async {
+        // The clip and its captions.
+        while bench.held_open() < 2 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        bench.leftovers()
+    };
+    let watch = tokio::time::timeout(Duration::from_secs(60), watch);
+    let (worked, left) = tokio::join!(work, watch);
+    worked.unwrap();
+    assert_eq!((left.unwrap(), bench.held_open()), (0, 0));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,17 +6,15 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Parser;
-use pipeline::blob::{Blobs, Location};
-use pipeline::event::{ClipPlanned, Event, Options, VideoReady, VideoSegment};
-use pipeline::payload::Carrier;
+use pipeline::event::{ClipPlanned, Event, Options, VideoReady, VideoSegment, WindowGathered};
 use pipeline::stage::Stage;
 use processors::analyze::Analyze;
 use processors::cut::{Cut, CutArgs};
-use processors::services::Services;
+use processors::moments::{Moments, MomentsArgs};
 use processors::split::{Split, SplitArgs};
 
 use crate::marked;
-use crate::material::Workshop;
+use crate::material::{Workshop, services_in};
 use crate::variety::check_plays;
 use crate::whole::{Planned, Whole, said};
 
@@ -43,7 +41,7 @@ struct Memory {
 fn measure(whole: &Whole, stage: &str, units: &[Vec<u8>]) -> Memory {
     let shop = Workshop::new();
     shop.write("stage", stage.as_bytes());
-    shop.write("blobs-of", whole.shop.path("blobs").to_str().unwrap().as_bytes());
+    shop.write("home", whole.shop.path("").to_str().unwrap().as_bytes());
     for (index, unit) in units.iter().enumerate() {
         shop.write(&format!("unit-{index}"), unit);
     }
@@ -88,6 +86,8 @@ struct Settings {
     #[command(flatten)]
     split: SplitArgs,
     #[command(flatten)]
+    moments: MomentsArgs,
+    #[command(flatten)]
     cut: CutArgs,
 }
 
@@ -95,27 +95,28 @@ struct Settings {
 #[ignore = "the other tests of this file run it, each in a process of its own"]
 async fn a_worker_of_its_own() {
     let folder = PathBuf::from(std::env::var_os(WORK).expect("started by another test"));
-    let shop = Workshop::new();
-    let blobs = std::fs::read_to_string(folder.join("blobs-of")).unwrap();
-    let blobs = Blobs::open(&Location::Folder(blobs.into())).unwrap();
-    let services = Services { carrier: Carrier::new(blobs, 4 << 20), ..shop.services() };
+    let home = PathBuf::from(std::fs::read_to_string(folder.join("home")).unwrap());
+    let services = services_in(&home);
     let set = Settings::parse_from(["worker"]);
     match std::fs::read_to_string(folder.join("stage")).unwrap().as_str() {
         "split" => work(Split::new(services, set.split).unwrap(), units::<VideoReady>(&folder)).await,
         "analyze" => work(Analyze::new(services, Default::default()).unwrap(), units::<VideoSegment>(&folder)).await,
+        "moments" => work(Moments::new(services, set.moments).unwrap(), units::<WindowGathered>(&folder)).await,
         _ => work(Cut::new(services, set.cut).unwrap(), units::<ClipPlanned>(&folder)).await,
     }
 }
 
-/// Measures the stages that hold pictures of the source. Returns the most that any used beside its models.
+/// Measures the stages that hold pictures of the source, or what is known of each. Returns the most that any used beside its models.
 fn workers(name: &str, whole: &Whole, planned: &Planned) -> u64 {
     let clip = planned.clips[0].clone();
     let ready = VideoReady { job: clip.job.clone(), source: clip.source.clone(), media: clip.media.clone() };
     let pieces: Vec<Vec<u8>> = planned.pieces.iter().map(prost::Message::encode_to_vec).collect();
+    let windows: Vec<Vec<u8>> = planned.windows.iter().map(prost::Message::encode_to_vec).collect();
     let mut most = 0;
     for (stage, units) in [
         ("split", vec![prost::Message::encode_to_vec(&ready)]),
         ("analyze", pieces),
+        ("moments", windows),
         ("cut", vec![prost::Message::encode_to_vec(&clip)]),
     ] {
         let memory = measure(whole, stage, &units);
@@ -147,6 +148,23 @@ async fn the_largest_pictures_fit_into_what_is_stated() {
     let encode = "-c:v libx264 -preset ultrafast -crf 24 -refs 3 -bf 3 -pix_fmt yuv420p";
     let source = shop.make(&format!("-f lavfi -i testsrc2=s=8192x4320:r=1:d=6 {encode}"), "largest.mp4");
     check_memory("8192x4320 H.264", &source, LARGEST_MIB).await;
+}
+
+/// What it may use for the longest piece that is admitted, in MiB.
+const LONGEST_MIB: u64 = 150;
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "takes twenty minutes: the figure is published in docs/memory.md"]
+async fn the_longest_piece_fits_into_what_is_stated() {
+    let shop = Workshop::new();
+    // All frames that are admitted between two keyframes, but one.
+    let encode = "-frames:v 431999 -c:v libx264 -preset ultrafast -g 1000000 -sc_threshold 0";
+    let source = shop.make(&format!("-f lavfi -i testsrc2=s=64x64:r=120:d=3600 {encode}"), "longest.mkv");
+    let whole = Whole::new();
+    let planned = whole.plan(&source, Options::default()).await;
+    assert_eq!(planned.pieces.len(), 1);
+    let most = workers("431999 frames in one piece", &whole, &planned);
+    assert!(most <= LONGEST_MIB, "{most} MiB beside the models, not {LONGEST_MIB}");
 }
 
 /// What it may use for the largest picture in HDR, in MiB.

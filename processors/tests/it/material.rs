@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use pipeline::blob::{self, Blobs, Kind, Location};
 use pipeline::event::{BlobRef, Job, MediaInfo, Options};
@@ -14,6 +15,7 @@ use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::store;
 use processors::media::probe::{Limits, probe};
 use processors::services::Services;
+use processors::split::SplitArgs;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +26,7 @@ pub const PICTURE: &str = "-f lavfi -i testsrc2=s=160x120:r=25:d=4";
 pub const SOUND: &str = "-f lavfi -i aevalsrc='0.4*sin(2*PI*(200+90*t)*t)':s=44100:d=4";
 
 /// Two hours is admitted, and 120 frames a second.
-pub const LIMITS: Limits = Limits { duration: std::time::Duration::from_secs(7200), frame_rate: 120.0 };
+pub const LIMITS: Limits = Limits { duration: Duration::from_secs(7200), frame_rate: 120.0 };
 
 /// A folder for one test.
 pub struct Workshop {
@@ -60,12 +62,7 @@ impl Workshop {
 
     /// Returns a store and blobs in this folder.
     pub fn services(&self) -> Services {
-        let blobs = Blobs::open(&Location::Folder(self.path("blobs"))).expect("blobs");
-        Services {
-            store: store::open_file(&self.path("store.db")).expect("store"),
-            carrier: Carrier::new(blobs, 4 << 20),
-            runtime: Runtime::new(&RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(PathBuf::from) }),
-        }
+        services_in(self.folder.path())
     }
 
     /// Returns the names of all files among the blobs.
@@ -79,6 +76,29 @@ impl Workshop {
             }
         }
         files
+    }
+}
+
+/// Returns a store and blobs in `folder`, and the run-time files that `SPILLWAY_RUNTIME` or the usual places have.
+pub fn services_in(folder: &Path) -> Services {
+    let blobs = Blobs::open(&Location::Folder(folder.join("blobs"))).expect("blobs");
+    Services {
+        store: store::open_file(&folder.join("store.db")).expect("store"),
+        carrier: Carrier::new(blobs, 4 << 20),
+        runtime: Runtime::new(&RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(PathBuf::from) }),
+    }
+}
+
+/// Cuts into pieces of about so many seconds; the rest is as by default.
+pub fn split_args(target_s: u64) -> SplitArgs {
+    SplitArgs {
+        segment_target: Duration::from_secs(target_s),
+        segment_enough_bytes: 3 << 20,
+        segment_max_bytes: 4 << 30,
+        segment_max_frames: 432_000,
+        segment_memory_bytes: 16 << 20,
+        segment_scratch: None,
+        backlog_bytes: 0,
     }
 }
 

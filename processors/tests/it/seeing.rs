@@ -1,7 +1,6 @@
 //! What `analyze` sees in a file that `split` cut into pieces.
 
 use std::path::Path;
-use std::time::Duration;
 
 use pipeline::event::{
     Event, MediaInfo, Options, Place, SegmentAnalysis, SegmentReport, SegmentReportKind, VideoReady, VideoSegment,
@@ -9,15 +8,14 @@ use pipeline::event::{
 use pipeline::failure::Failure;
 use pipeline::media_time::{MediaRange, MediaTime};
 use pipeline::outbox::Collected;
-use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::stage::Stage;
 use pipeline::topic::Topic;
 use processors::analyze::{Analyze, AnalyzeArgs};
 use processors::services::Services;
-use processors::split::{Split, SplitArgs};
+use processors::split::Split;
 use prost::Message;
 
-use crate::material::{Workshop, job, look_at, upload};
+use crate::material::{Workshop, job, look_at, split_args, upload};
 
 /// A video as `analyze` saw it.
 pub struct Seen {
@@ -32,24 +30,13 @@ impl Seen {
     }
 }
 
-/// Returns a store, blobs, and the run-time files that `SPILLWAY_RUNTIME` or the usual places have.
-pub fn services(shop: &Workshop) -> Services {
-    let runtime = std::env::var_os("SPILLWAY_RUNTIME").map(Into::into);
-    Services { runtime: Runtime::new(&RuntimeArgs { runtime }), ..shop.services() }
-}
-
 /// Cuts `path` into pieces of about two seconds.
 pub async fn pieces(services: &Services, path: &Path) -> Vec<VideoSegment> {
     let job = job(Options::default());
     let source = upload(services, &job, path).await;
     let ready = VideoReady { job, source, media: look_at(path).expect("admitted") };
-    let args = SplitArgs {
-        segment_target: Duration::from_secs(2),
-        segment_enough_bytes: 3 << 20,
-        segment_memory_bytes: 16 << 20,
-    };
     let (outbox, collected) = Collected::outbox();
-    Split::new(services.clone(), args).expect("stage").process(ready, &outbox).await.expect("split");
+    Split::new(services.clone(), split_args(2)).expect("stage").process(ready, &outbox).await.expect("split");
     let cut = collected.take().into_iter().filter(|envelope| envelope.topic == Topic::SegmentVideo);
     cut.map(|envelope| VideoSegment::read(&envelope.body).expect("a segment")).collect()
 }
@@ -68,7 +55,7 @@ pub async fn analyze(stage: &Analyze, piece: VideoSegment) -> Result<SegmentAnal
 
 /// Cuts `path` into pieces and analyses them all.
 pub async fn see(shop: &Workshop, path: &Path) -> Seen {
-    let services = services(shop);
+    let services = shop.services();
     let stage = Analyze::new(services.clone(), AnalyzeArgs::default()).expect("stage");
     let mut analyses = Vec::new();
     let pieces = pieces(&services, path).await;

@@ -1,15 +1,18 @@
 //! A speech service behind the stage: a good answer, and the ways it can fail.
 #![expect(clippy::unwrap_used, reason = "what a test cannot do without ends it")]
 
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
+use axum::body::{Body, Bytes};
 use axum::extract::{Multipart, State};
 use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
+use futures::{StreamExt, stream};
 use pipeline::event::AudioSegment;
 use pipeline::failure::Failure;
 use pipeline::stage::Stage;
@@ -23,12 +26,17 @@ const GOOD: &str = r#"{"text": "Good morning, everyone.", "segments": [{"start":
     "words": [{"word": "Good", "start": 0.25, "end": 0.5}, {"word": "morning", "start": 0.5, "end": 1.0},
               {"word": "everyone", "start": 1.25, "end": 99.0}]}"#;
 
+/// Stands for an answer that never ends.
+const ENDLESS: &str = "endless";
+
 /// A service that answers what it is told to and keeps what it was asked.
 #[derive(Clone, Default)]
 struct Server {
     answers: Arc<Mutex<Vec<(u16, &'static str)>>>,
     asked: Arc<Mutex<Vec<(String, String, usize)>>>,
     calls: Arc<AtomicUsize>,
+    /// How many bytes of endless answers it was rid of.
+    sent: Arc<AtomicUsize>,
     /// What it says of its limit in each answer from now on.
     limit: Arc<Mutex<HeaderMap>>,
 }
@@ -45,7 +53,16 @@ async fn transcriptions(State(server): State<Server>, headers: HeaderMap, mut fo
     let answer = server.answers.lock().unwrap().pop();
     let limit = server.limit.lock().unwrap().clone();
     match answer {
-        Some((status, body)) => (StatusCode::from_u16(status).unwrap(), limit, body),
+        Some((status, ENDLESS)) => {
+            let chunk = Bytes::from_static(&[b' '; 1 << 16]);
+            let chunks = stream::repeat_with(move || Ok::<_, Infallible>(chunk.clone()));
+            let sent = server.sent.clone();
+            let counted = chunks.inspect(move |_| {
+                sent.fetch_add(1 << 16, Ordering::SeqCst);
+            });
+            (StatusCode::from_u16(status).unwrap(), limit, Body::from_stream(counted))
+        }
+        Some((status, body)) => (StatusCode::from_u16(status).unwrap(), limit, Body::from(body)),
         // Nothing left to say: never answer.
         None => std::future::pending().await,
     }
@@ -132,6 +149,26 @@ async fn a_service_that_never_answers_fails_in_time() {
     let outcome = hear(&stage, greeting()).await;
     assert!(matches!(outcome, Err(Failure::Retry(_))), "{outcome:?}");
     assert_eq!(server.calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn an_answer_that_never_ends_is_a_failure_of_the_service_and_is_not_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let (stage, server) = asking(&folder, &[(200, ENDLESS), (500, ENDLESS), (200, ENDLESS)], 3).await;
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        told.push(match hear(&stage, greeting()).await {
+            Err(Failure::Retry(error)) => format!("retry: {error:#}"),
+            Err(Failure::Unavailable(error)) => format!("down: {error:#}"),
+            other => panic!("{other:?}"),
+        });
+    }
+    assert!(told[0].starts_with("retry") && told[0].contains("longer than 1048576 bytes"), "{told:?}");
+    assert!(told[1].starts_with("retry") && told[1].contains("500"), "{told:?}");
+    assert!(told[2].starts_with("down"), "{told:?}");
+    // What was read, and what lay in buffers of both ends.
+    let sent_mib = server.sent.load(Ordering::SeqCst) >> 20;
+    assert!(sent_mib < 3 * 16, "{sent_mib} MiB");
 }
 
 #[tokio::test]

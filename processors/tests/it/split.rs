@@ -5,13 +5,13 @@ use std::path::Path;
 use pipeline::event::{
     AudioSegment, Event, Options, Place, SegmentReport, SegmentReportKind, VideoReady, VideoSegment,
 };
-use pipeline::failure::Failure;
+use pipeline::failure::{Code, Failure};
 use pipeline::outbox::Collected;
 use pipeline::stage::Stage;
 use pipeline::topic::Topic;
 use processors::split::{Split, SplitArgs};
 
-use crate::material::{PICTURE, SOUND, Workshop, job, look_at, run, upload};
+use crate::material::{PICTURE, SOUND, Workshop, job, look_at, run, split_args, upload};
 
 /// What splitting gave.
 struct Pieces {
@@ -19,14 +19,6 @@ struct Pieces {
     video: Vec<VideoSegment>,
     audio: Vec<AudioSegment>,
     reports: Vec<SegmentReport>,
-}
-
-fn args(target_s: u64) -> SplitArgs {
-    SplitArgs {
-        segment_target: std::time::Duration::from_secs(target_s),
-        segment_enough_bytes: 3 << 20,
-        segment_memory_bytes: 16 << 20,
-    }
 }
 
 async fn split(shop: &Workshop, path: &Path, args: SplitArgs, options: Options) -> Pieces {
@@ -146,7 +138,7 @@ async fn pieces_are_the_video_whatever_the_container() {
         ("ntsc.mp4", "-vf fps=30000/1001 -c:v libx264 -bf 2 -g 20"),
     ] {
         let path = shop.make(&format!("{PICTURE} {options}"), name);
-        let pieces = match try_split(&shop, &path, args(1), Options::default()).await {
+        let pieces = match try_split(&shop, &path, split_args(1), Options::default()).await {
             Ok(pieces) => pieces,
             Err(failure) => {
                 wrong.push(format!("{name}: {failure:?}"));
@@ -174,7 +166,7 @@ async fn sound_is_what_ffmpeg_makes_of_it() {
         ("surround.mkv", "-c:a ac3 -ac 6 -ar 48000"),
     ] {
         let path = shop.make(&format!("{PICTURE} {SOUND} -c:v libx264 -preset ultrafast -bf 0 {options}"), name);
-        let pieces = split(&shop, &path, args(1), Options::default()).await;
+        let pieces = split(&shop, &path, split_args(1), Options::default()).await;
         let ours = samples(&shop, &pieces);
         let raw = shop.path("reference.s16");
         let origin_s = pieces.ready.media.origin_us as f64 / 1e6;
@@ -209,7 +201,7 @@ async fn edit_lists_hide_what_they_hide() {
     let shop = Workshop::new();
     let whole = shop.make(&format!("{PICTURE} -c:v libx264 -bf 2 -g 30 -x264-params scenecut=0"), "whole.mp4");
     let trimmed = shop.make(&format!("-ss 1.5 -i {} -t 1.8 -c copy", whole.display()), "trimmed.mp4");
-    let pieces = split(&shop, &trimmed, args(1), Options::default()).await;
+    let pieces = split(&shop, &trimmed, split_args(1), Options::default()).await;
     assert_eq!(difference(&shop, &trimmed, &pieces), None);
     assert!(pieces.video[0].media.origin_us > 0, "negative times are moved");
 }
@@ -219,10 +211,40 @@ async fn a_large_piece_travels_as_a_blob() {
     let shop = Workshop::new();
     let path =
         shop.make("-f lavfi -i testsrc2=s=640x480:r=25:d=3 -c:v libx264 -qp 0 -preset ultrafast -g 1000", "a.mkv");
-    let small = SplitArgs { segment_memory_bytes: 100_000, ..args(1) };
+    let small = SplitArgs { segment_memory_bytes: 100_000, ..split_args(1) };
     let pieces = split(&shop, &path, small, Options::default()).await;
     assert_eq!(pieces.video.len(), 1);
     assert!(matches!(pieces.video[0].file.place, Some(Place::Blob(_))));
+    assert_eq!(difference(&shop, &path, &pieces), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_piece_that_cannot_be_kept_is_tried_again_and_never_sent_in_part() {
+    let shop = Workshop::new();
+    let path = shop.make(&format!("{PICTURE} -c:v libx264 -qp 0 -preset ultrafast -g 1000"), "a.mkv");
+    let nowhere = SplitArgs { segment_memory_bytes: 1000, segment_scratch: Some("/nowhere".into()), ..split_args(1) };
+    let failure = try_split(&shop, &path, nowhere, Options::default()).await.err().expect("it cannot be kept");
+    assert!(matches!(&failure, Failure::Retry(_)), "{failure:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_between_two_keyframes_than_is_admitted_is_refused() {
+    let shop = Workshop::new();
+    // A hundred frames.
+    let path = shop.make(&format!("{PICTURE} -c:v libx264 -g 1000 -x264-params scenecut=0"), "one_key.mp4");
+    let all = SplitArgs { segment_max_frames: 100, ..split_args(1) };
+    assert_eq!(split(&shop, &path, all.clone(), Options::default()).await.video.len(), 1);
+    for few in [
+        SplitArgs { segment_max_frames: 99, ..all.clone() },
+        SplitArgs { segment_enough_bytes: 999, segment_max_bytes: 1000, ..all },
+    ] {
+        let failure = try_split(&shop, &path, few, Options::default()).await.err().expect("it is refused");
+        assert!(matches!(&failure, Failure::Reject { code: Code::KeyframesTooFarApart, .. }), "{failure:?}");
+    }
+    // It is the keyframes that count, not the length.
+    let path = shop.make(&format!("{PICTURE} -c:v libx264 -g 20 -bf 2"), "keys.mp4");
+    let few = SplitArgs { segment_max_frames: 50, ..split_args(1) };
+    let pieces = split(&shop, &path, few, Options::default()).await;
     assert_eq!(difference(&shop, &path, &pieces), None);
 }
 
@@ -231,7 +253,7 @@ async fn gaps_in_sound_are_silence() {
     let shop = Workshop::new();
     let filter = "-af aselect='lt(t\\,1)+gt(t\\,3)'";
     let path = shop.make(&format!("{PICTURE} {SOUND} {filter} -c:v libx264 -c:a pcm_s16le"), "gap.mkv");
-    let pieces = split(&shop, &path, args(1), Options::default()).await;
+    let pieces = split(&shop, &path, split_args(1), Options::default()).await;
     let samples = samples(&shop, &pieces);
     assert!(samples.len().abs_diff(4 * 16_000) < 800, "{}", samples.len());
     assert!(samples[17_600..46_400].iter().all(|&s| s == 0));
@@ -251,7 +273,7 @@ async fn damage_in_the_middle_costs_no_more_than_itself() {
             *byte ^= 0x5a;
         }
         let path = shop.write(name, &bytes);
-        let pieces = split(&shop, &path, args(1), Options::default()).await;
+        let pieces = split(&shop, &path, split_args(1), Options::default()).await;
         let end_us = pieces.video.last().expect("pieces").end_us;
         assert!(end_us > 3_500_000, "{name} ends at {end_us}");
         assert!(samples(&shop, &pieces).len() > 3 * 16_000, "{name}");
@@ -264,7 +286,7 @@ async fn early_clips_come_from_windows() {
     let picture = "-f lavfi -i color=s=32x32:r=2:d=1290 -f lavfi -i anullsrc=r=8000:d=1290";
     let path = shop.make(&format!("{picture} -c:v libx264 -preset ultrafast -g 20 -c:a aac -shortest"), "long.mp4");
     let options = Options { early: true, ..Options::default() };
-    let pieces = split(&shop, &path, args(30), options).await;
+    let pieces = split(&shop, &path, split_args(30), options).await;
     let totals = pieces.reports.iter().filter_map(|r| match &r.kind {
         Some(SegmentReportKind::Total(total)) => Some((r.window, total.last, total.video, total.audio)),
         _ => None,
@@ -282,7 +304,7 @@ async fn early_clips_come_from_windows() {
 async fn the_report_counts_what_was_sent() {
     let shop = Workshop::new();
     let path = shop.make(&format!("{PICTURE} {SOUND} -c:v libx264 -g 20 -c:a aac"), "a.mp4");
-    let pieces = split(&shop, &path, args(1), Options::default()).await;
+    let pieces = split(&shop, &path, split_args(1), Options::default()).await;
     assert_eq!(pieces.reports.len(), 1);
     let Some(SegmentReportKind::Total(total)) = &pieces.reports[0].kind else { panic!("a total") };
     assert_eq!((total.audio as usize, total.video as usize), (pieces.audio.len(), pieces.video.len()));

@@ -63,7 +63,7 @@ pub struct Planned {
     pub clips: Vec<ClipPlanned>,
     /// What `analyze` took, in seconds of this process's CPU.
     pub analyze_cpu_s: f64,
-    windows: Vec<WindowGathered>,
+    pub windows: Vec<WindowGathered>,
 }
 
 /// A finished clip.

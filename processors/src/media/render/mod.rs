@@ -92,6 +92,8 @@ pub struct Rendered {
     pub duration_us: i64,
     /// A still picture, JPEG.
     pub poster: Vec<u8>,
+    /// The whole source at the first frame, a small JPEG.
+    pub source: Vec<u8>,
 }
 
 /// Why no clip was made.
@@ -221,6 +223,7 @@ struct Picture<'a> {
     camera: Camera,
     watch: Watch,
     poster: PosterPicker,
+    source: Vec<u8>,
     burn: Option<Graph>,
     output: Option<Output>,
     complete: bool,
@@ -234,6 +237,7 @@ impl<'a> Picture<'a> {
             camera: Camera::new(plan),
             watch: Watch::default(),
             poster: PosterPicker::new(clock.expected()),
+            source: Vec::new(),
             burn: None,
             output: None,
             complete: false,
@@ -266,6 +270,7 @@ impl<'a> Picture<'a> {
         if self.output.is_none() {
             let colours = Colours::of(&slot.frame);
             self.output = Some(Output::create(self.to, self.plan, self.clock.rate(), &colours)?);
+            self.source = poster::source((*slot.frame).clone(), (self.plan.media.width, self.plan.media.height))?;
             sound.start_at(self.clock.first_us());
         }
         let framing = framing_at(&self.plan.framings, slot.frame_us + ROUNDING_US);
@@ -321,6 +326,7 @@ impl<'a> Picture<'a> {
             first_us: self.clock.first_us(),
             duration_us: clock::slot_us(frames as i64, rate),
             poster: self.poster.encode()?,
+            source: self.source,
         })
     }
 }

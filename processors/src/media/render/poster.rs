@@ -1,4 +1,4 @@
-//! Keeps the sharpest frame from around a third of a clip and makes a JPEG of it.
+//! Still pictures: the sharpest frame from around a third of a clip, and the source that it is cropped from, as JPEG.
 
 use ffmpeg::codec::Flags;
 use ffmpeg::codec::context::Context;
@@ -18,8 +18,12 @@ const LINES: usize = 4;
 /// A frame between bars shows faces small: it must be this much sharper than one without.
 const BARS_WEIGHT: u64 = 4;
 
-/// JPEG quality, 2 (best) to 31.
+/// JPEG quality, 2 (best) to 31: of the clip, and of what only shows where the crop is.
 const QUALITY: i32 = 4;
+const SOURCE_QUALITY: i32 = 9;
+
+/// The longer side of the picture of the source, in pixels.
+const SOURCE_SIDE: u32 = 416;
 
 /// Picks a still picture while frames go by.
 pub struct PosterPicker {
@@ -51,21 +55,36 @@ impl PosterPicker {
 
     /// Returns the picked frame as JPEG.
     pub fn encode(self) -> Result<Vec<u8>, Error> {
-        let Some((_, mut frame)) = self.best else { return Ok(Vec::new()) };
-        let wide = frame.color_space() == ffmpeg::color::Space::BT709;
-        // JPEG knows one matrix and full range only.
-        let matrix = if wide { "bt709" } else { "bt601" };
-        let spec = format!("scale=in_color_matrix={matrix}:out_color_matrix=bt601:out_range=full,format=yuvj420p");
-        let mut graph = Graph::new(&frame, Rational(1, 1), &spec).during("convert poster")?;
-        frame.set_pts(Some(0));
-        graph.push(&mut frame).during("convert poster")?;
-        let mut converted = frame::Video::empty();
-        graph.pull(&mut converted).during("convert poster")?;
-        jpeg(&mut converted).during("encode poster")
+        let Some((_, frame)) = self.best else { return Ok(Vec::new()) };
+        let size = (frame.width(), frame.height());
+        picture(frame, size, QUALITY)
     }
 }
 
-fn jpeg(picture: &mut frame::Video) -> Result<Vec<u8>, ffmpeg::Error> {
+/// Returns a frame of the source, which is shown with `display` pixels, as a small JPEG.
+pub fn source(frame: frame::Video, display: (u32, u32)) -> Result<Vec<u8>, Error> {
+    let longer = display.0.max(display.1).max(1);
+    let side = |length: u32| (u64::from(length) * u64::from(longer.min(SOURCE_SIDE)) / u64::from(longer)).max(2) as u32;
+    picture(frame, (side(display.0), side(display.1)), SOURCE_QUALITY)
+}
+
+fn picture(mut frame: frame::Video, size: (u32, u32), quality: i32) -> Result<Vec<u8>, Error> {
+    let wide = frame.color_space() == ffmpeg::color::Space::BT709;
+    // JPEG knows one matrix and full range only.
+    let matrix = if wide { "bt709" } else { "bt601" };
+    let spec = format!(
+        "scale={}:{}:in_color_matrix={matrix}:out_color_matrix=bt601:out_range=full,format=yuvj420p",
+        size.0, size.1
+    );
+    let mut graph = Graph::new(&frame, Rational(1, 1), &spec).during("convert still")?;
+    frame.set_pts(Some(0));
+    graph.push(&mut frame).during("convert still")?;
+    let mut converted = frame::Video::empty();
+    graph.pull(&mut converted).during("convert still")?;
+    jpeg(&mut converted, quality).during("encode still")
+}
+
+fn jpeg(picture: &mut frame::Video, quality: i32) -> Result<Vec<u8>, ffmpeg::Error> {
     let codec = encoder::find(ffmpeg::codec::Id::MJPEG).ok_or(ffmpeg::Error::EncoderNotFound)?;
     let mut context = Context::new_with_codec(codec);
     context.set_flags(Flags::QSCALE);
@@ -74,8 +93,8 @@ fn jpeg(picture: &mut frame::Video) -> Result<Vec<u8>, ffmpeg::Error> {
     video.set_height(picture.height());
     video.set_format(Pixel::YUVJ420P);
     video.set_time_base(Rational(1, 1));
-    video.set_qmin(QUALITY);
-    video.set_qmax(QUALITY);
+    video.set_qmin(quality);
+    video.set_qmax(quality);
     let mut encoder = video.open()?;
     picture.set_pts(Some(0));
     picture.set_kind(ffmpeg::picture::Type::None);
