@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::extract::{ClipPath, Tenant, VideoPath};
-use crate::file::{self, Binary, File, NoFile, Wishes};
+use crate::file::{self, Binary, File, NoFile, Picture, Wishes};
 use crate::name;
 use crate::problem::{self, Faults, Problem};
 
@@ -116,6 +116,9 @@ pub struct ClipLinks {
     /// A still picture, JPEG.
     #[schema(required = true)]
     poster: Option<String>,
+    /// The whole source at the clip's first frame, a small JPEG: what the crop is taken from.
+    #[schema(required = true)]
+    frame: Option<String>,
 }
 
 /// The clips of a video.
@@ -153,6 +156,7 @@ impl ClipBody {
                 video: link(&clip.video, "video.mp4"),
                 captions: link(&clip.captions, "captions.vtt"),
                 poster: link(&clip.poster, "poster.jpg"),
+                frame: link(&clip.frame, "frame.jpg"),
             },
         }
     }
@@ -215,6 +219,7 @@ enum Which {
     Video,
     Captions,
     Poster,
+    Frame,
 }
 
 /// Gives the clip's video; takes ranges.
@@ -267,14 +272,7 @@ pub async fn captions_file(
 #[utoipa::path(
     get, path = "/v1/videos/{video}/clips/{clip}/poster.jpg", tag = "clips", operation_id = "clip_poster",
     params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"), Wishes),
-    responses(
-        (status = 200, description = "All of the picture", body = Binary, content_type = "image/jpeg", headers(("ETag" = String, description = "Tells versions apart"))),
-        (status = 206, description = "The bytes wanted", body = Binary, content_type = "image/jpeg", headers(
-            ("ETag" = String, description = "Tells versions apart"),
-            ("Content-Range" = String, description = "Which bytes these are, and how long the file is"),
-        )),
-        NoFile, Faults,
-    )
+    responses(Picture, NoFile, Faults)
 )]
 pub async fn poster_file(
     state: State<App>,
@@ -284,6 +282,22 @@ pub async fn poster_file(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     give(&state, &tenant.0, video.0, clip.0, Which::Poster, &headers).await
+}
+
+/// Gives a small picture of the whole source at the clip's first frame; takes ranges.
+#[utoipa::path(
+    get, path = "/v1/videos/{video}/clips/{clip}/frame.jpg", tag = "clips", operation_id = "clip_frame",
+    params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"), Wishes),
+    responses(Picture, NoFile, Faults)
+)]
+pub async fn frame_file(
+    state: State<App>,
+    tenant: Tenant,
+    video: VideoPath,
+    clip: ClipPath,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    give(&state, &tenant.0, video.0, clip.0, Which::Frame, &headers).await
 }
 
 async fn give(
@@ -300,9 +314,10 @@ async fn give(
         Which::Video => (&clip.video, "video/mp4", "mp4"),
         Which::Captions => (&clip.captions, "text/vtt; charset=utf-8", "vtt"),
         Which::Poster => (&clip.poster, "image/jpeg", "jpg"),
+        Which::Frame => (&clip.frame, "image/jpeg", "frame.jpg"),
     };
     let blob = blob.clone().ok_or_else(Problem::no_clip)?;
-    // Captions and poster are made together with the video, so its hash tells their versions too.
+    // Captions and pictures are made together with the video, so its hash tells their versions too.
     let etag = format!("\"{}-{extension}-{}\"", clip.sha256.get(..32).unwrap_or(&clip.id), blob.bytes);
     let (start_s, end_s) = (clip.start_us / 1_000_000, clip.end_us / 1_000_000);
     let name = format!("{}-{start_s}s-{end_s}s.{extension}", name::stem(&known.new.name));

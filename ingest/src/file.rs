@@ -49,6 +49,27 @@ pub struct Wishes {
     if_none_match: Option<String>,
 }
 
+/// A picture or the bytes of it that were wanted, for the description of the API.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "only describes answers")]
+pub enum Picture {
+    /// All of the picture
+    #[response(
+        status = 200, content_type = "image/jpeg",
+        headers(("ETag" = String, description = "Tells versions apart")),
+    )]
+    Whole(Binary),
+    /// The bytes wanted
+    #[response(
+        status = 206, content_type = "image/jpeg",
+        headers(
+            ("ETag" = String, description = "Tells versions apart"),
+            ("Content-Range" = String, description = "Which bytes these are, and how long the file is"),
+        ),
+    )]
+    Part(Binary),
+}
+
 /// What a request for a file may be answered beside the file, for the description of the API.
 #[derive(IntoResponses)]
 #[expect(dead_code, reason = "only describes answers")]

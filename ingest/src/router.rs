@@ -5,7 +5,7 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, Uri, header};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use tower_http::trace::TraceLayer;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
@@ -45,6 +45,8 @@ pub fn router(app: App, others: Router) -> Router {
     let (routes, description) = described().split_for_parts();
     routes
         .route("/openapi.json", get(move || std::future::ready(Json(description))))
+        // Pages beside the API answer where there is nothing, but not for what it should have had.
+        .route("/v1/{*nothing}", any(not_found))
         .merge(others.with_state(()))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
@@ -71,6 +73,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(clips::video_file))
         .routes(routes!(clips::captions_file))
         .routes(routes!(clips::poster_file))
+        .routes(routes!(clips::frame_file))
 }
 
 async fn not_found(uri: Uri) -> Problem {

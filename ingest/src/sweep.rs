@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use jiff::{SignedDuration, Timestamp};
-use pipeline::blob::Kind;
+use pipeline::blob::{Kind, Object};
 use pipeline::event::VideoSource;
 use pipeline::failure::Code;
 use pipeline::id::{TenantId, VideoId};
@@ -134,9 +134,7 @@ pub async fn remove_unwanted(app: &App, keep: &Keep) -> anyhow::Result<()> {
         }
     }
     let unfinished_before = now.checked_sub(SignedDuration::try_from(keep.keep_unfinished)?)?;
-    let blobs = app.blobs.clone();
-    tokio::task::spawn_blocking(move || blobs.remove_unfinished(unfinished_before)).await??;
-    Ok(())
+    Ok(app.blobs.remove_unfinished(unfinished_before).await?)
 }
 
 async fn remove_from(app: &App, keep: &Keep, tenant: &TenantId, id: VideoId, now: Timestamp) -> anyhow::Result<()> {
@@ -161,20 +159,31 @@ async fn remove_from(app: &App, keep: &Keep, tenant: &TenantId, id: VideoId, now
             app.blobs.remove_kind(tenant, id, Kind::Result).await?;
         }
         if is_past(ended_at, keep.keep_sources) {
-            app.blobs.remove_kind(tenant, id, Kind::Source).await?;
+            if !sources(app, tenant, id).await?.is_empty() {
+                // Nothing of it can be tried again now. The source goes last: while it is there, this is done again.
+                app.store.forget_gathers(tenant, id).await?;
+                app.blobs.remove_kind(tenant, id, Kind::Source).await?;
+            }
+            return Ok(());
         }
     }
     if let VideoSource::Upload(source) = &video.new.source {
         // A repeated request that died between storing its bytes and removing them leaves a copy.
-        let prefix = pipeline::blob::key(tenant, id, Kind::Source, "");
-        for object in app.blobs.objects(tenant, id).await? {
-            let is_copy = object.key.starts_with(&prefix) && object.key != source.key;
-            if is_copy && is_past(object.modified_at, keep.keep_unfinished) {
+        for object in sources(app, tenant, id).await? {
+            if object.key != source.key && is_past(object.modified_at, keep.keep_unfinished) {
                 app.blobs.remove(&object.key).await?;
             }
         }
     }
     Ok(())
+}
+
+/// Returns the source of a video, with whatever copies there are.
+async fn sources(app: &App, tenant: &TenantId, id: VideoId) -> anyhow::Result<Vec<Object>> {
+    let prefix = pipeline::blob::key(tenant, id, Kind::Source, "");
+    let mut objects = app.blobs.objects(tenant, id).await?;
+    objects.retain(|object| object.key.starts_with(&prefix));
+    Ok(objects)
 }
 
 fn is_past(now: Timestamp, at: Timestamp, keep: Duration) -> bool {

@@ -43,6 +43,7 @@ async fn with_clip(server: &Server) -> (VideoId, String) {
         video: put("mp4", content()).await,
         captions: put("vtt", b"WEBVTT\n".to_vec()).await,
         poster: None,
+        frame: None,
         sha256: "ab".repeat(32),
         ..Clip::default()
     };

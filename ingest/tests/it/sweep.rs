@@ -9,7 +9,7 @@ use pipeline::event::Happened;
 use pipeline::failure::Code;
 use pipeline::id::{TenantId, VideoId};
 use pipeline::stage::StageName;
-use pipeline::store::{State, VideoError, VideoState};
+use pipeline::store::{Gatherer, State, VideoError, VideoState};
 
 use crate::server::{Server, args};
 
@@ -40,7 +40,14 @@ async fn with_everything(server: &Server) -> VideoId {
     for kind in [Kind::Segment, Kind::Result, Kind::Analysis, Kind::Clip] {
         put(server, video, kind, "a").await;
     }
+    let (tenant, store, later) = (TenantId::default_tenant(), &server.app.store, Timestamp::now());
+    store.gather(Gatherer::Join, &tenant, video, 0, 0, later, "piece", b"words").await.expect("gathered");
     video
+}
+
+async fn gathered(server: &Server, video: VideoId) -> u64 {
+    let tenant = TenantId::default_tenant();
+    server.app.store.gathered_count(Gatherer::Join, &tenant, video, 0).await.expect("counted")
 }
 
 async fn until_empty(server: &Server) {
@@ -72,6 +79,7 @@ async fn each_kind_goes_when_its_time_is_over() {
     assert_eq!(kinds(&server, failed).await, all);
     assert_eq!(kinds(&server, old).await, ["analysis", "clip", "source"]);
     assert_eq!(kinds(&server, ancient).await, ["analysis", "clip"]);
+    assert_eq!((gathered(&server, old).await, gathered(&server, ancient).await), (1, 0));
     assert!(kinds(&server, refused).await.is_empty());
 }
 
