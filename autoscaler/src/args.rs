@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use pipeline::stage::StageName;
+use planning::observation::Observation;
 use planning::pin::{self, Pin};
 use planning::policy::Policy;
 use planning::stages::scaled;
@@ -43,15 +44,18 @@ impl PolicyArgs {
     }
 }
 
-/// The most workers of a stage where nothing is said.
+/// The fewest and the most workers of a stage where nothing is said.
+const MIN_WORKERS: u32 = 1;
 const MAX_WORKERS: u32 = 40;
+/// How long records may wait where nothing is said, in seconds.
+const WAIT_TARGET_S: f64 = 120.0;
 
 /// Between what the scale of each stage is kept, and what for.
-#[derive(clap::Args, Clone, Debug)]
+#[derive(clap::Args, Clone, Debug, Default)]
 pub struct Bounds {
-    /// Fewest workers of each stage.
-    #[arg(long, env = "SPILLWAY_MIN_WORKERS", default_value_t = 1, value_name = "COUNT")]
-    pub min_workers: u32,
+    /// Fewest workers of each stage [default: 1].
+    #[arg(long, env = "SPILLWAY_MIN_WORKERS", value_name = "COUNT")]
+    pub min_workers: Option<u32>,
     /// Most workers of each stage; in `spillway dev`, where a worker is a slot, its slots [default: 40, in `spillway dev`
     /// the number of cores, or what --slots says].
     #[arg(long, env = "SPILLWAY_MAX_WORKERS", value_name = "COUNT")]
@@ -61,29 +65,50 @@ pub struct Bounds {
     #[arg(long, env = "SPILLWAY_PINS", value_name = "STAGE=PIN", value_delimiter = ';', value_parser = pin::parse)]
     pub pin: Vec<(StageName, Pin)>,
     /// How long records may wait before work on them begins, for all stages or one: `120s`, `fetch=30s`; may be given
-    /// several times.
-    #[arg(long, env = "SPILLWAY_WAIT_TARGET", value_name = "[STAGE=]TIME", value_delimiter = ';', default_value = "120s",
-        value_parser = wait_target)]
+    /// several times [default: 120s].
+    #[arg(long, env = "SPILLWAY_WAIT_TARGET", value_name = "[STAGE=]TIME", value_delimiter = ';', value_parser = wait_target)]
     pub wait_target: Vec<(Option<StageName>, Duration)>,
-    /// What all workers together may cost in an hour.
-    #[arg(long, env = "SPILLWAY_BUDGET_PER_HOUR", value_name = "PRICE")]
+    /// What all workers together may cost in an hour. Workers above it are let go, but for the fewest of each stage and
+    /// those that a pin wants.
+    #[arg(long, env = "SPILLWAY_BUDGET_PER_HOUR", value_name = "PRICE", value_parser = price)]
     pub budget_per_hour: Option<f64>,
-    /// What one worker costs in an hour, in the same currency.
-    #[arg(long, env = "SPILLWAY_COST_PER_WORKER_HOUR", value_name = "PRICE")]
+    /// What one worker costs in an hour, in the same currency [default: 1, so that the budget is a number of workers].
+    #[arg(long, env = "SPILLWAY_COST_PER_WORKER_HOUR", value_name = "PRICE", value_parser = price)]
     pub cost_per_worker_hour: Option<f64>,
 }
 
 impl Bounds {
     /// Returns how long records of `stage` may wait, in seconds.
     pub fn wait_target_s(&self, stage: StageName) -> f64 {
-        let of =
-            |wanted| self.wait_target.iter().rev().find(|(of, _)| *of == wanted).map(|(_, time)| time.as_secs_f64());
-        of(Some(stage)).or_else(|| of(None)).unwrap_or(120.0)
+        self.wait_target_given_s(Some(stage)).unwrap_or(WAIT_TARGET_S)
+    }
+
+    /// Returns what was given for `stage`, or for all, in seconds.
+    fn wait_target_given_s(&self, stage: Option<StageName>) -> Option<f64> {
+        let of = |wanted: Option<StageName>| self.wait_target.iter().rev().find(move |(of, _)| *of == wanted);
+        of(stage).or_else(|| of(None)).map(|(_, time)| time.as_secs_f64())
+    }
+
+    /// Returns the fewest workers of a stage that is not pinned.
+    pub fn min_workers(&self) -> u32 {
+        self.min_workers.unwrap_or(MIN_WORKERS)
     }
 
     /// Returns the most workers of a stage that is not pinned.
     pub fn max_workers(&self) -> u32 {
         self.max_workers.unwrap_or(MAX_WORKERS)
+    }
+
+    /// Puts what was given in the place of what `seen` has; the rest of it stays.
+    pub fn put_into(&self, seen: &mut Observation) {
+        for stage in &mut seen.stages {
+            stage.min_replicas = self.min_workers.unwrap_or(stage.min_replicas);
+            stage.max_replicas = self.max_workers.unwrap_or(stage.max_replicas);
+            stage.wait_slo_s = self.wait_target_given_s(stage.stage.parse().ok()).unwrap_or(stage.wait_slo_s);
+            stage.cost_per_worker_hour = self.cost_per_worker_hour.or(stage.cost_per_worker_hour);
+        }
+        seen.budget_per_hour = self.budget_per_hour.or(seen.budget_per_hour);
+        seen.pins.extend(self.pins().into_iter().map(|(stage, pin)| (stage.to_string(), pin)));
     }
 
     /// Returns the pins by stage; of several for one stage the last counts.
@@ -95,7 +120,7 @@ impl Bounds {
     pub fn clamp(&self, replicas: u32, pin: Option<&Pin>) -> u32 {
         let Pin { min, max, fixed } = pin.copied().unwrap_or_default();
         let most = max.unwrap_or(self.max_workers());
-        let least = min.unwrap_or(self.min_workers.min(most));
+        let least = min.unwrap_or(self.min_workers().min(most));
         fixed.unwrap_or(replicas.min(most).max(least))
     }
 }
@@ -117,6 +142,11 @@ fn positive(text: &str) -> Result<Duration, String> {
     if time.is_zero() { Err("give a time above zero".to_owned()) } else { Ok(time) }
 }
 
+fn price(text: &str) -> Result<f64, String> {
+    let price = text.parse().ok().filter(|price| (0.0..f64::INFINITY).contains(price));
+    price.ok_or_else(|| "give a price, 0 or more".to_owned())
+}
+
 fn wait_target(text: &str) -> Result<(Option<StageName>, Duration), String> {
     match text.split_once('=') {
         Some((stage, time)) => Ok((Some(scaled(stage)?), positive(time)?)),
@@ -127,6 +157,7 @@ fn wait_target(text: &str) -> Result<(Option<StageName>, Duration), String> {
 #[cfg(test)]
 mod tests {
     use clap::Parser;
+    use planning::observation::Stage;
 
     use super::*;
 
@@ -165,6 +196,25 @@ mod tests {
     }
 
     #[test]
+    fn what_is_given_takes_the_place_of_what_was_seen_and_nothing_else_does() {
+        let stage =
+            |name: &str| Stage { stage: name.to_owned(), max_replicas: 30, wait_slo_s: 60.0, ..Stage::default() };
+        let seen = Observation { stages: vec![stage("fetch"), stage("another")], ..Observation::default() };
+        let changed = |arguments: &[&str]| {
+            let mut seen = seen.clone();
+            bounds(arguments).unwrap().put_into(&mut seen);
+            seen
+        };
+        assert_eq!(changed(&[]), seen);
+        let given =
+            ["--max-workers", "7", "--wait-target", "90s", "--wait-target", "fetch=30s", "--pin", "cut=fixed:3"];
+        let changed = changed(&[&given[..], &["--budget-per-hour", "9", "--min-workers", "2"]].concat());
+        let of = |stage: &Stage| (stage.min_replicas, stage.max_replicas, stage.wait_slo_s);
+        assert_eq!(changed.stages.iter().map(of).collect::<Vec<_>>(), [(2, 7, 30.0), (2, 7, 90.0)]);
+        assert_eq!((changed.budget_per_hour, changed.pins["cut"].fixed), (Some(9.0), Some(3)));
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for wrong in [
             ["--wait-target", "0s"],
@@ -175,6 +225,10 @@ mod tests {
             ["--pin", "cut=most:1"],
             ["--pin", "cut=min:5,max:4"],
             ["--pin", "cut=fixed:3,max:4"],
+            ["--budget-per-hour", "NaN"],
+            ["--budget-per-hour", "inf"],
+            ["--budget-per-hour=-1", "--min-workers=1"],
+            ["--cost-per-worker-hour", "much"],
         ] {
             assert!(bounds(&wrong).is_err(), "{wrong:?}");
         }

@@ -60,6 +60,7 @@ mod tests {
     use planning::policy::Policy;
 
     use super::*;
+    use crate::args::Bounds;
     use crate::replay::replay;
 
     #[test]
@@ -81,7 +82,7 @@ mod tests {
         let (last, kept) = (std::fs::read(&path).unwrap(), std::fs::read(folder.path().join("ticks.jsonl.1")).unwrap());
         assert!(last.len() <= 2000 && kept.len() <= 2000 && kept.starts_with(b"{"), "{}", kept.len());
         let mut decisions = Vec::new();
-        replay(&Policy::default(), &*last, &mut decisions).unwrap();
+        replay(&Policy::default(), &Bounds::default(), &*last, &mut decisions).unwrap();
         let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
         assert_eq!(lines(&decisions), lines(&last));
         assert!(String::from_utf8(last).unwrap().lines().last().unwrap().contains("\"at\":99.0"));

@@ -7,6 +7,8 @@ use planning::memory::Memory;
 use planning::observation::Observation;
 use planning::policy::Policy;
 
+use crate::args::Bounds;
+
 /// Why a replay ended before its input did.
 #[derive(thiserror::Error, Debug)]
 pub enum Error {
@@ -36,12 +38,13 @@ pub enum Error {
     },
 }
 
-/// Reads an observation a line from `input` and writes a decision a line to `output`, each before the next is read.
-/// Lines without text are passed over, and fields that are not known are ignored.
+/// Reads an observation a line from `input` and writes a decision a line to `output`, each before the next is read. What
+/// `bounds` were given take the place of those that were seen. Lines without text are passed over, and fields that are not
+/// known are ignored.
 ///
 /// # Errors
 /// At the first line that is no observation; what came before it is decided.
-pub fn replay(policy: &Policy, mut input: impl BufRead, mut output: impl Write) -> Result<(), Error> {
+pub fn replay(policy: &Policy, bounds: &Bounds, mut input: impl BufRead, mut output: impl Write) -> Result<(), Error> {
     let mut memory = Memory::default();
     let mut text = Vec::new();
     for line in 1.. {
@@ -53,8 +56,9 @@ pub fn replay(policy: &Policy, mut input: impl BufRead, mut output: impl Write) 
         if text.trim_ascii().is_empty() {
             continue;
         }
-        let seen: Observation =
+        let mut seen: Observation =
             serde_json::from_slice(&text).map_err(|error| Error::Unreadable { line, why: why(&error) })?;
+        bounds.put_into(&mut seen);
         let decision = decide(policy, &mut memory, &seen);
         serde_json::to_writer(&mut output, &decision)
             .map_err(io::Error::from)
@@ -74,6 +78,8 @@ fn why(error: &serde_json::Error) -> String {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     const SEEN: &str = r#"{"at":125.0,"unknown":{"a":[1]},"stages":[{"stage":"analyze",
@@ -82,9 +88,20 @@ mod tests {
         "replicas":10,"min_replicas":1,"max_replicas":400,"slots_per_worker":1,"slots_busy":10,"wait_slo_s":120,
         "done_total":30,"busy_seconds_total":1790.2,"work_done_media_s_total":9011.0}]}"#;
 
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        bounds: Bounds,
+    }
+
     fn replayed(input: &str) -> (Vec<serde_json::Value>, Option<Error>) {
+        replayed_within(&[], input)
+    }
+
+    fn replayed_within(flags: &[&str], input: &str) -> (Vec<serde_json::Value>, Option<Error>) {
+        let Alone { bounds } = Alone::parse_from([&["autoscale"], flags].concat());
         let mut output = Vec::new();
-        let ended = replay(&Policy::default(), input.as_bytes(), &mut output).err();
+        let ended = replay(&Policy::default(), &bounds, input.as_bytes(), &mut output).err();
         let lines = output.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
         (lines.map(|line| serde_json::from_slice(line).unwrap()).collect(), ended)
     }
@@ -100,6 +117,22 @@ mod tests {
         assert_eq!(stage["stage"], "analyze");
         assert!(stage["replicas"].as_u64().is_some_and(|replicas| (1..=400).contains(&replicas)), "{stage}");
         assert!(stage["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{stage}");
+    }
+
+    #[test]
+    fn bounds_that_are_given_take_the_place_of_those_that_were_seen() {
+        let seen = SEEN.replace('\n', " ");
+        let replicas = |flags: &[&str]| {
+            let (decisions, ended) = replayed_within(flags, &seen);
+            assert!(ended.is_none(), "{ended:?}");
+            decisions[0]["stages"][0]["replicas"].as_u64().unwrap()
+        };
+        let as_it_was = replicas(&[]);
+        assert!((2..=20).contains(&as_it_was), "{as_it_was}");
+        assert_eq!(replicas(&["--max-workers", "1"]), 1);
+        assert_eq!(replicas(&["--min-workers", "25"]), 25);
+        assert_eq!(replicas(&["--pin", "analyze=fixed:33"]), 33);
+        assert_eq!(replicas(&["--budget-per-hour", "4"]), 4);
     }
 
     #[test]

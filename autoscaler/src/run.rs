@@ -202,18 +202,7 @@ impl<'a> Autoscaler<'a> {
     /// What could not be seen or changed; the other stages are seen to all the same.
     async fn tick(&mut self, pins: &BTreeMap<StageName, Pin>) -> Result<()> {
         let mut trouble = Trouble::default();
-        let lags = match self.read_lags().await {
-            Ok(lags) => lags,
-            Err(error) => {
-                trouble.note(What::Lag, "nothing seen: all stages stay as they are", error);
-                return trouble.end();
-            }
-        };
-        for (stage, lanes) in &lags {
-            if let Err(error) = lanes {
-                trouble.note(What::Lag, "not seen: a stage stays as it is", anyhow!("{stage}: {error:#}"));
-            }
-        }
+        let lags = self.read_lags(&mut trouble).await;
         let scales = self.read_scales(&mut trouble).await;
         let seen = self.observer.observe(&lags, &scales, pins);
         let decision = decide(&self.policy, &mut self.memory, &seen);
@@ -225,7 +214,26 @@ impl<'a> Autoscaler<'a> {
         trouble.end()
     }
 
-    async fn read_lags(&mut self) -> Result<Read> {
+    /// Reads what waits for each stage, or why that is not known.
+    async fn read_lags(&mut self, trouble: &mut Trouble) -> Read {
+        match self.ask_lags().await {
+            Ok(lags) => {
+                for (stage, lanes) in &lags {
+                    if let Err(error) = lanes {
+                        trouble.note(What::Lag, "not seen: a stage is as it was", anyhow!("{stage}: {error:#}"));
+                    }
+                }
+                lags
+            }
+            Err(error) => {
+                let words = format!("{error:#}");
+                trouble.note(What::Lag, "nothing seen: all stages are as they were", error);
+                STAGES.map(|stage| (stage, Err(anyhow!(words.clone())))).into()
+            }
+        }
+    }
+
+    async fn ask_lags(&mut self) -> Result<Read> {
         if self.connected.elapsed() > RECONNECT_EVERY {
             self.lags = Lags::connect(self.brokers, &STAGES).await?;
             self.connected = Instant::now();
@@ -263,7 +271,9 @@ impl<'a> Autoscaler<'a> {
         let mut decided = Vec::with_capacity(recorded.seen.stages.len());
         for stage in STAGES {
             let Some(seen) = recorded.seen.stages.iter().find(|seen| seen.stage == stage.as_str()) else { continue };
-            metrics::seen(seen);
+            if seen.stale.is_none() {
+                metrics::seen(seen);
+            }
             let found = recorded.decided.iter().find(|decided| decided.stage == seen.stage);
             let (wanted, mut reason, inputs) = match found {
                 Some(decided) => (decided.replicas, decided.reason.clone(), decided.inputs.clone()),

@@ -19,7 +19,16 @@ pub struct Fleet {
     /// How long a worker counts that says nothing.
     silence: Duration,
     workers: HashMap<String, Worker>,
-    done: BTreeMap<StageName, Done>,
+    done: BTreeMap<StageName, Work>,
+}
+
+/// What was done at a stage, of all lanes together and of each.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Work {
+    /// Of all.
+    pub all: Done,
+    /// Of each.
+    pub of: [Done; Lane::ALL.len()],
 }
 
 struct Worker {
@@ -36,6 +45,31 @@ pub struct Done {
     pub busy_s: f64,
     /// Media they stood for, in seconds.
     pub media_s: f64,
+}
+
+impl Done {
+    /// Adds what a worker has done `now` beyond what it had done `before`: it only counts up, and whatever does not is no
+    /// progress.
+    fn add(&mut self, now: Self, before: Self) {
+        self.units += now.units.saturating_sub(before.units);
+        self.busy_s += (now.busy_s - before.busy_s).max(0.0);
+        self.media_s += (now.media_s - before.media_s).max(0.0);
+    }
+
+    /// Returns what `report` says of all lanes together.
+    fn of(report: &WorkerReport) -> Self {
+        let (units, busy_s) = (report.done_total, report.busy_seconds_total);
+        Self { units, busy_s, media_s: report.work_media_s_total }
+    }
+
+    /// Returns what `report` says of `lane`; nothing where an older worker does not say it.
+    fn of_lane(report: &WorkerReport, lane: Lane) -> Self {
+        let told = report.done_of.iter().find(|done| done.lane() == lane);
+        told.map_or_else(Self::default, |done| {
+            let (units, busy_s) = (done.done_total, done.busy_seconds_total);
+            Self { units, busy_s, media_s: done.work_media_s_total }
+        })
+    }
 }
 
 /// The workers of one stage.
@@ -64,7 +98,7 @@ pub struct Crew {
     /// Age of the oldest record that some worker has fetched and not begun, in milliseconds of the world.
     pub head_age_ms: u64,
     /// What was done.
-    pub done: Done,
+    pub done: Work,
     /// Units that an outside service still allows within an hour, by the worker that was told the least: all ask the same
     /// one, and who asked long ago knows less.
     pub quota_left: Option<f64>,
@@ -96,14 +130,13 @@ impl Fleet {
 
     /// Hears a heartbeat that came at `now`.
     pub fn hear(&mut self, report: WorkerReport, now: Instant) {
-        let known = self.workers.get(&report.worker).map(|worker| &worker.report);
-        let before = known.map(|known| (known.done_total, known.busy_seconds_total, known.work_media_s_total));
-        let (units, busy_s, media_s) = before.unwrap_or_default();
-        let done = self.done.entry(report.stage()).or_default();
-        // Each worker only counts up; whatever does not is no progress.
-        done.units += report.done_total.saturating_sub(units);
-        done.busy_s += (report.busy_seconds_total - busy_s).max(0.0);
-        done.media_s += (report.work_media_s_total - media_s).max(0.0);
+        // What a worker had done before it was first heard is no progress: it may have worked for days.
+        let known = self.workers.get(&report.worker).map_or(&report, |worker| &worker.report);
+        let work = self.done.entry(report.stage()).or_default();
+        work.all.add(Done::of(&report), Done::of(known));
+        for (lane, done) in Lane::ALL.into_iter().zip(&mut work.of) {
+            done.add(Done::of_lane(&report, lane), Done::of_lane(known, lane));
+        }
         self.workers.insert(report.worker.clone(), Worker { report, heard: now });
     }
 
@@ -172,7 +205,7 @@ impl Fleet {
 
 #[cfg(test)]
 mod tests {
-    use pipeline::event::UnitInHand;
+    use pipeline::event::{LaneDone, UnitInHand};
 
     use super::*;
 
@@ -199,13 +232,34 @@ mod tests {
         fleet.hear(report("b", 1), now);
         let later = now + 10 * SILENCE;
         assert_eq!(fleet.crew(StageName::Cut, later).ready, 0, "both are silent");
-        assert_eq!(fleet.crew(StageName::Cut, later).done.units, 8);
+        assert_eq!(fleet.crew(StageName::Cut, later).done.all.units, 2, "what was done before is no progress");
         fleet.hear(report("a", 9), later);
         let crew = fleet.crew(StageName::Cut, later);
-        assert_eq!((crew.ready, crew.done.units), (1, 11), "what it had done before is not counted again");
-        assert!((crew.done.busy_s - 22.0).abs() < 1e-9, "{}", crew.done.busy_s);
+        assert_eq!((crew.ready, crew.done.all.units), (1, 5));
+        assert!((crew.done.all.busy_s - 10.0).abs() < 1e-9, "{}", crew.done.all.busy_s);
         fleet.forget(later + 39 * SILENCE);
         assert_eq!(fleet.workers.len(), 1, "only who is silent for very long is forgotten");
+        fleet.forget(later + 41 * SILENCE);
+        fleet.hear(report("a", 20), later + 41 * SILENCE);
+        assert_eq!(fleet.crew(StageName::Cut, later).done.all.units, 5, "who was forgotten begins anew");
+    }
+
+    #[test]
+    fn what_was_done_is_known_by_lane_where_workers_say_it() {
+        let (mut fleet, now) = (Fleet::new(Unit::Worker, SILENCE), Instant::now());
+        let told = |done_total: u64| {
+            let busy_seconds_total = 2.0 * done_total as f64;
+            let of =
+                |lane: Lane| LaneDone { lane: lane as i32, done_total, busy_seconds_total, work_media_s_total: 7.0 };
+            WorkerReport { done_of: vec![of(Lane::Batch)], ..report("a", done_total) }
+        };
+        fleet.hear(told(5), now);
+        fleet.hear(told(8), now);
+        fleet.hear(report("an older one", 1), now);
+        fleet.hear(report("an older one", 3), now);
+        let done = fleet.crew(StageName::Cut, now).done;
+        assert_eq!((done.all.units, done.of.map(|of_lane| of_lane.units)), (5, [0, 0, 0, 3]));
+        assert_eq!((done.of[3].busy_s, done.of[3].media_s), (6.0, 0.0));
     }
 
     #[test]

@@ -44,6 +44,10 @@ struct Known {
     /// Where each lane ended when it was first seen.
     began: Option<[i64; Lane::ALL.len()]>,
     startups: Startups,
+    /// What was last seen of it.
+    last: Option<Stage>,
+    /// Why it was held up then, if it was.
+    held_up: Option<String>,
 }
 
 impl Observer {
@@ -68,7 +72,8 @@ impl Observer {
         self.stages.entry(stage).or_default().startups.call_off(fewer);
     }
 
-    /// Returns what is seen now of the stages of which both the lag and the scale are known.
+    /// Returns what is seen now of the stages whose scale is known. One whose lag is not is as it was last seen, and says
+    /// so; left out if it never was.
     pub fn observe(
         &mut self,
         lags: &Read,
@@ -84,17 +89,34 @@ impl Observer {
             ..Observation::default()
         };
         for stage in STAGES {
-            let (Some(Ok(lanes)), Some(scale)) = (lags.get(&stage), scales.get(&stage)) else { continue };
-            let crew = self.fleet.crew(stage, Instant::now());
-            if let Some(reason) = crew.held_up() {
-                seen.breakers.push(Breaker { stage: stage.to_string(), reason });
+            let (Some(lanes), Some(scale)) = (lags.get(&stage), scales.get(&stage)) else { continue };
+            match lanes {
+                Ok(lanes) => self.look(seen.at, stage, lanes, *scale),
+                Err(error) => self.miss(stage, &format!("it was not seen: {error:#}")),
             }
-            let stage = self.stage(seen.at, stage, lanes, *scale, &crew);
-            seen.stages.push(stage);
+            let Some(Known { last: Some(last), held_up, .. }) = self.stages.get(&stage) else { continue };
+            let breaker = |reason: &String| Breaker { stage: stage.to_string(), reason: reason.clone() };
+            seen.breakers.extend(held_up.as_ref().map(breaker));
+            seen.stages.push(last.clone());
         }
         let under_way = self.uploads.under_way(Instant::now());
         seen.uploads_started_total = under_way.and_then(|under_way| uploads_started(&seen.stages, under_way));
         seen
+    }
+
+    /// Takes in what is seen of a stage.
+    fn look(&mut self, at: f64, name: StageName, lags: &[LaneLag], scale: Scale) {
+        let crew = self.fleet.crew(name, Instant::now());
+        let seen = self.stage(at, name, lags, scale, &crew);
+        let known = self.stages.entry(name).or_default();
+        (known.last, known.held_up) = (Some(seen), crew.held_up());
+    }
+
+    /// Notes why a stage could not be seen.
+    fn miss(&mut self, name: StageName, why: &str) {
+        if let Some(last) = self.stages.get_mut(&name).and_then(|known| known.last.as_mut()) {
+            last.stale = Some(why.to_owned());
+        }
     }
 
     fn stage(&mut self, at: f64, name: StageName, lags: &[LaneLag], scale: Scale, crew: &Crew) -> Stage {
@@ -106,13 +128,18 @@ impl Observer {
         let mut lanes = Vec::with_capacity(lags.len());
         for (lane, lag) in Lane::ALL.into_iter().zip(lags) {
             let begun = lag.committed_total + i64::from(crew.in_hand_of[lane.index()]);
+            let done = crew.done.of[lane.index()];
             lanes.push(LaneSeen {
                 lane: lane.to_string(),
                 partitions: lag.partitions.saturating_mul(self.fleet.unit().most_per_partition()),
                 end_offset_total: lag.end_total as f64,
                 committed_total: lag.committed_total as f64,
-                arrived_total: (lag.end_total - began[lane.index()]) as f64,
+                // Fewer than at the start: the topic was made anew.
+                arrived_total: (lag.end_total - began[lane.index()]).max(0) as f64,
                 head_age_s: known.arrivals[lane.index()].note(at, lag.end_total as f64, begun as f64),
+                done_total: done.units as f64,
+                busy_seconds_total: done.busy_s * self.clock.scale(),
+                work_done_media_s_total: done.media_s,
             });
         }
         let head_age_s = self.clock.of_world(Duration::from_millis(crew.head_age_ms));
@@ -139,7 +166,7 @@ impl Observer {
                 starting: starting.into_iter().map(|ready_in_s| Starting { ready_in_s }).collect(),
                 draining: crew.draining,
             },
-            min_replicas: self.bounds.min_workers,
+            min_replicas: self.bounds.min_workers(),
             max_replicas: self.bounds.max_workers(),
             slots_per_worker: match self.fleet.unit() {
                 Unit::Slot(_) => 1,
@@ -148,13 +175,14 @@ impl Observer {
             slots_busy: f64::from(crew.in_hand),
             wait_slo_s: self.bounds.wait_target_s(name),
             wait_slo_quantile: None,
-            done_total: crew.done.units as f64,
-            busy_seconds_total: crew.done.busy_s * self.clock.scale(),
-            work_done_media_s_total: crew.done.media_s,
+            done_total: crew.done.all.units as f64,
+            busy_seconds_total: crew.done.all.busy_s * self.clock.scale(),
+            work_done_media_s_total: crew.done.all.media_s,
             startup_p90_s: known.startups.p90_s(),
             quota_left: crew.quota_left,
             fed_by: Some(fed_by(name).iter().map(ToString::to_string).collect()),
             cost_per_worker_hour: self.bounds.cost_per_worker_hour,
+            stale: None,
         }
     }
 }

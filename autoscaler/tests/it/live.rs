@@ -18,9 +18,13 @@ use pipeline::lane::Lane;
 use pipeline::outbox::Sink;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
+use planning::decision::{Decision, StageDecision};
 use planning::pin;
 use planning::record::Recorded;
 use prost::Message;
+use serde_json::Deserializer;
+use testing::kafka::Alone;
+use testing::proxy::Trouble;
 use testing::until::until;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -76,8 +80,12 @@ fn settings(flags: &[&str]) -> Settings {
 }
 
 async fn brokers() -> BrokerArgs {
+    brokers_at(testing::kafka::broker()).await
+}
+
+async fn brokers_at(address: String) -> BrokerArgs {
     let prefix = format!("a{}.", VideoId::random().to_string().split('-').next().unwrap());
-    let brokers = BrokerArgs { topic_prefix: prefix, ..BrokerArgs::new(testing::kafka::broker()) };
+    let brokers = BrokerArgs { topic_prefix: prefix, ..BrokerArgs::new(address) };
     topics::ensure(&brokers, Shape::with_partitions(4)).await.unwrap();
     brokers
 }
@@ -90,15 +98,22 @@ async fn submit(producer: &Producer, count: usize) {
     }
 }
 
+/// Says that a worker has begun, and that it has done ten units since.
 async fn report(producer: &Producer) {
+    for done_total in [0, 10] {
+        report_done(producer, done_total).await;
+    }
+}
+
+async fn report_done(producer: &Producer, done_total: u64) {
     let report = WorkerReport {
         worker: "fetch-1".to_owned(),
         stage: StageName::Fetch as i32,
         state: WorkerState::Ready as i32,
         slots: 1,
         busy: 1,
-        done_total: 10,
-        busy_seconds_total: 30.0,
+        done_total,
+        busy_seconds_total: 3.0 * done_total as f64,
         ..WorkerReport::default()
     };
     let (body, headers, batch) = (report.encode_to_vec(), Headers::default(), Batch::default());
@@ -182,8 +197,57 @@ async fn waiting_work_is_seen_decided_on_and_told() {
 
     let recorded = std::fs::read(&path).unwrap();
     let mut replayed = Vec::new();
-    replay::replay(&settings.policy.policy(), &*recorded, &mut replayed).unwrap();
-    let lines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
-    assert_eq!(lines(&replayed), lines(&recorded));
-    assert!(lines(&recorded) >= told.len(), "what is published is written down");
+    replay::replay(&settings.policy.policy(), &settings.bounds, &*recorded, &mut replayed).unwrap();
+    let recorded: Vec<Recorded> = Deserializer::from_slice(&recorded).into_iter().map(Result::unwrap).collect();
+    let replayed: Vec<Decision> = Deserializer::from_slice(&replayed).into_iter().map(Result::unwrap).collect();
+    assert!(recorded.len() >= told.len(), "what is published is written down");
+    assert_eq!(replayed.len(), recorded.len());
+    for (recorded, replayed) in recorded.iter().zip(&replayed) {
+        let names = |decided: &[StageDecision]| decided.iter().map(|stage| stage.stage.clone()).collect::<Vec<_>>();
+        assert_eq!((replayed.at, names(&replayed.stages)), (recorded.seen.at, names(&recorded.decided)));
+        // The flag that is given again wins over what was said of the stage later.
+        let pinned = replayed.stages.iter().find(|stage| stage.stage == "cut").expect("it is always seen");
+        assert_eq!(pinned.replicas, 4, "{pinned:?}");
+    }
+}
+
+/// The broker is the test's own: nobody else is to miss it.
+#[tokio::test(flavor = "multi_thread")]
+async fn brokers_that_do_not_answer_hold_the_scale_which_then_only_goes_up() {
+    let broker = Alone::start().await.unwrap();
+    let brokers = brokers_at(broker.proxy().address().to_string()).await;
+    let producer = Producer::connect(&brokers).await.unwrap();
+    submit(&producer, 60).await;
+    report(&producer).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ticks.jsonl");
+    let settings = settings(&["--max-workers", "30", "--record", path.to_str().unwrap()]);
+    let (act, health, stop) = (Counted::default(), Health::default(), CancellationToken::new());
+    let (_lead, leads) = watch::channel(true);
+    let recorded = || -> Vec<Recorded> {
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    };
+    let last_of_fetch = || recorded().pop().and_then(|tick| tick.decided.into_iter().find(|d| d.stage == "fetch"));
+
+    let running = autoscaler::run(&brokers, settings, &act, leads, health.clone(), stop.clone());
+    let watching = async {
+        until("fetch is scaled up", PATIENCE, async || (act.of(StageName::Fetch) > 2).then_some(())).await;
+        broker.proxy().make(Trouble::Cut);
+        let begins = |words: &str| last_of_fetch().filter(|decided| decided.reason.starts_with(words));
+        until("it holds what is there", PATIENCE, async || begins("held at ")).await;
+        assert!(health.get().is_err());
+        until("it is only scaled up", PATIENCE, async || begins("only up, ")).await;
+        broker.proxy().make(Trouble::Nothing);
+        until("it sees again", PATIENCE, async || health.get().ok()).await;
+        stop.cancel();
+    };
+    let (ran, ()) = tokio::join!(running, watching);
+    ran.unwrap();
+
+    let is_missed = |tick: &Recorded| tick.seen.stages.first().is_some_and(|stage| stage.stale.is_some());
+    let missed: Vec<Recorded> = recorded().into_iter().filter(is_missed).collect();
+    assert!(missed.iter().all(|tick| tick.decided.iter().all(|decided| decided.reason.contains("it was not seen: "))));
+    let fetch: Vec<u32> = missed.iter().map(|tick| tick.decided[0].replicas).collect();
+    assert!(fetch.len() > 1 && fetch.is_sorted(), "{fetch:?}");
 }
