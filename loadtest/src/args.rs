@@ -10,7 +10,7 @@ use url::Url;
 use crate::mix::MixArgs;
 use crate::report::kept::Kept;
 use crate::schedule::{Schedule, ScheduleArgs};
-use crate::spec::Basis;
+use crate::spec::{Basis, LONGEST_STARTUP};
 
 /// Where the load goes, and how the system is made if it is emulated.
 #[derive(clap::Args, Clone, Debug)]
@@ -82,8 +82,8 @@ pub struct EmulationArgs {
     /// that its 180 videos an hour with 20 workers come to.
     #[arg(long, value_name = "BASIS", value_enum, default_value = "measured", requires = "emulate")]
     pub basis: Basis,
-    /// How long a new worker takes until it works, e.g. `45s`.
-    #[arg(long, value_name = "TIME", default_value = "45s", value_parser = humantime::parse_duration, requires = "emulate")]
+    /// How long a new worker takes until it works, e.g. `45s`; an hour at the most.
+    #[arg(long, value_name = "TIME", default_value = "45s", value_parser = startup, requires = "emulate")]
     pub startup: Duration,
     /// Size of an upload that stands for a video, in KiB.
     #[arg(long, value_name = "KIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=65_536))]
@@ -148,6 +148,12 @@ impl LoadArgs {
             *schedule != Schedule::Fairness || self.emulation.emulate || self.mix.keys.is_some(),
             "the schedule fairness needs two tenants: give their --keys, or --emulate"
         );
+        let output = &self.output;
+        ensure!(
+            *schedule != Schedule::Fairness
+                || (output.json.is_none() && output.html.is_none() && output.compare.is_none() && price.is_none()),
+            "the schedule fairness makes no report: it takes no --json, --html, --compare or --slot-hour-price"
+        );
         ensure!(
             !self.emulation.emulate || self.target.key.is_none(),
             "with --emulate the system is a new one: it knows no --key"
@@ -156,7 +162,46 @@ impl LoadArgs {
     }
 }
 
+fn startup(text: &str) -> Result<Duration, String> {
+    let time = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if time <= LONGEST_STARTUP { Ok(time) } else { Err("must be an hour at the most".to_owned()) }
+}
+
 fn time_scale(text: &str) -> Result<f64, String> {
     let scale = text.parse().ok().filter(|scale| (1.0..=100.0).contains(scale));
     scale.ok_or_else(|| "must be from 1 to 100".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Alone {
+        #[command(flatten)]
+        load: LoadArgs,
+    }
+
+    fn check(arguments: &str, refused: &str) {
+        let read = Alone::try_parse_from(["loadtest"].into_iter().chain(arguments.split(' ')));
+        let told = match read {
+            Ok(alone) => alone.load.check().err().map(|error| error.to_string()).unwrap_or_default(),
+            Err(error) => error.to_string(),
+        };
+        assert!(told.contains(refused) && told.is_empty() == refused.is_empty(), "{arguments}: {told}");
+    }
+
+    #[test]
+    fn what_would_be_ignored_is_refused() {
+        check("fairness --emulate", "");
+        for flag in ["--json a", "--html a", "--compare a", "--slot-hour-price 1"] {
+            check(&format!("fairness --emulate {flag}"), "the schedule fairness makes no report");
+            check(&format!("viral-500 --emulate {flag}"), "");
+        }
+        check("fairness", "two tenants");
+        check("viral-500 --emulate --startup 1h", "");
+        check("viral-500 --emulate --startup 61m", "an hour at the most");
+    }
 }

@@ -46,6 +46,9 @@ pub struct Decided {
     pub at_ms: i64,
     /// The stage.
     pub stage: String,
+    /// How many slots it had, ready or starting.
+    #[serde(default)]
+    pub had: u32,
     /// How many slots it is to have.
     pub wanted: u32,
     /// Why.
@@ -115,7 +118,7 @@ mod tests {
     fn decisions_that_change_nothing_are_not_kept() {
         let mut heard = Heard::default();
         for (at_ms, wanted) in [(1, 2), (2, 2), (3, 5)] {
-            heard.decided(Decided { at_ms, stage: "cut".to_owned(), wanted, reason: String::new() });
+            heard.decided(Decided { at_ms, stage: "cut".to_owned(), had: 0, wanted, reason: String::new() });
         }
         assert_eq!(heard.changes.iter().map(|change| change.at_ms).collect::<Vec<_>>(), [1, 3]);
         assert_eq!(heard.now(4).wanted["cut"], 5);

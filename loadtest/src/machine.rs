@@ -45,6 +45,8 @@ impl Watch {
         let (stop, stopped) = mpsc::channel();
         let kept = seen.clone();
         let mut before = Clocks::read(&tree)?;
+        // What there is before the load: it is used by nobody yet.
+        kept.lock().unwrap_or_else(PoisonError::into_inner).push(before.since(&before));
         let look = move || {
             while stopped.recv_timeout(LOOK_EVERY) == Err(RecvTimeoutError::Timeout) {
                 // A process that ends while it is looked at is missed once.

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::client::Answer;
 use crate::drive::Sent;
 use crate::fleet::{Decided, Fleet, WORK};
+use crate::machine::Machine;
 use crate::quantiles::{Quantiles, sorted};
 use crate::story::Story;
 
@@ -59,8 +60,14 @@ pub struct Measures {
     pub slot_hours: Option<f64>,
     /// From the first planned moment to the first decision for more.
     pub decision_s: Option<f64>,
+    /// For how long none was seen though workers were: from the first planned moment to the last look.
+    pub undecided_s: Option<f64>,
     /// From that decision until the stage had the slots that it asked for.
     pub capacity_s: Option<f64>,
+    /// For how long it did not have them: from that decision to the last look.
+    pub unreached_s: Option<f64>,
+    /// How much more memory ingest had at the most than before the first arrival, in MiB.
+    pub ingest_growth_mib: Option<f64>,
 }
 
 /// What is measured from.
@@ -76,6 +83,8 @@ pub struct Seen<'a> {
     pub fleets: &'a [Fleet],
     /// What was decided.
     pub changes: &'a [Decided],
+    /// The processes below this one over time.
+    pub machine: &'a [Machine],
     /// How many times faster than the schedule it went.
     pub time_scale: f64,
 }
@@ -114,6 +123,10 @@ impl Measures {
         let busy_s: f64 = stories.iter().map(|story| story.busy_s * seen.time_scale).sum();
         measures.busy_s_a_video = (!stories.is_empty()).then(|| busy_s / stories.len() as f64);
         let first_ms = sent.iter().map(|sent| sent.planned_ms).min();
+        if let Some(first_ms) = first_ms {
+            measures.scale_up(seen, first_ms);
+            measures.ingest_growth_mib = ingest_growth_mib(seen.machine, first_ms);
+        }
         let ends_ms = sorted(stories.iter().filter_map(|story| Some(story.ended_ms? as f64)));
         if let (Some(first_ms), Some(last_ms)) = (first_ms, ends_ms.last()) {
             let hours = (last_ms - first_ms as f64) / 3.6e6 * seen.time_scale;
@@ -121,7 +134,6 @@ impl Measures {
             let over = ends_ms[((ends_ms.len() as f64 * OVER_AT) as usize).min(ends_ms.len() - 1)];
             measures.used = used(seen.fleets, first_ms as f64, over);
             measures.slot_hours = slot_hours(seen.fleets, first_ms as f64, *last_ms).map(|h| h * seen.time_scale);
-            measures.scale_up(seen, first_ms);
         }
         measures
     }
@@ -130,18 +142,31 @@ impl Measures {
     fn scale_up(&mut self, seen: Seen<'_>, first_ms: i64) {
         let before = |decided: &Decided| {
             let earlier = seen.changes.iter().rfind(|c| c.stage == decided.stage && c.at_ms < decided.at_ms);
-            earlier.map_or(0, |earlier| earlier.wanted)
+            earlier.map_or(decided.had, |earlier| earlier.wanted)
         };
         let is_more = |decided: &&Decided| decided.at_ms >= first_ms && decided.wanted > before(decided);
-        let Some(first) = seen.changes.iter().find(is_more) else { return };
         let seconds = |from_ms: i64, to_ms: i64| (to_ms - from_ms) as f64 / 1000.0 * seen.time_scale;
+        let until_last = |from_ms: i64| Some(seconds(from_ms, seen.fleets.last()?.at_ms));
+        let Some(first) = seen.changes.iter().find(is_more) else {
+            self.undecided_s = until_last(first_ms);
+            return;
+        };
         self.decision_s = Some(seconds(first_ms, first.at_ms));
         let is_there = |fleet: &&Fleet| {
             let slots = fleet.stages.get(&first.stage).map_or(0, |workers| workers.slots);
             fleet.at_ms >= first.at_ms && slots >= first.wanted
         };
         self.capacity_s = seen.fleets.iter().find(is_there).map(|fleet| seconds(first.at_ms, fleet.at_ms));
+        self.unreached_s = until_last(first.at_ms).filter(|_| self.capacity_s.is_none());
     }
+}
+
+/// Returns how much more memory ingest had at the most from `first_ms` on than at the last look before it, in MiB.
+fn ingest_growth_mib(machine: &[Machine], first_ms: i64) -> Option<f64> {
+    let of = |seen: &Machine| seen.memory_mib.get("ingest").copied();
+    let before = machine.iter().rfind(|seen| seen.at_ms <= first_ms).and_then(of)?;
+    let after = machine.iter().filter(|seen| seen.at_ms > first_ms).filter_map(of);
+    after.reduce(f64::max).map(|most| (most - before).max(0.0))
 }
 
 /// Returns the work stages' busy and open slots of `fleet`.

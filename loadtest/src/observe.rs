@@ -103,7 +103,8 @@ fn decide(heard: &mut Heard, record: Stored) -> Result<()> {
         heard.decided(Decided {
             at_ms: record.published_ms,
             stage: stage.stage,
-            wanted: stage.replicas * slots,
+            had: seen.map_or(stage.replicas, |seen| seen.replicas).saturating_mul(slots),
+            wanted: stage.replicas.saturating_mul(slots),
             reason: stage.reason,
         });
     }

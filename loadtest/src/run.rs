@@ -98,12 +98,19 @@ async fn measure(
     let (sent, stories) = (ran.ledger.lock().clone(), ran.stories.lock().clone());
     let time_scale = target.time_scale();
     let (planned, emulated) = (arrivals.len(), target.spec.is_some());
-    let measures =
-        Measures::of(Seen { planned, sent: &sent, stories: &stories, fleets: &fleets, changes: &changes, time_scale });
+    let machine = machine.seen().clone();
+    let measures = Measures::of(Seen {
+        planned,
+        sent: &sent,
+        stories: &stories,
+        fleets: &fleets,
+        changes: &changes,
+        machine: &machine,
+        time_scale,
+    });
     let targets = verdict::judge(&measures, Terms { slot_hour_price: args.output.slot_hour_price, emulated });
     let first_ms = sent.iter().map(|sent| sent.planned_ms).min().unwrap_or_default();
     let last_ms = stories.iter().filter_map(|story| story.ended_ms).max().unwrap_or(i64::MAX);
-    let machine = machine.seen().clone();
     let about = target.about(args, seed, ran.begun_at);
     let limits = limits((first_ms, last_ms), &machine, about.cores, &fleets, target.max_workers);
     let report =

@@ -12,6 +12,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::chance::Chance;
 
+/// No worker takes longer to start.
+pub const LONGEST_STARTUP: Duration = Duration::from_secs(3600);
+
 /// What the workers of a load test emulate.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Spec {
@@ -54,7 +57,8 @@ impl Spec {
         let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
         let spec: Self = serde_json::from_str(&text).with_context(|| format!("understand {}", file.display()))?;
         ensure!(spec.time_scale.is_finite() && spec.time_scale >= 1.0, "the time scale is to be 1 or more");
-        ensure!((0.0..=3600.0).contains(&spec.startup_s), "the start-up time is to be 0 to 3,600 s");
+        let startup = 0.0..=LONGEST_STARTUP.as_secs_f64();
+        ensure!(startup.contains(&spec.startup_s), "the start-up time is to be 0 to {:?}", LONGEST_STARTUP);
         Ok(spec)
     }
 

@@ -41,6 +41,10 @@ pub struct Terms {
 
 /// Fewer arrivals say nothing of a rate.
 const ENOUGH_FOR_A_RATE: usize = 100;
+/// What ingest may take more under uploads, however many, in MiB.
+const INGEST_GROWTH_MIB: f64 = 150.0;
+/// In how many seconds more slots are to be there.
+const CAPACITY_S: f64 = 60.0;
 
 /// Returns every target with its outcome.
 pub fn judge(measures: &Measures, terms: Terms) -> Vec<Target> {
@@ -48,6 +52,10 @@ pub fn judge(measures: &Measures, terms: Terms) -> Vec<Target> {
     targets.extend(failures(measures));
     targets.extend(workers(measures));
     targets.push(cost(measures, terms));
+    let growth = measures.ingest_growth_mib;
+    targets.push(below("memory of ingest, over that before", growth, INGEST_GROWTH_MIB, "MiB"));
+    let elsewhere = "measured with real pictures: docs/memory.md".to_owned();
+    targets.push(open("memory of a worker, beside its models", "<= 300 MiB", elsewhere));
     for (name, wanted) in [
         ("throughput on one machine", "2 to 3.5 x the six steps in turn"),
         ("CPU beside the bare work", "<= 1.15 x"),
@@ -66,13 +74,20 @@ pub fn is_met(targets: &[Target]) -> bool {
 
 fn waits(measures: &Measures) -> Vec<Target> {
     let pick = |all: Option<Quantiles>, of: fn(Quantiles) -> f64| all.map(of);
-    let (wait, work) = (measures.queue_wait, measures.processing);
-    vec![
-        below("accepted, p99 from the planned moment", pick(measures.acceptance, |q| q.p99), 1.0, "s"),
-        below("queue wait to the first segment, p50", pick(wait, |q| q.p50), 30.0, "s"),
-        below("queue wait to the first segment, p95", pick(wait, |q| q.p95), 120.0, "s"),
-        below("processing, p50", pick(work, |q| q.p50), 180.0, "s"),
-        below("processing, p95", pick(work, |q| q.p95), 300.0, "s"),
+    let work = measures.processing;
+    let mut targets =
+        vec![below("accepted, p99 from the planned moment", pick(measures.acceptance, |q| q.p99), 1.0, "s")];
+    targets.extend(queue_waits(measures));
+    targets.push(below("processing, p50", pick(work, |q| q.p50), 180.0, "s"));
+    targets.push(below("processing, p95", pick(work, |q| q.p95), 300.0, "s"));
+    targets
+}
+
+fn queue_waits(measures: &Measures) -> [Target; 2] {
+    let wait = measures.queue_wait;
+    [
+        below("queue wait to the first segment, p50", wait.map(|q| q.p50), 30.0, "s"),
+        below("queue wait to the first segment, p95", wait.map(|q| q.p95), 120.0, "s"),
     ]
 }
 
@@ -99,12 +114,21 @@ fn failures(measures: &Measures) -> Vec<Target> {
     ]
 }
 
-fn workers(measures: &Measures) -> Vec<Target> {
-    vec![
-        above("use of workers while loaded", measures.used.map(|used| used * 100.0), 70.0, "%"),
-        below("first decision for more, from the first arrival", measures.decision_s, 10.0, "s"),
-        below("capacity, from that decision", measures.capacity_s, 60.0, "s"),
-    ]
+fn workers(measures: &Measures) -> [Target; 3] {
+    let decision = below("first decision for more, from the first arrival", measures.decision_s, 10.0, "s");
+    let decision = match measures.undecided_s {
+        // More were needed if what there was left people waiting.
+        Some(looked_s) if !is_met(&queue_waits(measures)) => missed(decision, format!("none in {looked_s:.0} s")),
+        Some(_) => Target { measured: "there was none, and nobody waited too long".to_owned(), ..decision },
+        None => decision,
+    };
+    let capacity = below("capacity, from that decision", measures.capacity_s, CAPACITY_S, "s");
+    let capacity = match measures.unreached_s {
+        Some(looked_s) if looked_s >= CAPACITY_S => missed(capacity, format!("not there after {looked_s:.0} s")),
+        Some(looked_s) => Target { measured: format!("all had ended {looked_s:.0} s after it"), ..capacity },
+        None => capacity,
+    };
+    [above("use of workers while loaded", measures.used.map(|used| used * 100.0), 70.0, "%"), decision, capacity]
 }
 
 fn cost(measures: &Measures, terms: Terms) -> Target {
@@ -148,6 +172,10 @@ fn compared(name: &str, measured: Option<f64>, wanted: &str, unit: &str, is_met:
         measured: format!("{value:.digits$} {unit}").trim().to_owned(),
         outcome: if is_met(value) { Outcome::Met } else { Outcome::Missed },
     }
+}
+
+fn missed(target: Target, measured: String) -> Target {
+    Target { measured, outcome: Outcome::Missed, ..target }
 }
 
 fn open(name: &str, wanted: &str, why: String) -> Target {
@@ -194,8 +222,22 @@ mod tests {
         check(Measures { used: Some(0.7), ..good() }, priced, &["use of workers while loaded"]);
         check(Measures { rate_per_hour: Some(499.0), ..good() }, priced, &["videos an hour"]);
         check(Measures { slot_hours: Some(5.0), ..good() }, priced, &["cost a video"]);
+        let growing = Measures { ingest_growth_mib: Some(151.0), ..good() };
+        check(growing, priced, &["memory of ingest, over that before"]);
         let refused = Measures { refused: 6, done: 94, accepted: 94, ..good() };
         check(refused, priced, &["errors, of all arrivals", "completed, of all arrivals"]);
+    }
+
+    #[test]
+    fn slots_that_never_come_are_a_miss() {
+        let never = |unreached_s| Measures { capacity_s: None, unreached_s: Some(unreached_s), ..good() };
+        check(never(300.0), Terms::default(), &["capacity, from that decision"]);
+        check(never(40.0), Terms::default(), &[]);
+        let undecided = Measures { decision_s: None, capacity_s: None, undecided_s: Some(300.0), ..good() };
+        check(undecided.clone(), Terms::default(), &[]);
+        let queue_wait = undecided.queue_wait.map(|wait| Quantiles { p95: 130.0, ..wait });
+        let waits = ["queue wait to the first segment, p95", "first decision for more, from the first arrival"];
+        check(Measures { queue_wait, ..undecided }, Terms::default(), &waits);
     }
 
     #[test]

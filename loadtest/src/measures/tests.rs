@@ -27,8 +27,12 @@ fn fleet(at_ms: i64, slots: u32, busy: u32) -> Fleet {
     Fleet { at_ms, stages, ..Fleet::default() }
 }
 
+fn looked(at_ms: i64, ingest_mib: f64) -> Machine {
+    Machine { at_ms, memory_mib: BTreeMap::from([("ingest".to_owned(), ingest_mib)]), ..Machine::default() }
+}
+
 fn decided(at_ms: i64, wanted: u32) -> Decided {
-    Decided { at_ms, stage: "cut".to_owned(), wanted, reason: String::new() }
+    Decided { at_ms, stage: "cut".to_owned(), had: 2, wanted, reason: String::new() }
 }
 
 #[test]
@@ -43,9 +47,18 @@ fn a_run_is_counted_and_its_times_are_scaled() {
     let stories = [story("a", 46_000, "done"), story("b", 40_000, "failed")];
     let fleets = [fleet(10_000, 2, 2), fleet(20_000, 2, 1), fleet(30_000, 6, 6)];
     let changes = [decided(1_000, 2), decided(12_000, 6)];
-    let seen =
-        Seen { planned: 6, sent: &sent, stories: &stories, fleets: &fleets, changes: &changes, time_scale: 10.0 };
+    let machine = [looked(9_000, 50.0), looked(12_000, 80.0), looked(13_000, 60.0)];
+    let seen = Seen {
+        planned: 6,
+        sent: &sent,
+        stories: &stories,
+        fleets: &fleets,
+        changes: &changes,
+        machine: &machine,
+        time_scale: 10.0,
+    };
     let measures = Measures::of(seen);
+    assert_eq!(measures.ingest_growth_mib, Some(30.0));
     assert_eq!((measures.accepted, measures.refused, measures.unsent), (3, 1, 1));
     assert_eq!((measures.done, measures.not_done, measures.lost, measures.duplicates), (1, 1, 1, 1));
     assert_eq!(measures.acceptance.unwrap().max, 0.1 * 3.0);
@@ -53,10 +66,17 @@ fn a_run_is_counted_and_its_times_are_scaled() {
     assert_eq!((measures.busy_s_a_video, measures.rate_per_hour), (Some(400.0), Some(10.0)));
     assert_eq!(measures.used, Some(0.9));
     assert_eq!((measures.decision_s, measures.capacity_s), (Some(20.0), Some(180.0)));
+    assert_eq!((measures.undecided_s, measures.unreached_s), (None, None));
+    let first_heard_late = Measures::of(Seen { changes: &changes[1..], ..seen });
+    assert_eq!(first_heard_late.decision_s, Some(20.0), "what there was is known from the decision itself");
+    let as_it_was = Measures::of(Seen { changes: &[decided(12_000, 2)], ..seen });
+    assert_eq!((as_it_was.decision_s, as_it_was.undecided_s), (None, Some(200.0)), "that is no more than there was");
+    let never = Measures::of(Seen { fleets: &fleets[..2], ..seen });
+    assert_eq!((never.capacity_s, never.unreached_s), (None, Some(80.0)));
 }
 
 #[test]
 fn of_nothing_nothing_is_measured() {
-    let seen = Seen { planned: 0, sent: &[], stories: &[], fleets: &[], changes: &[], time_scale: 1.0 };
+    let seen = Seen { planned: 0, sent: &[], stories: &[], fleets: &[], changes: &[], machine: &[], time_scale: 1.0 };
     assert_eq!(Measures::of(seen), Measures::default());
 }

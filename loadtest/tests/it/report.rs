@@ -54,11 +54,19 @@ fn report(longest_wait_s: f64) -> Report {
     ];
     let stories = vec![story(0, 1.0), story(1, longest_wait_s)];
     let fleets = vec![fleet(1_000, 2, 2), fleet(6_000, 4, 3)];
-    let changes = vec![Decided { at_ms: 600, stage: "cut".to_owned(), wanted: 4, reason: "5 < 9 & more".to_owned() }];
+    let changes =
+        vec![Decided { at_ms: 600, stage: "cut".to_owned(), had: 2, wanted: 4, reason: "5 < 9 & more".to_owned() }];
     let roles = BTreeMap::from([("broker".to_owned(), 0.5)]);
     let machine = vec![Machine { at_ms: 1_000, busy_cores: 1.9, roles, memory_mib: BTreeMap::new() }];
-    let seen =
-        Seen { planned: 3, sent: &sent, stories: &stories, fleets: &fleets, changes: &changes, time_scale: SCALE };
+    let seen = Seen {
+        planned: 3,
+        sent: &sent,
+        stories: &stories,
+        fleets: &fleets,
+        changes: &changes,
+        machine: &machine,
+        time_scale: SCALE,
+    };
     let measures = Measures::of(seen);
     let targets = judge(&measures, Terms { slot_hour_price: Some(0.9), emulated: true });
     let about = About {
