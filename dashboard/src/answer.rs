@@ -2,7 +2,7 @@
 
 use askama::Template;
 use axum::Json;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 
@@ -22,4 +22,12 @@ pub fn answer<P: Template + Serialize>(wants: Wants, page: &P) -> Result<Respons
     headers.insert(header::VARY, header::HeaderValue::from_static("accept"));
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
     Ok(response)
+}
+
+/// Answers with `page` and a status of its own.
+///
+/// # Errors
+/// As [`answer`].
+pub fn answer_as<P: Template + Serialize>(status: StatusCode, wants: Wants, page: &P) -> Result<Response, Fault> {
+    Ok((status, answer(wants, page)?).into_response())
 }

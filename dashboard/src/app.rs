@@ -18,6 +18,7 @@ use crate::args::DashboardArgs;
 use crate::page::autoscaler::trial::Trials;
 use crate::page::capacity::plans::Plans;
 use crate::page::loadtests::kept::Kept;
+use crate::page::video::logs::Logs;
 use crate::seen::Seen;
 use crate::written::Written;
 
@@ -48,6 +49,8 @@ pub struct App {
     pub(crate) plans: Arc<Plans>,
     /// Runs of load tests.
     pub(crate) kept: Arc<Kept>,
+    /// Logs of videos that are looked at.
+    pub(crate) logs: Arc<Logs>,
 }
 
 impl App {
@@ -65,7 +68,7 @@ impl App {
     ) -> Result<Self> {
         let access = Arc::new(Access::new(&args)?);
         let seen = Arc::new(Seen::new(&args));
-        let (written, trials, plans) = (Arc::default(), Arc::default(), Arc::default());
+        let (written, trials, plans, logs) = (Arc::default(), Arc::default(), Arc::default(), Arc::default());
         let kept = Arc::new(Kept::new(&args));
         Ok(Self {
             store,
@@ -80,6 +83,7 @@ impl App {
             trials,
             plans,
             kept,
+            logs,
         })
     }
 }

@@ -4,9 +4,11 @@
 use std::sync::LazyLock;
 
 use axum::extract::Path;
-use axum::http::{StatusCode, header};
+use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use sha2::{Digest, Sha256};
+
+use crate::fault::Fault;
 
 struct Asset {
     name: &'static str,
@@ -33,22 +35,16 @@ static BASE: LazyLock<String> = LazyLock::new(|| {
     let short: String = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     format!("/static/{short}")
 });
-static STYLE_PATH: LazyLock<String> = LazyLock::new(|| path("dashboard.css"));
 
 /// Returns the path of the asset called `name`.
 pub fn path(name: &str) -> String {
     format!("{}/{name}", *BASE)
 }
 
-/// Returns the path of the style.
-pub fn style_path() -> &'static str {
-    &STYLE_PATH
-}
-
 /// Serves an asset; under another hash too, for pages that an older process made.
-pub async fn serve(Path((_, name)): Path<(String, String)>) -> Result<Response, StatusCode> {
+pub async fn serve(Path((_, name)): Path<(String, String)>) -> Result<Response, Fault> {
     let asset = ASSETS.iter().find(|asset| asset.name == name);
-    let asset = asset.ok_or(StatusCode::NOT_FOUND)?;
+    let asset = asset.ok_or_else(|| Fault::Nowhere("There is no such style or script.".to_owned()))?;
     let headers = [(header::CONTENT_TYPE, asset.kind), (header::CACHE_CONTROL, "public, max-age=31536000, immutable")];
     Ok((headers, asset.bytes).into_response())
 }

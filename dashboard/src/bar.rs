@@ -5,7 +5,7 @@ use pipeline::event::EndState;
 use serde::Serialize;
 
 use crate::say;
-use crate::seen::{FRESH_MS, Seen, State};
+use crate::seen::{Seen, State};
 
 const HOUR_MS: i64 = 3_600_000;
 
@@ -16,8 +16,10 @@ pub struct Bar {
     pub at_ms: i64,
     /// How old what was seen of the brokers is, in milliseconds; nothing before the first look.
     pub age_ms: Option<i64>,
-    /// Whether that is too old to be shown as it is now.
+    /// Whether what is shown is not how it is now.
     pub is_stale: bool,
+    /// Why it is not.
+    pub stale_because: Option<String>,
     /// Videos of which no unit was begun.
     pub queued: usize,
     /// Videos in work.
@@ -46,14 +48,15 @@ impl Bar {
 
     fn at(state: &State, slot_price: f64, now: Timestamp) -> Self {
         let now_ms = now.as_millisecond();
-        let age_ms = state.age_ms(now);
+        let stale_because = state.stale(now);
         let ended =
             |how: EndState| state.traffic.ended_since(now_ms - HOUR_MS).filter(|ended| ended.how == Some(how)).count();
         let queued = state.traffic.open().filter(|open| open.begun_ms.is_none()).count();
         Self {
             at_ms: now_ms,
-            age_ms,
-            is_stale: age_ms.is_none_or(|age_ms| age_ms > FRESH_MS),
+            age_ms: state.age_ms(now),
+            is_stale: stale_because.is_some(),
+            stale_because,
             queued,
             running: state.traffic.open().count() - queued,
             done_1h: ended(EndState::Done),
@@ -85,6 +88,16 @@ impl Bar {
     pub fn age(&self) -> String {
         self.age_ms.map_or_else(|| "nothing yet".to_owned(), |age_ms| format!("{} ago", say::span(age_ms as f64 / 1e3)))
     }
+
+    /// Says of when it is.
+    pub fn seen_at(&self) -> String {
+        say::moment(say::at(self.at_ms - self.age_ms.unwrap_or_default()))
+    }
+
+    /// Says when it was made.
+    pub fn made(&self) -> String {
+        say::moment(say::at(self.at_ms))
+    }
 }
 
 /// Pays the slots that were ready over the last hour, busy or not, and shares that among the videos that ended in it.
@@ -96,4 +109,28 @@ fn cost_per_video(state: &State, slot_price: f64, now_ms: i64) -> Option<f64> {
     }
     let hours = watched.length_ms() as f64 / HOUR_MS as f64;
     Some(watched.mean_ready * hours * slot_price / videos as f64)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_heard_yet_or_no_more_is_not_shown_as_new() {
+        let now = say::at(1_700_000_000_000);
+        let now_ms = now.as_millisecond();
+        let bar = |state: &State| Bar::at(state, 0.04, now);
+        let mut state = State::default();
+        state.queues.take(BTreeMap::new(), now_ms - 1000);
+        assert_eq!((bar(&state).is_stale, bar(&state).age_ms), (true, Some(1000)), "a day of events is to be read");
+        state.hearing.up_to_date();
+        assert!(!bar(&state).is_stale);
+        state.hearing.word(now_ms - 20_000);
+        assert_eq!((bar(&state).is_stale, bar(&state).age_ms), (true, Some(20_000)), "the queues alone are seen");
+        state.hearing.word(now_ms);
+        state.hearing.broke_off("no leader".to_owned());
+        assert!(bar(&state).stale_because.is_some_and(|why| why.contains("no leader")));
+    }
 }

@@ -3,13 +3,15 @@
 use askama::Template;
 use axum::Json;
 use axum::extract::Request;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Response};
 use serde::Serialize;
 
-use crate::asset;
 use crate::wants::Wants;
+
+/// The most bytes that are read of what is said in plain text.
+const MOST_PLAIN: usize = 8 << 10;
 
 /// Why a request is not answered.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +64,12 @@ impl Fault {
             Self::Internal(_) => (S::INTERNAL_SERVER_ERROR, "internal_error", "Something is wrong on our side"),
         }
     }
+
+    fn told(&self, status: StatusCode) -> Told {
+        let (_, code, title) = self.row();
+        let kind = format!("urn:spillway:problem:{code}");
+        Told { kind, title, status: status.as_u16(), detail: self.to_string(), code, back: None }
+    }
 }
 
 impl From<pipeline::store::Error> for Fault {
@@ -83,21 +91,19 @@ struct Told {
     status: u16,
     detail: String,
     code: &'static str,
+    /// The page of ours that the viewer comes from.
     #[serde(skip)]
-    style: &'static str,
+    back: Option<String>,
 }
 
 impl IntoResponse for Fault {
     fn into_response(self) -> Response {
-        let (status, code, title) = self.row();
-        let detail = self.to_string();
-        if status.is_server_error() {
-            tracing::warn!(code, error = format!("{:#}", anyhow::Error::from(self)), "a page was not answered");
-        }
-        let kind = format!("urn:spillway:problem:{code}");
-        let told = Told { kind, title, status: status.as_u16(), detail, code, style: asset::style_path() };
+        let status = self.row().0;
         let mut response = status.into_response();
-        response.extensions_mut().insert(told);
+        response.extensions_mut().insert(self.told(status));
+        if status.is_server_error() {
+            tracing::warn!(error = format!("{:#}", anyhow::Error::from(self)), "a page was not answered");
+        }
         response
     }
 }
@@ -105,16 +111,64 @@ impl IntoResponse for Fault {
 /// Writes what went wrong the way the client wants to read it.
 pub async fn told(request: Request, next: Next) -> Response {
     let wants = Wants::of(request.headers());
+    let back = came_from(request.headers());
     let mut response = next.run(request).await;
-    let Some(told) = response.extensions_mut().remove::<Told>() else { return response };
-    let (status, page) = (response.status(), told.render());
-    match (wants, page) {
+    let status = response.status();
+    let told = match response.extensions_mut().remove::<Told>() {
+        Some(told) => Told { back, ..told },
+        None if is_plain_refusal(&response) => Told { back, ..of_plain(response).await },
+        None => return response,
+    };
+    match (wants, told.render()) {
         (Wants::Html, Ok(page)) => (status, Html(page)).into_response(),
         _ => {
             let mut response = (status, Json(told)).into_response();
             let problem = HeaderValue::from_static("application/problem+json");
             response.headers_mut().insert(header::CONTENT_TYPE, problem);
             response
+        }
+    }
+}
+
+/// Says whether a request was refused before a page saw it, as one whose fields cannot be read: in plain text, or without a
+/// word.
+fn is_plain_refusal(response: &Response) -> bool {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    response.status().is_client_error() && kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"))
+}
+
+async fn of_plain(response: Response) -> Told {
+    let status = response.status();
+    let body = axum::body::to_bytes(response.into_body(), MOST_PLAIN).await.unwrap_or_default();
+    let said = match String::from_utf8_lossy(&body) {
+        said if said.is_empty() => status.canonical_reason().unwrap_or_default().to_owned(),
+        said => said.into_owned(),
+    };
+    let fault = if status == StatusCode::NOT_FOUND { Fault::Nowhere(said) } else { Fault::Refused(said) };
+    fault.told(status)
+}
+
+/// Returns the path of the page of ours that sent a request.
+fn came_from(headers: &HeaderMap) -> Option<String> {
+    let text = |name| headers.get(name)?.to_str().ok();
+    let (_, rest) = text(header::REFERER)?.split_once("://")?;
+    let path = rest.strip_prefix(text(header::HOST)?)?;
+    path.starts_with('/').then(|| path.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_back_leads_to_pages_of_ours_alone() {
+        let back = |referer: &str| {
+            let names = [(header::HOST, "host:8080"), (header::REFERER, referer)];
+            came_from(&HeaderMap::from_iter(names.map(|(name, value)| (name, HeaderValue::from_str(value).unwrap()))))
+        };
+        assert_eq!(back("http://host:8080/capacity?users=5").as_deref(), Some("/capacity?users=5"));
+        for other in ["http://host:80801/a", "http://evil.example/http://host:8080/", "javascript:alert(1)", ""] {
+            assert_eq!(back(other), None, "{other}");
         }
     }
 }

@@ -1,4 +1,6 @@
-//! A change that a viewer asks for: who may not change anything, and what no page of ours sent, changes nothing.
+//! What forms send. A change is taken from a page of ours alone, and from who may change something.
+
+use std::ops::Deref;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -12,12 +14,12 @@ const MOST_BYTES: usize = 256 << 10;
 /// The header that carries the token of what is no form.
 const TOKEN: &str = "x-csrf-token";
 
-/// A form that may be acted on: its pairs, in order.
-pub struct Change {
+/// A form, whoever sent it: its pairs, in order.
+pub struct Form {
     fields: Vec<(String, String)>,
 }
 
-impl Change {
+impl Form {
     /// Returns a field, empty if it was not given.
     pub fn get(&self, name: &str) -> &str {
         self.fields.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
@@ -29,19 +31,51 @@ impl Change {
     }
 }
 
-impl<S: Send + Sync> FromRequest<S> for Change {
+impl<S: Send + Sync> FromRequest<S> for Form {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Fault> {
+        let body: Bytes = axum::body::to_bytes(request.into_body(), MOST_BYTES)
+            .await
+            .map_err(|_| Fault::Refused(format!("A form has at most {MOST_BYTES} bytes.")))?;
+        Ok(Self { fields: url::form_urlencoded::parse(&body).into_owned().collect() })
+    }
+}
+
+/// A form that a page of ours sent; who sent it may do no more than look.
+pub struct Own(Form);
+
+impl<S: Send + Sync> FromRequest<S> for Own {
     type Rejection = Fault;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
         let (mut parts, body) = request.into_parts();
         let viewer = Viewer::from_request_parts(&mut parts, state).await?;
-        let body: Bytes = axum::body::to_bytes(body, MOST_BYTES)
-            .await
-            .map_err(|_| Fault::Refused(format!("A form has at most {MOST_BYTES} bytes.")))?;
-        let fields: Vec<_> = url::form_urlencoded::parse(&body).into_owned().collect();
-        let token = fields.iter().find(|(key, _)| key == "csrf").map(|(_, value)| value.as_str());
-        check_token(&viewer, token.or_else(|| carried(&parts.headers)))?;
-        Ok(Self { fields })
+        let headers = parts.headers.clone();
+        let form = Form::from_request(Request::from_parts(parts, body), state).await?;
+        check_own(&viewer, form.all("csrf").next().or_else(|| carried(&headers)))?;
+        Ok(Self(form))
+    }
+}
+
+/// A form that may be acted on.
+pub struct Change(Own);
+
+impl<S: Send + Sync> FromRequest<S> for Change {
+    type Rejection = Fault;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Fault> {
+        let (mut parts, body) = request.into_parts();
+        Viewer::from_request_parts(&mut parts, state).await?.may_change()?;
+        Own::from_request(Request::from_parts(parts, body), state).await.map(Self)
+    }
+}
+
+impl Deref for Change {
+    type Target = Form;
+
+    fn deref(&self) -> &Form {
+        &self.0.0
     }
 }
 
@@ -63,6 +97,10 @@ fn carried(headers: &HeaderMap) -> Option<&str> {
 /// When the viewer may only read, or the request is not from a page of ours.
 pub fn check_token(viewer: &Viewer, token: Option<&str>) -> Result<(), Fault> {
     viewer.may_change()?;
-    // The token is a hash of a secret: how long a comparison takes tells nothing that helps to guess it.
+    check_own(viewer, token)
+}
+
+/// The token is a hash of a secret: how long a comparison takes tells nothing that helps to guess it.
+fn check_own(viewer: &Viewer, token: Option<&str>) -> Result<(), Fault> {
     if viewer.is_program || token == Some(&*viewer.token) { Ok(()) } else { Err(Fault::Forged) }
 }

@@ -1,5 +1,7 @@
 //! What surrounds every page: its title, the way to the others, the bar, and who looks.
 
+use serde::Serialize;
+
 use crate::access::{Role, Viewer};
 use crate::app::App;
 use crate::asset;
@@ -28,17 +30,22 @@ pub const PAGES: [Link; 10] = [
     Link { path: "/cost", name: "Cost" },
 ];
 
-/// What surrounds a page.
+/// What surrounds a page. Programs get the bar of it.
+#[derive(Serialize)]
 pub struct Frame {
     /// The path of the page, or of the one that it belongs to.
+    #[serde(skip)]
     pub here: &'static str,
     /// What it is called.
+    #[serde(skip)]
     pub title: String,
     /// How it goes.
     pub bar: Bar,
     /// The view whose changes are sent while it is shown, see [`crate::live`].
+    #[serde(skip)]
     pub view: String,
     /// Who looks.
+    #[serde(skip)]
     pub viewer: Viewer,
 }
 

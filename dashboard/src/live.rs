@@ -94,20 +94,10 @@ impl Follower {
     }
 }
 
-/// Returns what is to be sent of a view at `tick`, written by whoever comes first.
+/// Returns what is to be sent of a view at `tick`. What is away or gone is told in it, and the stream goes on.
 async fn written(app: &App, view: &str, tick: i64) -> Option<Arc<str>> {
-    if let Some(written) = app.written.at(view, tick) {
-        return Some(written);
-    }
-    let fresh: Arc<str> = match page::parts(app, view).await {
-        Ok(parts) => parts.into(),
-        Err(fault) => {
-            tracing::debug!(view, error = %fault, "a view was not written");
-            return None;
-        }
-    };
-    app.written.keep(view, tick, fresh.clone());
-    Some(fresh)
+    let written = app.written.at(view, tick, page::parts(app, view)).await;
+    written.inspect_err(|fault| tracing::warn!(view, error = %fault, "a view was not written")).ok()
 }
 
 fn points(app: &App, after_ms: i64) -> Vec<(i64, String)> {

@@ -154,6 +154,11 @@ impl Plot {
         places.into_iter().map(row).collect()
     }
 
+    /// Says whether a line goes on while the page is open; the table does not.
+    pub fn goes_on(&self) -> bool {
+        self.lines.iter().any(|line| !line.from.is_empty())
+    }
+
     /// Says whether there is nothing to draw.
     pub fn is_empty(&self) -> bool {
         self.x.len() < 2

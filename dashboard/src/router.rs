@@ -5,12 +5,13 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, header};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
 use crate::access::{self, guard};
 use crate::app::App;
+use crate::fault::Fault;
 use crate::{asset, fault, live, page};
 
 /// Everything comes from here, no script stands in a page, and nobody may put a page of ours into theirs.
@@ -27,10 +28,16 @@ pub fn router(app: App) -> Router {
         .layer(middleware::from_fn_with_state(app.clone(), guard))
         .route("/login", get(access::show).post(access::login))
         .route("/static/{hash}/{name}", get(asset::serve))
+        // No fallback: an API beside the pages has one of its own.
+        .route("/{*nothing}", any(nowhere))
         .layer(middleware::from_fn(fault::told))
         .layer(CompressionLayer::new().compress_when(compress))
         .layer(middleware::from_fn(harden))
         .with_state(app)
+}
+
+async fn nowhere() -> Fault {
+    Fault::Nowhere("There is no page at this address.".to_owned())
 }
 
 async fn harden(request: Request, next: Next) -> Response {

@@ -1,26 +1,72 @@
-//! What was written of each view at the last tick, for all who watch it.
+//! What was written of each view at the last tick, for all who watch it: whoever comes first writes it, and the others wait
+//! for that.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::OnceCell;
+
 /// What nobody has asked for so long is not kept, in milliseconds.
 const KEPT_MS: i64 = 60_000;
 
+/// What is written of a view, once it is.
+type Cell = Arc<OnceCell<Arc<str>>>;
+
 /// What was written of each view, with its tick.
 #[derive(Default)]
-pub struct Written(Mutex<HashMap<String, (i64, Arc<str>)>>);
+pub struct Written(Mutex<HashMap<String, (i64, Cell)>>);
 
 impl Written {
-    /// Returns what was written of `view` at `tick`, if somebody did.
-    pub fn at(&self, view: &str, tick: i64) -> Option<Arc<str>> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.get(view).filter(|(at, _)| *at == tick).map(|(_, written)| written.clone())
+    /// Returns what is written of `view` at `tick`; `write` does it if nobody has yet.
+    ///
+    /// # Errors
+    /// Those of `write`; whoever comes next tries again.
+    pub async fn at<E>(
+        &self,
+        view: &str,
+        tick: i64,
+        write: impl Future<Output = Result<String, E>>,
+    ) -> Result<Arc<str>, E> {
+        let cell = self.cell(view, tick);
+        cell.get_or_try_init(async || write.await.map(Arc::from)).await.cloned()
     }
 
-    /// Keeps what was written of `view` at `tick`.
-    pub fn keep(&self, view: &str, tick: i64, written: Arc<str>) {
+    fn cell(&self, view: &str, tick: i64) -> Cell {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, cell)) = all.get(view)
+            && *at == tick
+        {
+            return cell.clone();
+        }
+        let cell = Cell::default();
         all.retain(|_, (at, _)| tick - *at < KEPT_MS);
-        all.insert(view.to_owned(), (tick, written));
+        all.insert(view.to_owned(), (tick, cell.clone()));
+        cell
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures::future::join_all;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_view_is_written_once_a_tick_however_many_watch() {
+        let (written, times) = (Written::default(), AtomicUsize::new(0));
+        let write = async || {
+            // The others come meanwhile.
+            tokio::task::yield_now().await;
+            Ok::<_, Infallible>(times.fetch_add(1, Ordering::Relaxed).to_string())
+        };
+        let all = join_all((0..200).map(|_| written.at("video/a", 1, write()))).await;
+        assert!(all.iter().all(|one| one.as_deref() == Ok("0")), "{all:?}");
+        assert_eq!(written.at("video/b", 1, write()).await.as_deref(), Ok("1"));
+        assert_eq!(written.at("video/a", 2, write()).await.as_deref(), Ok("2"));
+        assert_eq!(written.at("video/b", 3, async { Err("away") }).await, Err("away"));
+        assert_eq!(written.at("video/b", 3, write()).await.as_deref(), Ok("3"));
     }
 }

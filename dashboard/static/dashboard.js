@@ -25,6 +25,13 @@ function localTimes(root) {
 
 const plots = [];
 
+/** Returns the places of lines in the order in which they are drawn: stacked ones from the top down, so that one that adds
+ * nothing does not hide the one below it. */
+function drawingOrder(plot) {
+  const places = plot.lines.map((_, place) => place);
+  return plot.lines.some((line) => line.kind === "stack") ? places.reverse() : places;
+}
+
 /** Returns the values as they are drawn: stacked ones lie on top of each other. */
 function drawn(plot) {
   let below = null;
@@ -34,7 +41,7 @@ function drawn(plot) {
     return below;
   });
   const levels = plot.levels.map((level) => plot.x.map(() => level.y));
-  return [plot.x, ...columns, ...levels];
+  return [plot.x, ...drawingOrder(plot).map((place) => columns[place]), ...levels];
 }
 
 function seriesOf(line, index, unit) {
@@ -59,9 +66,11 @@ function draw(figure) {
   const ink = style.getPropertyValue("--soft"), edge = style.getPropertyValue("--edge");
   const axis = { stroke: ink, grid: { stroke: edge, width: 1 }, ticks: { stroke: edge, width: 1 } };
   const bands = [];
-  plot.lines.forEach((line, index) => {
-    if (line.kind === "stack" && index > 0 && plot.lines[index - 1].kind === "stack") {
-      bands.push({ series: [index + 1, index], fill: PALETTE[index % PALETTE.length] + "55" });
+  const order = drawingOrder(plot);
+  order.forEach((index, at) => {
+    const line = plot.lines[index];
+    if (line.kind === "stack" && index > 0) {
+      bands.push({ series: [at + 1, at + 2], fill: PALETTE[index % PALETTE.length] + "55" });
     }
     if (line.kind === "band_high") bands.push({ series: [index + 1, index], fill: PALETTE[index % PALETTE.length] + "33" });
   });
@@ -70,7 +79,7 @@ function draw(figure) {
     width: canvas.clientWidth || figure.clientWidth - 20, height: 220,
     scales: { x: { time: plot.is_time }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
     axes: [{ ...axis, label: plot.is_time ? undefined : plot.x_label }, { ...axis, size: 56 }],
-    series: [{ label: plot.is_time ? "time" : plot.x_label }, ...plot.lines.map((line, index) => seriesOf(line, index, plot.unit)), ...levels],
+    series: [{ label: plot.is_time ? "time" : plot.x_label }, ...order.map((index) => seriesOf(plot.lines[index], index, plot.unit)), ...levels],
     bands,
   };
   canvas.replaceChildren();
@@ -118,6 +127,9 @@ addEventListener("resize", () => {
   for (const { chart, canvas } of plots) chart.setSize({ width: canvas.clientWidth, height: 220 });
 });
 
+// What is drawn has the colours of the scheme that it was drawn in.
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plots.slice().forEach(({ figure }) => draw(figure)));
+
 // The chip: live, paused or stale
 
 let heardAt = Date.now();
@@ -129,10 +141,13 @@ function showChip() {
   const bar = document.getElementById("bar-numbers");
   if (!chip || !bar) return;
   const silent = Date.now() - heardAt > STALE_MS;
-  const state = paused ? "paused" : silent || bar.dataset.stale === "true" ? "stale" : "live";
+  const old = silent || bar.dataset.stale === "true" || document.querySelector("#trouble p");
+  const state = paused ? "paused" : old ? "stale" : "live";
   const shown = state === "stale" && silent ? `stale: nothing for ${Math.round((Date.now() - heardAt) / 1000)} s` : state;
   if (chip.textContent !== shown) chip.textContent = shown;
   chip.className = `chip ${state}`;
+  document.body.classList.toggle("stale", state === "stale");
+  if (silent) document.getElementById("seen").textContent = `stale: ${lasting((Date.now() - heardAt + Number(bar.dataset.ageMs)) / 1000)} ago`;
   chip.setAttribute("aria-pressed", String(paused));
 }
 
@@ -145,8 +160,19 @@ function onPause() {
   showChip();
 }
 
+/** Shows the way back in, to this page, when the session is over: what is asked for is refused from then on. */
+function showDoor(isOver) {
+  const door = document.getElementById("log-in");
+  door.hidden = !isOver;
+  door.href = `/login?next=${encodeURIComponent(location.pathname + location.search)}`;
+}
+
+document.addEventListener("htmx:sse:error", (event) => event.detail.status === 401 && showDoor(true));
+document.addEventListener("htmx:response:error", (event) => event.detail.ctx.response.status === 401 && showDoor(true));
+
 document.addEventListener("htmx:sse:before:message", (event) => {
   heardAt = Date.now();
+  showDoor(false);
   const name = event.detail.message.event;
   if (name === "point") {
     const point = JSON.parse(event.detail.message.data);
@@ -280,11 +306,24 @@ function awaitPosters(root) {
   for (const video of root.querySelectorAll("video[data-poster]:not([poster])")) posters.observe(video);
 }
 
+/** Copies a text; browsers have their clipboard only where the page came over TLS or from this host. */
+async function copied(text) {
+  if (navigator.clipboard) return navigator.clipboard.writeText(text).then(() => true, () => false);
+  const field = document.createElement("textarea");
+  const before = document.activeElement;
+  field.value = text;
+  document.body.append(field);
+  field.select();
+  const done = document.execCommand("copy");
+  field.remove();
+  before?.focus();
+  return done;
+}
+
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
   if (!copy) return;
-  await navigator.clipboard.writeText(copy.dataset.copy);
-  copy.textContent = "Copied";
+  copy.textContent = (await copied(copy.dataset.copy)) ? "Copied" : "Select it and copy it by hand";
 });
 
 document.addEventListener("htmx:after:swap", () => {

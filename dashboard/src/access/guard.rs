@@ -7,14 +7,14 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
 
-use super::session::{Access, Role};
+use super::cookie;
+use super::login::door_to;
+use super::session::{Access, Role, Session};
 use crate::app::App;
 use crate::fault::Fault;
 use crate::wants::Wants;
-
-/// The cookie that names a session.
-pub(super) const COOKIE: &str = "spillway_session";
 
 /// Who looks at a page.
 #[derive(Clone, Debug)]
@@ -56,8 +56,9 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
         return Fault::ForeignHost.into_response();
     }
     let Some(viewer) = viewer(&app.access, request.headers(), wants) else {
-        let is_page = request.method() == Method::GET && wants == Wants::Html;
-        return if is_page { Redirect::to("/login").into_response() } else { Fault::Unknown.into_response() };
+        let is_page = request.method() == Method::GET && wants == Wants::Html && !is_script(request.headers());
+        let wanted = request.uri().path_and_query().map_or("/", |wanted| wanted.as_str());
+        return if is_page { Redirect::to(&door_to(wanted)).into_response() } else { Fault::Unknown.into_response() };
     };
     request.extensions_mut().insert(viewer);
     next.run(request).await
@@ -65,29 +66,26 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
 
 fn viewer(access: &Access, headers: &HeaderMap, wants: Wants) -> Option<Viewer> {
     if access.is_open() {
-        let token = access.token("");
+        let token = access.open_token();
         return Some(Viewer { role: Role::Operator, token, has_session: false, is_program: false, wants });
     }
     if let Some(key) = bearer(headers) {
         let role = access.role_of(key)?;
         return Some(Viewer { role, token: String::new(), has_session: false, is_program: true, wants });
     }
-    let session = session(headers)?;
-    let role = access.role_in(&session)?;
-    let token = access.token(&session);
+    let Session { role, token } = access.session(&cookie::read(headers)?, Timestamp::now())?;
     Some(Viewer { role, token, has_session: true, is_program: false, wants })
+}
+
+/// Says whether a script of a page asks, which follows a stream and would take the door for one.
+fn is_script(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/event-stream"))
 }
 
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, key) = headers.get(header::AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then_some(key)
-}
-
-/// Returns what names the session of a request.
-pub(super) fn session(headers: &HeaderMap) -> Option<String> {
-    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value.to_owned())
 }
 
 /// Says whether the request names this host by address or as `localhost`: a name that a stranger's page made point here
@@ -103,8 +101,6 @@ fn is_own_host(headers: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::HeaderValue;
-
     use super::*;
 
     #[test]
@@ -116,13 +112,5 @@ mod tests {
         for foreign in ["evil.example:8080", "localhost.evil.example", "127.0.0.1.evil.example"] {
             assert!(!is_own(foreign), "{foreign}");
         }
-    }
-
-    #[test]
-    fn the_session_is_found_among_other_cookies() {
-        let mut headers = HeaderMap::new();
-        headers.append(header::COOKIE, HeaderValue::from_static("a=b; spillway_session=abc; c=d"));
-        assert_eq!(session(&headers).as_deref(), Some("abc"));
-        assert_eq!(session(&HeaderMap::new()), None);
     }
 }

@@ -1,21 +1,23 @@
-//! Keys, sessions and the token that every change must carry.
+//! Keys, sessions and the token that every change must carry. Nobody keeps a session: what names it says what its owner may
+//! do and until when, signed with what follows from their key. So whoever has the same keys takes it, another process and a
+//! restarted one too, and with a new key all that the old one began are over.
 
 use std::collections::HashMap;
+use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
 
 use anyhow::{Result, ensure};
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+use jiff::{SignedDuration, Timestamp};
 use pipeline::secret::Secret;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use tokio::time::Instant;
 
 use crate::args::DashboardArgs;
 
 /// How long a session lasts after it was begun.
-pub const SESSION_LASTS: Duration = Duration::from_secs(12 * 3600);
-/// The most sessions there are at once; the oldest give way.
-const MOST_SESSIONS: usize = 10_000;
+pub const SESSION_LASTS: SignedDuration = SignedDuration::from_hours(12);
 /// The shortest key.
 const SHORTEST_KEY: usize = 16;
 
@@ -39,14 +41,39 @@ impl Role {
     }
 }
 
-type Hash = [u8; 32];
+/// What is known of a key.
+struct Key {
+    role: Role,
+    hash: [u8; 32],
+    /// Signs the sessions that it begins: who has another key can make none of them.
+    signs: hmac::Key,
+}
 
 /// Who may see and change what.
 pub struct Access {
-    keys: Vec<(Hash, Role)>,
-    /// What tokens against forged requests are made of.
-    secret: [u8; 32],
-    sessions: Mutex<HashMap<String, (Role, Instant)>>,
+    keys: Vec<Key>,
+    /// Signs the token of those who need no key.
+    open: hmac::Key,
+    /// Sessions that were ended here, without their signatures, until they would end by themselves.
+    ended: Mutex<HashMap<String, Timestamp>>,
+}
+
+/// Somebody's session.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Session {
+    /// What they may do.
+    pub role: Role,
+    /// What their changes must carry.
+    pub token: String,
+}
+
+/// What names a session, taken apart.
+struct Name<'a> {
+    /// All of it but the signature.
+    said: &'a str,
+    signature: &'a str,
+    role: &'a str,
+    until: Timestamp,
 }
 
 impl Access {
@@ -64,9 +91,11 @@ impl Access {
             let Some(key) = key else { continue };
             let long_enough = key.reveal().chars().count() >= SHORTEST_KEY;
             ensure!(long_enough, "the key of {}s needs at least {SHORTEST_KEY} characters", role.as_str());
-            keys.push((Sha256::digest(key.reveal()).into(), role));
+            let hash = Sha256::digest(key.reveal()).into();
+            keys.push(Key { role, hash, signs: hmac::Key::new(hmac::HMAC_SHA256, key.reveal().as_bytes()) });
         }
-        Ok(Self { keys, secret: rand::random(), sessions: Mutex::default() })
+        let open = hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>());
+        Ok(Self { keys, open, ended: Mutex::default() })
     }
 
     /// Says whether everybody may do everything.
@@ -77,41 +106,121 @@ impl Access {
     /// Returns what the owner of `key` may do.
     pub fn role_of(&self, key: &str) -> Option<Role> {
         // Whoever times the comparison learns of hashes, from which no key follows.
-        let hash: Hash = Sha256::digest(key.trim()).into();
-        self.keys.iter().find(|(known, _)| *known == hash).map(|(_, role)| *role)
+        let hash: [u8; 32] = Sha256::digest(key.trim()).into();
+        self.keys.iter().find(|known| known.hash == hash).map(|known| known.role)
     }
 
-    /// Begins a session; returns what names it.
-    pub fn begin(&self, role: Role) -> String {
-        let name = hex(&rand::random::<[u8; 32]>());
-        let mut sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.retain(|_, (_, begun)| begun.elapsed() < SESSION_LASTS);
-        if sessions.len() >= MOST_SESSIONS
-            && let Some(oldest) = sessions.iter().min_by_key(|(_, (_, begun))| *begun).map(|(name, _)| name.clone())
-        {
-            sessions.remove(&oldest);
-        }
-        sessions.insert(name.clone(), (role, Instant::now()));
-        name
+    /// Begins a session; returns what names it, or nothing if there is no key of `role`.
+    pub fn begin(&self, role: Role, now: Timestamp) -> Option<String> {
+        let key = self.keys.iter().find(|key| key.role == role)?;
+        let until_s = (now + SESSION_LASTS).as_second();
+        let said = format!("{}.{until_s}.{}", role.as_str(), hex(&rand::random::<[u8; 16]>()));
+        let signature = sign(&key.signs, "session", &said);
+        Some(format!("{said}.{signature}"))
     }
 
-    /// Returns what whoever is in `session` may do.
-    pub fn role_in(&self, session: &str) -> Option<Role> {
-        let sessions = self.sessions.lock().unwrap_or_else(PoisonError::into_inner);
-        sessions.get(session).filter(|(_, begun)| begun.elapsed() < SESSION_LASTS).map(|(role, _)| *role)
+    /// Returns the session of this name, if somebody with a key began it and it is not over.
+    pub fn session(&self, name: &str, now: Timestamp) -> Option<Session> {
+        let name = Name::read(name)?;
+        let key = self.keys.iter().find(|key| key.role.as_str() == name.role)?;
+        let signature = sign(&key.signs, "session", name.said);
+        verify_slices_are_equal(signature.as_bytes(), name.signature.as_bytes()).ok()?;
+        let is_over = now >= name.until || self.ended().contains_key(name.said);
+        (!is_over).then(|| Session { role: key.role, token: sign(&key.signs, "changes", name.said) })
     }
 
-    /// Ends a session.
-    pub fn end(&self, session: &str) {
-        self.sessions.lock().unwrap_or_else(PoisonError::into_inner).remove(session);
+    /// Ends a session: this process takes it no more.
+    pub fn end(&self, name: &str, now: Timestamp) {
+        let Some(name) = self.session(name, now).and_then(|_| Name::read(name)) else { return };
+        let mut ended = self.ended();
+        ended.retain(|_, until| *until > now);
+        ended.insert(name.said.to_owned(), name.until);
     }
 
-    /// Returns the token that changes in `session` must carry; without keys there is one session, called "".
-    pub fn token(&self, session: &str) -> String {
-        hex(&Sha256::new().chain_update(self.secret).chain_update(session).finalize())
+    /// Returns the token that changes must carry where nobody needs a key.
+    pub fn open_token(&self) -> String {
+        sign(&self.open, "changes", "")
+    }
+
+    fn ended(&self) -> std::sync::MutexGuard<'_, HashMap<String, Timestamp>> {
+        self.ended.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl<'a> Name<'a> {
+    fn read(name: &'a str) -> Option<Self> {
+        let (said, signature) = name.rsplit_once('.')?;
+        let (role, rest) = said.split_once('.')?;
+        let (until_s, _) = rest.split_once('.')?;
+        Some(Self { said, signature, role, until: Timestamp::from_second(until_s.parse().ok()?).ok()? })
+    }
+}
+
+fn sign(key: &hmac::Key, what: &str, said: &str) -> String {
+    hex(hmac::sign(key, format!("{what} {said}").as_bytes()).as_ref())
+}
+
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        // Writing to a text cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPERATOR: &str = "the key of an operator";
+    const READER: &str = "the key of a reader";
+
+    fn access(operator: &str, reader: &str) -> Access {
+        let secret = |text: &str| text.parse().ok();
+        let (operator_key, reader_key) = (secret(operator), secret(reader));
+        let (operator_key_file, reader_key_file, slot_price, reports) = (None, None, None, None);
+        let args = DashboardArgs { operator_key, operator_key_file, reader_key, reader_key_file, slot_price, reports };
+        Access::new(&args).unwrap()
+    }
+
+    #[test]
+    fn a_session_counts_wherever_the_keys_are_the_same_and_until_it_is_over() {
+        let (here, there) = (access(OPERATOR, READER), access(OPERATOR, READER));
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        for role in [Role::Operator, Role::Reader] {
+            let name = here.begin(role, now).unwrap();
+            let session = here.session(&name, now).unwrap();
+            assert_eq!((session.role, Some(&session)), (role, there.session(&name, now).as_ref()));
+            assert_ne!(session.token, here.session(&here.begin(role, now).unwrap(), now).unwrap().token);
+            let last = now + SESSION_LASTS;
+            assert!(here.session(&name, last - SignedDuration::from_secs(1)).is_some());
+            assert_eq!(here.session(&name, last), None);
+            here.end(&name, now);
+            assert_eq!(here.session(&name, now), None);
+        }
+        let name = here.begin(Role::Operator, now).unwrap();
+        assert_eq!(access("another key of operators", READER).session(&name, now), None, "the key was changed");
+    }
+
+    #[test]
+    fn nobody_makes_a_session_without_the_key_that_begins_it() {
+        let access = access(OPERATOR, READER);
+        let now = Timestamp::from_second(1_000_000).unwrap();
+        let name = access.begin(Role::Reader, now).unwrap();
+        let (said, signature) = name.rsplit_once('.').unwrap();
+        let later = said.replacen(&(now + SESSION_LASTS).as_second().to_string(), "99999999999", 1);
+        assert_ne!(said, later);
+        let forged = [
+            name.replacen("reader", "operator", 1),
+            format!("{later}.{signature}"),
+            format!("{said}.{}", signature.to_uppercase()),
+            format!("{said}."),
+            "operator.99999999999.".to_owned(),
+            String::new(),
+        ];
+        for forged in forged {
+            assert_eq!(access.session(&forged, now), None, "{forged}");
+        }
+        assert_eq!(self::access(OPERATOR, READER).open_token().len(), 64);
+    }
 }

@@ -11,6 +11,7 @@ use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
+use planning::pin::Pin;
 use planning::stages::scaled;
 use serde::Serialize;
 
@@ -21,7 +22,7 @@ use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::plot::Plot;
-use stages::Now;
+use stages::{Now, Standing};
 use trial::{DryRun, Settings};
 
 pub use changes::show as decisions;
@@ -30,7 +31,7 @@ pub use pin::{confirm, pin};
 #[derive(Template, Serialize)]
 #[template(path = "autoscaler.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     /// What was done just now, in words.
     #[serde(skip)]
@@ -40,6 +41,8 @@ struct Page {
     stage: &'static str,
     #[serde(skip)]
     stages: [&'static str; planning::stages::STAGES.len()],
+    /// What a person has fixed of it.
+    pin: Option<Pin>,
     /// What the viewer wants to be different in the dry run.
     settings: Settings,
     /// What another policy would have now; nothing before the first tick.
@@ -51,21 +54,33 @@ struct Page {
 pub async fn show(State(app): State<App>, viewer: Viewer, asked: Asked) -> Result<Response, Fault> {
     let settings = Settings::asked(&asked)?;
     let chosen = asked.get("stage").map(scaled).transpose().map_err(Fault::Refused)?;
-    let done = match asked.get("done") {
-        Some("pinned") => "The stage is pinned; the autoscaler follows within seconds.",
-        Some("released") => "The stage is left to the autoscaler again.",
-        _ => "",
-    };
     let wants = viewer.wants;
     let frame = Frame::new(&app, viewer, "/autoscaler", "Autoscaler", "autoscaler");
     let now = now(&app);
+    let done = done(asked.get("done"), now.standing);
     let stage = chosen.map_or_else(|| now.first_at_work(), |stage| stage.as_str());
-    let ticks = app.seen.read().scaling.since(Timestamp::now().as_millisecond() - trial::SPAN_MS);
+    let (ticks, pin) = {
+        let scaling = &app.seen.read().scaling;
+        let since_ms = Timestamp::now().as_millisecond() - trial::SPAN_MS;
+        (scaling.since(since_ms), scaling.pin(stage))
+    };
     let trial = app.trials.run(ticks.clone(), &settings).await?;
     let plots = plots::of(stage, &ticks, &trial);
     let dry_run = DryRun::of(stage, &ticks, &trial);
     let stages = planning::stages::STAGES.map(|stage| stage.as_str());
-    answer(wants, &Page { frame, done, now, stage, stages, settings, dry_run, plots })
+    answer(wants, &Page { frame, done, now, stage, stages, pin, settings, dry_run, plots })
+}
+
+/// Says what was done just now, and what comes of it.
+fn done(what: Option<&str>, standing: Standing) -> &'static str {
+    let follows = matches!(standing, Standing::Holds | Standing::Runs);
+    match what {
+        Some("pinned") if follows => "The stage is pinned; the autoscaler follows within seconds.",
+        Some("pinned") => "The stage is pinned. No autoscaler runs that would follow; one that starts does.",
+        Some("released") if follows => "The stage is left to the autoscaler again.",
+        Some("released") => "The stage is released. No autoscaler runs that would decide.",
+        _ => "",
+    }
 }
 
 /// Writes what changes all the time.
@@ -95,7 +110,7 @@ impl Page {
         ]
     }
 
-    fn pin(&self) -> Option<String> {
-        self.now.stages.iter().find(|stage| stage.stage == self.stage)?.pin.map(|pin| pin.to_string())
+    fn decides(&self) -> bool {
+        matches!(self.now.standing, Standing::Holds | Standing::Runs)
     }
 }

@@ -4,10 +4,12 @@ pub mod plans;
 mod plots;
 mod wanted;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::response::Response;
 use planning::plan::answer::Answer;
 use planning::plan::breaking::Breaking;
@@ -15,7 +17,7 @@ use planning::plan::words;
 use serde::Serialize;
 
 use crate::access::Viewer;
-use crate::answer::answer;
+use crate::answer::answer_as;
 use crate::app::App;
 use crate::asked::Asked;
 use crate::fault::Fault;
@@ -35,14 +37,18 @@ const BEGINNINGS: [u32; 3] = [500, 2000, 10_000];
 #[derive(Template, Serialize)]
 #[template(path = "capacity.html")]
 struct Page<'a> {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     /// The address without what it does not need: it shares the scenario.
     link: String,
     /// The command line that simulates the same.
     command: String,
+    /// What the fields show.
     #[serde(skip)]
-    wanted: Wanted,
+    asked: Asked,
+    /// Why it cannot be simulated, in words.
+    #[serde(skip)]
+    wrong: Option<String>,
     /// `none` before something is asked for, `under_way`, or `done`.
     state: &'static str,
     /// What the scenario comes to.
@@ -50,23 +56,43 @@ struct Page<'a> {
     plots: Vec<Plot>,
 }
 
-/// Shows what a scenario comes to, or that it is being simulated.
+/// Shows what a scenario comes to, or that it is being simulated. To people, what is refused is shown in its fields.
 pub async fn show(State(app): State<App>, viewer: Viewer, asked: Asked) -> Result<Response, Fault> {
     let wants = viewer.wants;
     let frame = Frame::new(&app, viewer, "/capacity", "Capacity", "bar");
-    let wanted = Wanted::asked(&asked)?;
+    let (wanted, plan, wrong) = match planned(&app, &asked, wants).await {
+        Ok((wanted, plan)) => (wanted, plan, None),
+        Err(Fault::Refused(why)) if wants == Wants::Html => (Wanted::default(), None, Some(why)),
+        Err(fault) => return Err(fault),
+    };
     let (link, command) = (wanted.link(), wanted.command());
-    let patience = if wants == Wants::Json { PROGRAM_WAITS } else { PAGE_WAITS };
-    let plan = if wanted.is_anything() { Some(app.plans.ask(&wanted, patience, &app.stop).await?) } else { None };
     let (state, found) = match plan {
         None => ("none", None),
-        Some(Plan::UnderWay) => ("under_way", None),
-        Some(Plan::Done(answer)) => ("done", Some(answer)),
-        Some(Plan::GivenUp(why)) => return Err(Fault::Refused(why)),
+        Some(None) => ("under_way", None),
+        Some(Some(answer)) => ("done", Some(answer)),
     };
+    let status = if wrong.is_some() { StatusCode::UNPROCESSABLE_ENTITY } else { StatusCode::OK };
     let found = found.as_deref();
     let plots = found.map_or(Vec::new(), plots::of);
-    answer(wants, &Page { frame, link, command, wanted, state, answer: found, plots })
+    answer_as(status, wants, &Page { frame, link, command, asked, wrong, state, answer: found, plots })
+}
+
+/// The answer of a plan, unless it is under way.
+type Planned = Option<Arc<Answer>>;
+
+/// Reads what is wanted and plans it, if it is anything.
+async fn planned(app: &App, asked: &Asked, wants: Wants) -> Result<(Wanted, Option<Planned>), Fault> {
+    let wanted = Wanted::asked(asked)?;
+    if !wanted.is_anything() {
+        return Ok((wanted, None));
+    }
+    let patience = if wants == Wants::Json { PROGRAM_WAITS } else { PAGE_WAITS };
+    let planned = match app.plans.ask(&wanted, patience, &app.stop).await? {
+        Plan::UnderWay => None,
+        Plan::Done(answer) => Some(answer),
+        Plan::GivenUp(why) => return Err(Fault::Refused(why)),
+    };
+    Ok((wanted, Some(planned)))
 }
 
 /// A table's row, in words.
@@ -78,6 +104,10 @@ struct Row {
 impl Page<'_> {
     fn groups(&self) -> &'static [&'static str] {
         &GROUPS
+    }
+
+    fn given(&self, name: &str) -> &str {
+        self.asked.get(name).unwrap_or_default()
     }
 
     fn fields(&self, group: &&'static str) -> impl Iterator<Item = &'static Field> {

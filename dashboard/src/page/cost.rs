@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use pipeline::lane::Lane;
+use pipeline::stage::StageName;
 use serde::Serialize;
 
 use crate::access::Viewer;
@@ -22,11 +23,12 @@ use spent::{Hour, Share};
 
 /// What a video may cost, and what it is to cost one day, in dollars.
 const TARGETS: (f64, f64) = (0.05, 0.03);
+const HOUR_MS: i64 = 3_600_000;
 
 #[derive(Template, Serialize)]
 #[template(path = "cost.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     now: Now,
     /// By clock hour of UTC, the oldest first; the last one goes on.
@@ -50,6 +52,8 @@ struct Now {
     stages: Vec<Share>,
     services: Vec<Service>,
     quotas: Vec<Quota>,
+    /// Workers that were heard of, which know of quotas.
+    workers: usize,
 }
 
 /// What a process of the API sees of the machine that it is on.
@@ -73,9 +77,11 @@ struct Service {
 /// What an outside API still allows a stage.
 #[derive(Serialize)]
 struct Quota {
-    stage: String,
-    /// Units within this hour.
+    stage: &'static str,
+    /// Requests within the next hour.
     left: f64,
+    /// Units that the stage finished with it within the last hour; each takes one request or more.
+    units_1h: usize,
 }
 
 /// Shows the page.
@@ -101,9 +107,11 @@ fn now(app: &App) -> Now {
     let state: &Seen = &app.seen.read();
     let slot_price = app.seen.slot_price;
     let (videos, work_per_video) = spent::work(state, slot_price, now_ms);
-    let tick = state.scaling.last(Timestamp::now());
-    let quotas = tick.iter().flat_map(|tick| &tick.recorded.seen.stages);
-    let quotas = quotas.filter_map(|stage| Some(Quota { stage: stage.stage.clone(), left: stage.quota_left? }));
+    let quotas = StageName::ALL.into_iter().filter_map(|stage| {
+        let left = state.workers.quota_left(stage)?;
+        let units_1h = state.traffic.units_since(stage, now_ms - HOUR_MS).count();
+        Some(Quota { stage: stage.as_str(), left, units_1h })
+    });
     let known = |bytes: u64| (bytes > 0).then_some(bytes);
     let services = state.service.all().map(|said| Service {
         process: said.process.clone(),
@@ -123,6 +131,7 @@ fn now(app: &App) -> Now {
         stages: spent::stages(state, slot_price, now_ms),
         services: services.collect(),
         quotas: quotas.collect(),
+        workers: state.workers.all().len(),
     }
 }
 

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
-use pipeline::dead_letter::{LetterId, Settled};
+use jiff::Timestamp;
+use pipeline::dead_letter::{self, Letter, LetterId, Settled};
 use pipeline::failure::Code;
 use pipeline::stage::StageName;
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,8 @@ use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::say;
-use crate::seen::letters::{Brief, Letters};
+use crate::seen::State as Seen;
+use crate::seen::letters::Brief;
 
 pub use act::{act, confirm};
 pub use one::show as one;
@@ -30,12 +32,9 @@ const MOST_SHOWN: usize = 100;
 #[derive(Template, Serialize)]
 #[template(path = "letters.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     asked: Asked,
-    /// What was done just now, in words.
-    #[serde(skip)]
-    done: Option<String>,
     now: Now,
     /// Those that fit what is asked for, newest first.
     letters: Vec<Row>,
@@ -52,6 +51,8 @@ struct Now {
     groups: Vec<Group>,
     /// Letters that are not known because there are too many.
     forgotten: usize,
+    /// Why there may be others that were not heard yet.
+    unheard: Option<String>,
 }
 
 /// Open letters that were given up at the same stage for the same reason.
@@ -59,10 +60,8 @@ struct Now {
 struct Group {
     stage: &'static str,
     code: String,
-    /// What the code means and what to do.
-    message: &'static str,
-    /// Whether the input is at fault, so that a replay does not help.
-    blames_input: bool,
+    /// What is wrong and what to do.
+    advice: String,
     open: usize,
     /// Videos that they are of.
     videos: usize,
@@ -102,12 +101,6 @@ pub struct Asked {
     video: String,
     /// `open`, which is what is shown unless something else is said, or `all`.
     state: String,
-    /// What was done just now: `replayed`, `discarded`, with counts in the next.
-    done: String,
-    /// How many of them.
-    count: usize,
-    /// How many it was not done with.
-    not: usize,
 }
 
 /// Shows the letters.
@@ -120,10 +113,9 @@ pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<As
     fitting.sort_by_key(|(_, brief)| std::cmp::Reverse(brief.at_ms));
     let more = fitting.len().saturating_sub(MOST_SHOWN);
     let letters = fitting.into_iter().take(MOST_SHOWN).map(|(id, brief)| Row::of(*id, brief)).collect();
-    let now = now(&state.letters);
+    let now = now(&state);
     drop(state);
-    let done = asked.done();
-    answer(wants, &Page { frame, asked, done, now, letters, more, stages: StageName::ALL })
+    answer(wants, &Page { frame, asked, now, letters, more, stages: StageName::ALL })
 }
 
 /// Writes what changes all the time.
@@ -131,10 +123,23 @@ pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<As
 /// # Errors
 /// When it cannot be written, which is a bug.
 pub fn part(app: &App) -> Result<String, Fault> {
-    super::part("now", &now(&app.seen.read().letters))
+    super::part("now", &now(&app.seen.read()))
 }
 
-fn now(letters: &Letters) -> Now {
+/// Reads a letter from the brokers, if they keep it still.
+///
+/// # Errors
+/// When they do not answer.
+async fn read(app: &App, id: LetterId) -> anyhow::Result<Option<Letter>> {
+    let letter = dead_letter::find(&app.brokers, id).await?;
+    if letter.is_none() {
+        app.seen.write().letters.forget(id);
+    }
+    Ok(letter)
+}
+
+fn now(state: &Seen) -> Now {
+    let letters = &state.letters;
     let mut groups: BTreeMap<(StageName, &str), Vec<&Brief>> = BTreeMap::new();
     for (id, brief) in letters.open() {
         groups.entry((id.stage, &brief.code)).or_default().push(brief);
@@ -142,11 +147,11 @@ fn now(letters: &Letters) -> Now {
     let mut groups: Vec<Group> =
         groups.into_iter().map(|((stage, code), briefs)| group(stage, code, &briefs)).collect();
     groups.sort_by_key(|group| std::cmp::Reverse(group.last_ms));
-    Now { groups, forgotten: letters.forgotten }
+    let unheard = state.hearing.gap(Timestamp::now().as_millisecond());
+    Now { groups, forgotten: letters.forgotten, unheard }
 }
 
 fn group(stage: StageName, code: &str, briefs: &[&Brief]) -> Group {
-    let known = Code::from_name(code);
     let last = briefs.iter().max_by_key(|brief| brief.at_ms);
     let mut videos: Vec<&str> = briefs.iter().map(|brief| brief.video.as_str()).collect();
     videos.sort_unstable();
@@ -154,8 +159,7 @@ fn group(stage: StageName, code: &str, briefs: &[&Brief]) -> Group {
     Group {
         stage: stage.as_str(),
         code: code.to_owned(),
-        message: known.map_or("This version does not know the reason; see what was seen.", Code::message),
-        blames_input: known.is_some_and(Code::blames_input),
+        advice: dead_letter::advice(Code::from_name(code)),
         open: briefs.len(),
         videos: videos.len(),
         first_ms: briefs.iter().map(|brief| brief.at_ms).min().unwrap_or_default(),
@@ -170,17 +174,6 @@ impl Asked {
             && (self.code.is_empty() || self.code == brief.code)
             && (self.video.is_empty() || self.video == brief.video)
             && (self.state == "all" || brief.settled.is_none())
-    }
-
-    /// Says what was done just now.
-    fn done(&self) -> Option<String> {
-        let word = match self.done.as_str() {
-            "replayed" => "sent to work again",
-            "discarded" => "discarded",
-            _ => return None,
-        };
-        let not = if self.not == 0 { String::new() } else { format!(", {} stay open", self.not) };
-        Some(format!("{} {word}{not}.", say::many(self.count, "dead letter")))
     }
 
     fn is_chosen(&self, stage: &StageName) -> bool {

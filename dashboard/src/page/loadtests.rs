@@ -29,7 +29,7 @@ const COMMAND: &str = "spillway loadtest viral-500 --emulate";
 #[derive(Template, Serialize)]
 #[template(path = "loadtests.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     /// Where they are kept.
     folder: String,

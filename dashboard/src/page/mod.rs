@@ -8,7 +8,7 @@ pub mod loadtests;
 mod new;
 mod overview;
 mod queues;
-mod video;
+pub mod video;
 mod videos;
 mod workers;
 
@@ -57,30 +57,38 @@ pub fn check_view(view: &str) -> Result<(), Fault> {
     let is_known = match view.split_once('/') {
         None => matches!(view, "autoscaler" | "bar" | "cost" | "letters" | "overview" | "queues" | "workers"),
         Some(("video", names)) => video::named(names).is_some(),
-        Some(("workers", stage)) => stage.parse::<StageName>().is_ok(),
+        Some(("workers" | "queues", stage)) => stage.parse::<StageName>().is_ok(),
         Some(_) => false,
     };
     if is_known { Ok(()) } else { Err(Fault::Nowhere("There is no such view to follow.".to_owned())) }
 }
 
-/// Writes the parts of a view that change, each to be put in place of the one with the same id: the bar is in all.
+/// Writes the parts of a view that change, each to be put in place of the one with the same id: the bar is in all, and what
+/// is wrong with the others.
 ///
 /// # Errors
-/// When something that is needed is away.
+/// When they cannot be written, which is a bug.
 pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
     let bar = part("bar", &BarPart { bar: Bar::of(&app.seen) })?;
+    let (own, trouble) = match own_parts(app, view).await {
+        Ok(own) => (own, None),
+        Err(fault) => (String::new(), Some(fault.to_string())),
+    };
+    Ok(bar + &part("trouble", &TroublePart { trouble })? + &own)
+}
+
+async fn own_parts(app: &App, view: &str) -> Result<String, Fault> {
     let (page, of) = view.split_once('/').unwrap_or((view, ""));
-    let rest = match page {
+    Ok(match page {
         "overview" => overview::part(app)?,
         "autoscaler" => autoscaler::part(app)?,
         "cost" => cost::part(app)?,
         "letters" => letters::part(app)?,
-        "queues" => queues::part(app)?,
+        "queues" => queues::part(app, of.parse().ok())?,
         "workers" => workers::part(app, of.parse().ok())?,
         "video" => video::part(app, of).await?,
         _ => String::new(),
-    };
-    Ok(bar + &rest)
+    })
 }
 
 /// The bar alone.
@@ -88,6 +96,13 @@ pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
 #[template(path = "bar.html")]
 struct BarPart {
     bar: Bar,
+}
+
+/// Why the rest of a page is old.
+#[derive(askama::Template)]
+#[template(path = "trouble.html")]
+struct TroublePart {
+    trouble: Option<String>,
 }
 
 /// Writes what replaces the inside of the element with the id `id`, keeping focus and what is open.

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use url::form_urlencoded::{self, Serializer};
 
 use crate::access::Viewer;
-use crate::answer::answer;
+use crate::answer::answer_as;
 use crate::app::{Api, App};
 use crate::fault::Fault;
 use crate::form::check_headers;
@@ -33,7 +33,7 @@ const BYTES: HeaderValue = HeaderValue::from_static("application/octet-stream");
 #[derive(Template, Serialize)]
 #[template(path = "new.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     /// Whose it can be.
     tenants: Vec<String>,
@@ -62,9 +62,7 @@ async fn page(app: &App, viewer: Viewer, sent: Sent, problem: Option<Problem>) -
     let frame = Frame::new(app, viewer, "/new", "New video", "bar");
     let status = problem.as_ref().map(|problem| StatusCode::from_u16(problem.status).unwrap_or_default());
     let tenants = tenants.iter().map(ToString::to_string).collect();
-    let mut response = answer(wants, &Page { frame, tenants, options, sent, problem })?;
-    *response.status_mut() = status.unwrap_or(StatusCode::OK);
-    Ok(response)
+    answer_as(status.unwrap_or_default(), wants, &Page { frame, tenants, options, sent, problem })
 }
 
 /// Takes a video.

@@ -13,7 +13,6 @@ use serde::Serialize;
 use crate::access::Viewer;
 use crate::answer::answer;
 use crate::app::App;
-use crate::bar::Bar;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::plot::{Kind, Line, Plot};
@@ -33,9 +32,8 @@ pub const WAIT_TARGETS_S: (f64, f64) = (30.0, 120.0);
 #[derive(Template, Serialize)]
 #[template(path = "overview.html")]
 struct Overview {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
-    bar: Bar,
     now: Now,
     plots: Vec<Plot>,
 }
@@ -54,7 +52,7 @@ pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fa
     let frame = Frame::new(&app, viewer, "/", "Overview", "overview");
     let now = now(&app);
     let plots = plots(&app.seen.read(), Timestamp::now().as_millisecond());
-    answer(wants, &Overview { bar: frame.bar.clone(), frame, now, plots })
+    answer(wants, &Overview { frame, now, plots })
 }
 
 /// Writes what changes all the time.

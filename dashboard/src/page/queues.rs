@@ -2,6 +2,7 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
+use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 use pipeline::kafka::lag::LaneLag;
@@ -18,7 +19,7 @@ use crate::frame::Frame;
 use crate::plot::{Kind, Line, Plot};
 use crate::say;
 use crate::seen::State as Seen;
-use crate::seen::queues::waiting;
+use crate::seen::queues::{Rates, waiting};
 
 /// How far back the plot of a stage goes, in milliseconds.
 const PLOTTED_MS: i64 = 3_600_000;
@@ -26,9 +27,11 @@ const PLOTTED_MS: i64 = 3_600_000;
 #[derive(Template, Serialize)]
 #[template(path = "queues.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     now: Now,
+    #[serde(skip)]
+    command: String,
 }
 
 /// What changes all the time.
@@ -59,6 +62,13 @@ struct LaneQueue {
     partitions_waiting: usize,
     /// How long the oldest lies there, in seconds.
     oldest_s: Option<f64>,
+    #[serde(flatten)]
+    course: Course,
+}
+
+/// How what waits changes.
+#[derive(Serialize)]
+struct Course {
     /// Records that come each second, over the last minute.
     arriving_per_s: Option<f64>,
     /// Records that are done each second, over the last minute.
@@ -72,11 +82,19 @@ struct LaneQueue {
 #[derive(Template, Serialize)]
 #[template(path = "queue.html")]
 struct One {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
+    #[serde(flatten)]
+    now: OneNow,
+    plot: Plot,
+}
+
+/// What changes all the time of one stage.
+#[derive(Template, Serialize)]
+#[template(path = "queue_now.html")]
+struct OneNow {
     queue: StageQueue,
     partitions: Vec<PartitionQueue>,
-    plot: Plot,
 }
 
 /// What waits in a partition.
@@ -92,35 +110,53 @@ struct PartitionQueue {
     waiting: i64,
     /// How long the oldest of them lies there, in seconds.
     oldest_s: Option<f64>,
+    #[serde(flatten)]
+    course: Course,
 }
 
 /// Shows all stages.
-pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fault> {
+pub async fn show(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> Result<Response, Fault> {
     let wants = viewer.wants;
+    let command = command(&headers, viewer.has_session);
     let frame = Frame::new(&app, viewer, "/queues", "Queues", "queues");
-    answer(wants, &Page { frame, now: now(&app) })
+    answer(wants, &Page { frame, now: now(&app), command })
 }
 
-/// Writes what changes all the time.
+/// Writes what changes all the time of all stages, or of one.
 ///
 /// # Errors
 /// When it cannot be written, which is a bug.
-pub fn part(app: &App) -> Result<String, Fault> {
-    super::part("now", &now(app))
+pub fn part(app: &App, stage: Option<StageName>) -> Result<String, Fault> {
+    match stage {
+        Some(stage) => super::part("now", &one_now(&app.seen.read(), stage, Timestamp::now().as_millisecond())),
+        None => super::part("now", &now(app)),
+    }
 }
 
 /// Shows one stage, partition by partition.
 pub async fn one(State(app): State<App>, viewer: Viewer, Path(stage): Path<String>) -> Result<Response, Fault> {
     let stage: StageName = stage.parse().map_err(Fault::Nowhere)?;
-    let (wants, at) = (viewer.wants, Timestamp::now());
-    let frame = Frame::new(&app, viewer, "/queues", format!("Queue of {stage}"), "bar");
+    let (wants, now_ms) = (viewer.wants, Timestamp::now().as_millisecond());
+    let frame = Frame::new(&app, viewer, "/queues", format!("Queue of {stage}"), format!("queues/{stage}"));
     let state = app.seen.read();
-    let queue = of_stage(&state, stage, at.as_millisecond());
-    let lanes = state.queues.of(stage).iter().enumerate();
-    let partitions = lanes.flat_map(|(index, lane)| partitions(stage, index, lane, at.as_millisecond())).collect();
-    let plot = plot(&state, stage, at.as_millisecond());
+    let (now, plot) = (one_now(&state, stage, now_ms), plot(&state, stage, now_ms));
     drop(state);
-    answer(wants, &One { frame, queue, partitions, plot })
+    answer(wants, &One { frame, now, plot })
+}
+
+/// Returns the command line that tells the same as the page of all queues.
+fn command(headers: &HeaderMap, has_session: bool) -> String {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    let host = header("host").unwrap_or("127.0.0.1:8080");
+    let key = if has_session { " -H \"Authorization: Bearer $KEY\"" } else { "" };
+    format!("curl -s -H 'Accept: application/json'{key} '{scheme}://{host}/queues'")
+}
+
+fn one_now(state: &Seen, stage: StageName, now_ms: i64) -> OneNow {
+    let lanes = state.queues.of(stage).iter().enumerate();
+    let partitions = lanes.flat_map(|(index, lane)| partitions(state, stage, (index, lane), now_ms)).collect();
+    OneNow { queue: of_stage(state, stage, now_ms), partitions }
 }
 
 fn now(app: &App) -> Now {
@@ -131,7 +167,6 @@ fn now(app: &App) -> Now {
 fn of_stage(state: &Seen, stage: StageName, now_ms: i64) -> StageQueue {
     let lanes = state.queues.of(stage).iter().enumerate();
     let lanes = lanes.map(|(index, lane)| {
-        let rates = state.queues.rates(stage, index);
         let waits = waiting(lane);
         LaneQueue {
             lane: lane_name(stage, index),
@@ -139,23 +174,29 @@ fn of_stage(state: &Seen, stage: StageName, now_ms: i64) -> StageQueue {
             waiting: waits,
             partitions_waiting: lane.by_partition.iter().filter(|one| one.end > one.committed).count(),
             oldest_s: lane.oldest_ms.filter(|_| waits > 0).map(|at_ms| (now_ms - at_ms).max(0) as f64 / 1e3),
-            arriving_per_s: rates.map(|rates| rates.arriving),
-            leaving_per_s: rates.map(|rates| rates.leaving),
-            growing_per_min: rates.map(|rates| (rates.arriving - rates.leaving) * 60.0),
-            empty_in_s: rates.and_then(|rates| rates.empty_in_s(waits)),
+            course: Course::of(state.queues.rates(stage, index), waits),
         }
     });
     StageQueue { stage: stage.as_str(), unknown: state.queues.unknown.get(&stage).cloned(), lanes: lanes.collect() }
 }
 
-fn partitions(stage: StageName, index: usize, lane: &LaneLag, now_ms: i64) -> impl Iterator<Item = PartitionQueue> {
-    lane.by_partition.iter().map(move |one| PartitionQueue {
-        lane: lane_name(stage, index),
-        partition: one.partition,
-        end: one.end,
-        committed: one.committed,
-        waiting: (one.end - one.committed).max(0),
-        oldest_s: one.oldest_ms.map(|at_ms| (now_ms - at_ms).max(0) as f64 / 1e3),
+fn partitions(
+    state: &Seen,
+    stage: StageName,
+    (index, lane): (usize, &LaneLag),
+    now_ms: i64,
+) -> impl Iterator<Item = PartitionQueue> {
+    lane.by_partition.iter().map(move |one| {
+        let waiting = (one.end - one.committed).max(0);
+        PartitionQueue {
+            lane: lane_name(stage, index),
+            partition: one.partition,
+            end: one.end,
+            committed: one.committed,
+            waiting,
+            oldest_s: one.oldest_ms.map(|at_ms| (now_ms - at_ms).max(0) as f64 / 1e3),
+            course: Course::of(state.queues.partition_rates(stage, index, one.partition), waiting),
+        }
     })
 }
 
@@ -167,14 +208,19 @@ fn plot(state: &Seen, stage: StageName, now_ms: i64) -> Plot {
     let points = state.history.spread(now_ms - PLOTTED_MS, 360);
     let at_ms: Vec<i64> = points.iter().map(|point| point.at_ms).collect();
     let place = StageName::ALL.iter().position(|one| *one == stage).unwrap_or_default();
-    let waits = points.iter().map(|point| Some(point.lag[place] as f64)).collect();
+    let waits = points.iter().map(|point| point.lag[place].map(|records| records as f64)).collect();
     let line = Line::new("records", Kind::Step, waits).going_on_with(format!("lag.{place}"));
     Plot::over_time("plot-lag", format!("Records that wait for {stage} or are in its hands"), "", &at_ms).with(line)
 }
 
-impl LaneQueue {
-    fn oldest(&self) -> String {
-        say::maybe_span(self.oldest_s)
+impl Course {
+    fn of(rates: Option<Rates>, waiting: i64) -> Self {
+        Self {
+            arriving_per_s: rates.map(|rates| rates.arriving),
+            leaving_per_s: rates.map(|rates| rates.leaving),
+            growing_per_min: rates.map(|rates| (rates.arriving - rates.leaving) * 60.0),
+            empty_in_s: rates.and_then(|rates| rates.empty_in_s(waiting)),
+        }
     }
 
     fn rate(&self, rate: &Option<f64>) -> String {
@@ -190,12 +236,19 @@ impl LaneQueue {
         }
     }
 
-    fn empty_in(&self) -> String {
-        match (self.waiting, self.empty_in_s) {
+    fn empty_in(&self, waiting: &i64) -> String {
+        match (*waiting, self.empty_in_s) {
             (0, _) => "empty".to_owned(),
             (_, Some(seconds)) => say::span(seconds),
+            _ if self.growing_per_min.is_none() => say::UNKNOWN.to_owned(),
             (_, None) => "not at this rate".to_owned(),
         }
+    }
+}
+
+impl LaneQueue {
+    fn oldest(&self) -> String {
+        say::maybe_span(self.oldest_s)
     }
 }
 

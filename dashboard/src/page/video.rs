@@ -8,6 +8,7 @@ mod events;
 mod facts;
 mod file;
 mod known;
+pub mod logs;
 mod unit;
 mod waterfall;
 
@@ -42,7 +43,7 @@ pub type Names = Path<(String, String)>;
 #[derive(Template, Serialize)]
 #[template(path = "video.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     #[serde(flatten)]
     parts: Parts,
@@ -151,11 +152,11 @@ fn nowhere() -> Fault {
 
 async fn parts(app: &App, tenant: &TenantId, video: VideoId) -> Result<Parts, Fault> {
     let now = Timestamp::now();
-    let known = Known::read(&app.store, tenant, video).await?.ok_or_else(nowhere)?;
+    let known = Known::read(&app.store, &app.logs, tenant, video).await?.ok_or_else(nowhere)?;
     let (units, given_up) = {
         let state = app.seen.read();
         let given_up = GivenUp::of(&state.letters, &video.to_string());
-        (unit::units(&known.log, &state.workers.in_hand(video)), given_up)
+        (unit::units(&known.log, &state.workers.in_hand(video), known.has_ended()), given_up)
     };
     let facts = Facts::of(&known, &units, given_up, app.seen.slot_price, now);
     let path = facts.row.path();

@@ -22,7 +22,7 @@ pub use drain::{confirm, drain};
 #[derive(Template, Serialize)]
 #[template(path = "workers.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     /// The stage whose workers are shown, if not all are.
     stage: Option<&'static str>,

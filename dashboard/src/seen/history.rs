@@ -26,8 +26,8 @@ pub struct Point {
     pub target: Option<u32>,
     /// Slots with a unit in hand.
     pub busy: u32,
-    /// Records that waited for each stage or were in its hands.
-    pub lag: [i64; StageName::ALL.len()],
+    /// Records that waited for each stage or were in its hands; nothing where its queue was not seen.
+    pub lag: [Option<i64>; StageName::ALL.len()],
 }
 
 /// A time that was watched.

@@ -8,6 +8,8 @@ use pipeline::kafka::Header;
 
 /// The most letters that are known at once; the oldest are forgotten first, and that is told.
 const MOST: usize = 50_000;
+/// So many more may be known for a while: all that are too many are looked for at once then.
+const SLACK: usize = 1_000;
 /// The most that is kept of what was seen, in characters.
 const MOST_DETAIL: usize = 400;
 
@@ -55,12 +57,23 @@ impl Letters {
                 None => drop(self.early.insert(id, how)),
             },
         }
-        while self.known.len() > MOST {
-            let oldest = self.known.iter().min_by_key(|(_, brief)| brief.at_ms).map(|(id, _)| *id);
-            let Some(oldest) = oldest else { return };
-            self.known.remove(&oldest);
+        if self.known.len() > MOST + SLACK {
+            self.forget_oldest(SLACK);
+        }
+    }
+
+    fn forget_oldest(&mut self, count: usize) {
+        let mut ages: Vec<(i64, LetterId)> = self.known.iter().map(|(id, brief)| (brief.at_ms, *id)).collect();
+        ages.sort_unstable();
+        for (_, id) in ages.into_iter().take(count) {
+            self.known.remove(&id);
             self.forgotten += 1;
         }
+    }
+
+    /// Forgets a letter that the brokers do not keep any more.
+    pub fn forget(&mut self, id: LetterId) {
+        self.known.remove(&id);
     }
 
     /// Forgets everything, to hear it again.
@@ -97,5 +110,40 @@ impl Brief {
             attempts: header(Header::Attempts),
             settled: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use pipeline::kafka::Headers;
+    use pipeline::stage::StageName;
+
+    use super::*;
+
+    #[test]
+    fn the_oldest_give_way_and_are_counted() {
+        let mut letters = Letters::default();
+        let id = |offset| LetterId { stage: StageName::Cut, partition: 0, offset };
+        let all = (MOST + SLACK + 1) as i64;
+        for offset in 0..all {
+            // Those that are read last are the oldest.
+            let at = Timestamp::from_second(all - offset).unwrap();
+            letters.hear(Record::Letter(Letter { id: id(offset), at, headers: Headers::default(), body: Vec::new() }));
+        }
+        assert_eq!((letters.all().count(), letters.forgotten), (MOST + 1, SLACK));
+        assert!(letters.one(id(0)).is_some() && letters.one(id(all - 1)).is_none());
+    }
+
+    #[test]
+    fn what_settles_a_letter_may_be_heard_first_and_again() {
+        let mut letters = Letters::default();
+        let id = LetterId { stage: StageName::Cut, partition: 0, offset: 7 };
+        let settles = Record::Settles(id, Settled::Replayed);
+        letters.hear(settles.clone());
+        let (at, headers) = (Timestamp::UNIX_EPOCH, Headers::default());
+        letters.hear(Record::Letter(Letter { id, at, headers, body: Vec::new() }));
+        letters.hear(settles);
+        assert_eq!((letters.all().count(), letters.open().count()), (1, 0));
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
 use jiff::{SignedDuration, Timestamp};
 use pipeline::dead_letter::Record;
 use pipeline::event::{Event, SystemState, VideoEvent, WorkerReport};
 use pipeline::kafka::BrokerArgs;
 use pipeline::kafka::lag::Lags;
 use pipeline::kafka::reader::Stored;
-use pipeline::kafka::tail::{Since, follow_all};
+use pipeline::kafka::tail::{Heard, Since, follow_all};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
@@ -26,7 +26,7 @@ use super::{Seen, State, scaling};
 /// How often the queues are looked at while somebody watches.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// So many of those looks are left out while nobody does: what is shown first must still be fresh.
-const REST: u32 = 4;
+const REST: u32 = 3;
 /// How long to wait before brokers that are away are asked again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// Waits are told of the videos begun within this time, in milliseconds.
@@ -61,25 +61,42 @@ async fn hear(seen: &Seen, brokers: &BrokerArgs) {
         topics.extend(StageName::ALL.map(|stage| (Topic::DeadLetter(stage), Since::Beginning)));
         match follow_all(brokers, &topics).await {
             Ok(mut records) => {
-                while let Some(Ok((topic, record))) = records.recv().await {
-                    take(&mut seen.write(), topic, record);
-                }
+                seen.write().begin_hearing();
+                let error = loop {
+                    match records.recv().await {
+                        Some(Ok(Heard::Record(topic, record))) => take(&mut seen.write(), topic, record),
+                        Some(Ok(Heard::UpToDate)) => seen.write().hearing.up_to_date(),
+                        Some(Err(error)) => break error,
+                        None => break anyhow!("the client ended"),
+                    }
+                };
+                broke_off(seen, &error);
             }
-            Err(error) => warn!(error = format!("{error:#}"), "topics cannot be followed; trying again"),
+            Err(error) => broke_off(seen, &error),
         }
-        // What is heard again counts once: events by their ids, reports and decisions by their times.
         sleep(AGAIN).await;
-        let mut state = seen.write();
-        state.scaling = scaling::Scaling::default();
-        state.letters.clear();
     }
+}
+
+fn broke_off(seen: &Seen, error: &anyhow::Error) {
+    warn!(error = format!("{error:#}"), "topics cannot be followed; trying again");
+    seen.write().hearing.broke_off(format!("{error:#}"));
 }
 
 /// Takes a record in; one that cannot be read is of a version that is not known, and is left out.
 fn take(state: &mut State, topic: Topic, record: Stored) {
+    if matches!(topic, Topic::WorkerReport | Topic::SystemState) {
+        state.hearing.word(Timestamp::now().as_millisecond());
+    }
     match topic {
         Topic::WorkerReport => match WorkerReport::decode(&*record.body) {
-            Ok(report) => state.workers.hear(report),
+            Ok(report) => {
+                for unit in &report.units {
+                    let since_ms = report.at_ms.saturating_sub_unsigned(unit.age_ms);
+                    state.traffic.in_hand(&unit.video, report.stage(), since_ms);
+                }
+                state.workers.hear(report);
+            }
             Err(error) => debug!(%error, "a worker's report that cannot be read"),
         },
         Topic::SystemState => match SystemState::decode(&*record.body) {
@@ -96,7 +113,7 @@ fn take(state: &mut State, topic: Topic, record: Stored) {
         },
         Topic::AutoscalerPin => {
             let stage = String::from_utf8_lossy(record.key.as_deref().unwrap_or_default());
-            state.scaling.hear_pin(&stage, &record.body);
+            state.scaling.hear_pin(record.published_ms, &stage, &record.body);
         }
         Topic::DeadLetter(stage) => state.letters.hear(Record::of(stage, record)),
         _ => {}
@@ -125,8 +142,8 @@ async fn look(seen: &Seen, brokers: &BrokerArgs) {
         state.service.forget(at_ms);
         state.traffic.forget(at_ms);
         state.scaling.forget(at_ms);
-        let is_seen = state.queues.read_at_ms.is_some_and(|read_ms| at_ms - read_ms < super::FRESH_MS);
-        if is_seen {
+        // What is not known to be so now is no point of a plot.
+        if state.stale(Timestamp::now()).is_none() {
             let point = point(&state, at_ms);
             state.history.add(point);
         }
@@ -164,6 +181,6 @@ fn point(state: &State, at_ms: i64) -> Point {
         ready: crew.ready,
         target: state.scaling.target(now),
         busy: crew.busy,
-        lag: StageName::ALL.map(|stage| state.queues.records(stage)),
+        lag: StageName::ALL.map(|stage| state.queues.is_seen(stage).then(|| state.queues.records(stage))),
     }
 }

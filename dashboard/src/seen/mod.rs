@@ -1,7 +1,8 @@
-//! What happens, as the brokers tell it: who works ([`workers`]), what becomes of videos ([`traffic`]), what waits
+//! What happens, as the brokers tell it and as far as they are heard ([`hearing`]): who works ([`workers`]), what becomes of videos ([`traffic`]), what waits
 //! ([`queues`]), what was given up ([`letters`]), what the autoscaler decides ([`scaling`]), how the service is ([`service`]), and all that over time
 //! ([`history`]). [`listen`] keeps it up to date. Nothing here is kept over a restart: topics are read again.
 
+pub mod hearing;
 pub mod history;
 pub mod letters;
 pub mod listen;
@@ -18,6 +19,7 @@ use planning::cost::Prices;
 use tokio::sync::watch;
 
 use crate::args::DashboardArgs;
+use hearing::Hearing;
 use history::History;
 use letters::Letters;
 use queues::Queues;
@@ -32,6 +34,8 @@ pub const FRESH_MS: i64 = 10_000;
 /// All that is known now.
 #[derive(Debug, Default)]
 pub struct State {
+    /// How well the topics are heard from which most of this is known.
+    pub hearing: Hearing,
     /// Who works.
     pub workers: Workers,
     /// What becomes of videos.
@@ -49,9 +53,33 @@ pub struct State {
 }
 
 impl State {
-    /// Returns how old the newest look at the brokers is, in milliseconds; nothing before the first.
+    /// Returns how old what is known is, in milliseconds: since the last look at the queues, or since a process of the
+    /// service was last heard, whichever is longer ago; nothing before the first look.
     pub fn age_ms(&self, now: Timestamp) -> Option<i64> {
-        Some(now.as_millisecond() - self.queues.read_at_ms?)
+        let read_at_ms = self.queues.read_at_ms?;
+        // Each of them speaks once in several seconds: what is not late is not old.
+        let late = self.hearing.last_word_ms().filter(|word_ms| now.as_millisecond() - word_ms > FRESH_MS);
+        Some(now.as_millisecond() - late.map_or(read_at_ms, |word_ms| word_ms.min(read_at_ms)))
+    }
+
+    /// Says why what is known is not how it is at `now`, if it is not.
+    pub fn stale(&self, now: Timestamp) -> Option<String> {
+        let is_old = self.queues.read_at_ms.is_none_or(|read_ms| now.as_millisecond() - read_ms > FRESH_MS);
+        if is_old {
+            let trouble = self.queues.trouble.as_ref();
+            return Some(trouble.map_or_else(
+                || "the queues are not seen".to_owned(),
+                |trouble| format!("the brokers do not answer: {trouble}"),
+            ));
+        }
+        self.hearing.gap(now.as_millisecond())
+    }
+
+    /// Forgets what is heard again when topics are followed anew and would count twice; events count once by their ids.
+    fn begin_hearing(&mut self) {
+        self.hearing.begin();
+        self.scaling = Scaling::default();
+        self.letters.clear();
     }
 }
 

@@ -12,8 +12,8 @@ const RATES_MS: i64 = 60_000;
 #[derive(Debug, Default)]
 pub struct Queues {
     lanes: BTreeMap<StageName, Vec<LaneLag>>,
-    /// Sums of earlier reads, oldest first.
-    earlier: VecDeque<Sums>,
+    /// Earlier reads, oldest first.
+    earlier: VecDeque<Earlier>,
     /// Why a stage's queue is not known, by stage.
     pub unknown: BTreeMap<StageName, String>,
     /// When it was read, in milliseconds since the Unix epoch.
@@ -22,15 +22,14 @@ pub struct Queues {
     pub trouble: Option<String>,
 }
 
-/// What came into and was done of each lane up to a moment.
+/// What was read at a moment of the stages whose groups answered.
 #[derive(Debug)]
-struct Sums {
+struct Earlier {
     at_ms: i64,
-    /// Ends and acknowledged places, by stage and lane.
-    of: BTreeMap<(StageName, usize), (i64, i64)>,
+    lanes: BTreeMap<StageName, Vec<LaneLag>>,
 }
 
-/// How fast a lane fills and empties.
+/// How fast a lane or a partition fills and empties.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub struct Rates {
     /// Records that came, each second.
@@ -54,17 +53,15 @@ impl Queues {
     /// Takes in what was read at `at_ms`; a stage whose group did not answer keeps what was known, and says so.
     pub fn take(&mut self, read: Read, at_ms: i64) {
         self.unknown.clear();
+        let mut answered = BTreeMap::new();
         for (stage, lanes) in read {
             match lanes {
-                Ok(lanes) => drop(self.lanes.insert(stage, lanes)),
+                Ok(lanes) => drop(answered.insert(stage, lanes)),
                 Err(error) => drop(self.unknown.insert(stage, format!("{error:#}"))),
             }
         }
-        let lanes = self.lanes.iter().flat_map(|(stage, lanes)| {
-            let sums = |(index, lane): (usize, &LaneLag)| ((*stage, index), (lane.end_total, lane.committed_total));
-            lanes.iter().enumerate().map(sums)
-        });
-        self.earlier.push_back(Sums { at_ms, of: lanes.collect() });
+        self.lanes.extend(answered.clone());
+        self.earlier.push_back(Earlier { at_ms, lanes: answered });
         // The oldest that is kept is just beyond the time over which rates are taken.
         while self.earlier.get(1).is_some_and(|second| at_ms - second.at_ms >= RATES_MS) {
             self.earlier.pop_front();
@@ -78,6 +75,11 @@ impl Queues {
         self.lanes.get(&stage).map_or(&[], |lanes| lanes)
     }
 
+    /// Says whether the queue of `stage` was seen at the last look.
+    pub fn is_seen(&self, stage: StageName) -> bool {
+        self.lanes.contains_key(&stage) && !self.unknown.contains_key(&stage)
+    }
+
     /// Returns how many records wait for `stage` or are in its hands.
     pub fn records(&self, stage: StageName) -> i64 {
         self.of(stage).iter().map(waiting).sum()
@@ -89,13 +91,29 @@ impl Queues {
         Some((now_ms - oldest).max(0) as f64 / 1e3)
     }
 
-    /// Returns how fast a lane of `stage` fills and empties, over the last minute; nothing before there were two reads.
+    /// Returns how fast a lane of `stage` fills and empties, over the last minute; nothing before there were two reads, and
+    /// while its queue is not seen.
     pub fn rates(&self, stage: StageName, lane: usize) -> Option<Rates> {
-        let (first, last) = (self.earlier.front()?, self.earlier.back()?);
+        self.rates_by(stage, |lanes| lanes.get(lane).map(|lane| (lane.end_total, lane.committed_total)))
+    }
+
+    /// Returns the same of one partition of a lane.
+    pub fn partition_rates(&self, stage: StageName, lane: usize, partition: i32) -> Option<Rates> {
+        self.rates_by(stage, |lanes| {
+            let one = lanes.get(lane)?.by_partition.iter().find(|one| one.partition == partition)?;
+            Some((one.end, one.committed))
+        })
+    }
+
+    /// Compares the end and the acknowledged place that `places` finds in the first and the last read.
+    fn rates_by(&self, stage: StageName, places: impl Fn(&[LaneLag]) -> Option<(i64, i64)>) -> Option<Rates> {
+        let last = self.earlier.back()?;
+        let first = self.earlier.iter().find(|earlier| earlier.lanes.contains_key(&stage))?;
         let seconds = (last.at_ms - first.at_ms) as f64 / 1e3;
-        let ((came, went), (came_before, went_before)) = (last.of.get(&(stage, lane))?, first.of.get(&(stage, lane))?);
+        let of = |earlier: &Earlier| places(earlier.lanes.get(&stage)?);
+        let ((came_before, went_before), (came, went)) = (of(first)?, of(last)?);
         // Topics that were made anew begin again at 0.
-        let rate = |now: &i64, before: &i64| (now - before).max(0) as f64 / seconds;
+        let rate = |now: i64, before: i64| (now - before).max(0) as f64 / seconds;
         (seconds > 0.0).then(|| Rates { arriving: rate(came, came_before), leaving: rate(went, went_before) })
     }
 }
@@ -107,10 +125,13 @@ pub fn waiting(lane: &LaneLag) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use pipeline::kafka::lag::PartitionLag;
+
     use super::*;
 
     fn read(end_total: i64, committed_total: i64) -> Read {
-        let lane = LaneLag { partitions: 1, end_total, committed_total, ..LaneLag::default() };
+        let one = PartitionLag { partition: 3, end: end_total, committed: committed_total, oldest_ms: None };
+        let lane = LaneLag { partitions: 1, end_total, committed_total, by_partition: vec![one], oldest_ms: None };
         Read::from([(StageName::Cut, Ok(vec![lane]))])
     }
 
@@ -125,6 +146,8 @@ mod tests {
         }
         let rates = queues.rates(StageName::Cut, 0).unwrap();
         assert_eq!(rates, Rates { arriving: 0.0, leaving: 5.0 });
+        assert_eq!(queues.partition_rates(StageName::Cut, 0, 3), Some(rates));
+        assert_eq!(queues.partition_rates(StageName::Cut, 0, 2), None);
         assert_eq!((queues.records(StageName::Cut), rates.empty_in_s(100)), (0, Some(20.0)));
         assert_eq!(Rates { arriving: 2.0, leaving: 1.0 }.empty_in_s(1), None);
     }
@@ -135,5 +158,6 @@ mod tests {
         queues.take(read(7, 3), 1000);
         queues.take(Read::from([(StageName::Cut, Err(anyhow::anyhow!("no coordinator")))]), 2000);
         assert_eq!((queues.records(StageName::Cut), queues.unknown.len()), (4, 1));
+        assert!(!queues.is_seen(StageName::Cut) && queues.rates(StageName::Cut, 0).is_none());
     }
 }

@@ -21,12 +21,21 @@ pub struct Tick {
     pub recorded: Arc<Recorded>,
 }
 
+impl Tick {
+    /// Returns how many slots `stage` is to have: it is scaled by workers, each of which may have several.
+    pub fn target_slots(&self, stage: &str) -> Option<u32> {
+        let decided = self.recorded.decided.iter().find(|decided| decided.stage == stage)?;
+        let seen = self.recorded.seen.stages.iter().find(|seen| seen.stage == stage);
+        Some(decided.replicas.saturating_mul(seen.map_or(1, |seen| seen.slots_per_worker.max(1))))
+    }
+}
+
 /// What the autoscaler saw and decided lately.
 #[derive(Debug, Default)]
 pub struct Scaling {
     ticks: VecDeque<Tick>,
-    /// What persons have fixed while it runs, by stage.
-    pub pins: BTreeMap<String, Pin>,
+    /// What persons have fixed or released while it runs, by stage: when, in milliseconds since the Unix epoch, and how.
+    pins: BTreeMap<String, (i64, Option<Pin>)>,
 }
 
 impl Scaling {
@@ -35,13 +44,21 @@ impl Scaling {
         self.ticks.push_back(Tick { at_ms, recorded: Arc::new(recorded) });
     }
 
-    /// Hears a record of `autoscaler.pin`.
-    pub fn hear_pin(&mut self, stage: &str, body: &[u8]) {
+    /// Hears a record of `autoscaler.pin` that was published at `at_ms`.
+    pub fn hear_pin(&mut self, at_ms: i64, stage: &str, body: &[u8]) {
         if body.is_empty() {
-            self.pins.remove(stage);
+            self.pins.insert(stage.to_owned(), (at_ms, None));
         } else if let Ok(pin) = serde_json::from_slice(body) {
-            self.pins.insert(stage.to_owned(), pin);
+            self.pins.insert(stage.to_owned(), (at_ms, Some(pin)));
         }
+    }
+
+    /// Returns what a person has fixed of `stage`: while the autoscaler runs, whether or not one does, or by its flags.
+    pub fn pin(&self, stage: &str) -> Option<Pin> {
+        let (said_ms, said) = self.pins.get(stage).copied().unwrap_or_default();
+        // A tick before a release may still have what was released.
+        let tick = || self.ticks.back().filter(|tick| tick.at_ms > said_ms)?.recorded.seen.pins.get(stage).copied();
+        said.or_else(tick)
     }
 
     /// Forgets what is too old.
@@ -62,13 +79,56 @@ impl Scaling {
         self.ticks.range(first..).cloned().collect()
     }
 
-    /// Returns how many workers of all stages there are to be, unless the autoscaler is silent.
+    /// Returns how many slots of all stages there are to be, unless the autoscaler is silent.
     pub fn target(&self, now: Timestamp) -> Option<u32> {
-        Some(self.last(now)?.recorded.decided.iter().map(|decided| decided.replicas).sum())
+        let last = self.last(now)?;
+        Some(last.recorded.decided.iter().filter_map(|decided| last.target_slots(&decided.stage)).sum())
     }
 
     /// Returns the last tick, unless the autoscaler has been silent since.
     pub fn last(&self, now: Timestamp) -> Option<&Tick> {
         self.ticks.back().filter(|tick| now.as_millisecond() - tick.at_ms < SILENT_MS)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planning::decision::StageDecision;
+    use planning::observation::{Observation, Stage};
+
+    use super::*;
+
+    #[test]
+    fn what_is_to_be_is_told_in_slots() {
+        let seen =
+            |stage: &str, slots_per_worker| Stage { stage: stage.to_owned(), slots_per_worker, ..Stage::default() };
+        let decided =
+            |stage: &str, replicas| StageDecision { stage: stage.to_owned(), replicas, ..StageDecision::default() };
+        let seen = Observation { stages: vec![seen("cut", 4), seen("split", 1)], ..Observation::default() };
+        let recorded = Recorded { seen, decided: vec![decided("cut", 3), decided("split", 2), decided("fetch", 5)] };
+        let mut scaling = Scaling::default();
+        scaling.hear(1000, recorded);
+        let at = |ms| Timestamp::from_millisecond(ms).unwrap();
+        assert_eq!((scaling.target(at(2000)), scaling.target(at(40_000))), (Some(12 + 2 + 5), None));
+        assert_eq!(scaling.last(at(2000)).unwrap().target_slots("cut"), Some(12));
+    }
+
+    #[test]
+    fn a_pin_is_told_without_an_autoscaler_and_gone_once_it_is_released() {
+        let mut scaling = Scaling::default();
+        let pin = Pin { fixed: Some(4), ..Pin::default() };
+        scaling.hear_pin(1000, "cut", &serde_json::to_vec(&pin).unwrap());
+        assert_eq!((scaling.pin("cut"), scaling.pin("fetch")), (Some(pin), None));
+        let pinned = |at_ms| {
+            let seen = Observation { pins: BTreeMap::from([("cut".to_owned(), pin)]), ..Observation::default() };
+            (at_ms, Recorded { seen, ..Recorded::default() })
+        };
+        let (at_ms, recorded) = pinned(2000);
+        scaling.hear(at_ms, recorded);
+        scaling.hear_pin(3000, "cut", b"");
+        assert_eq!(scaling.pin("cut"), None, "the last tick was before that");
+        let (at_ms, recorded) = pinned(4000);
+        scaling.hear(at_ms, recorded);
+        assert_eq!(scaling.pin("cut"), Some(pin), "its flags say so");
     }
 }

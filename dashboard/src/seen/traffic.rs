@@ -6,11 +6,11 @@ mod open;
 use std::collections::{HashMap, VecDeque};
 
 use pipeline::event::{EndState, Happened, UnitDone, VideoEvent};
+use pipeline::id::TenantId;
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use planning::simulate::outcome;
 
-use open::Heard;
 pub use open::Open;
 
 /// How far back is read at the start and kept, in milliseconds.
@@ -21,14 +21,13 @@ const UNITS_KEPT_MS: i64 = HOUR_MS;
 const MOST_UNITS: usize = 50_000;
 const HOUR_MS: i64 = 3_600_000;
 
-/// Owner and video.
-type Key = (String, String);
-
 /// A video that has ended.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Ended {
-    /// Whose it is, and which.
-    pub video: Key,
+    /// Its id.
+    pub video: String,
+    /// Whose it is.
+    pub tenant: TenantId,
     /// When, in milliseconds since the Unix epoch.
     pub at_ms: i64,
     /// How; nothing if it was cancelled.
@@ -70,10 +69,10 @@ pub struct Trouble {
 /// What becomes of videos.
 #[derive(Debug, Default)]
 pub struct Traffic {
-    open: HashMap<Key, Open>,
+    open: HashMap<String, Open>,
     ended: VecDeque<Ended>,
-    /// What was heard of each of them, to know what is told again or late.
-    heard: HashMap<Key, Heard>,
+    /// What each of them was, to know what is told again or late, and for one that is opened again.
+    closed: HashMap<String, Open>,
     waits: VecDeque<(i64, Lane, f64)>,
     units: VecDeque<Unit>,
     troubles: VecDeque<Trouble>,
@@ -82,46 +81,53 @@ pub struct Traffic {
 impl Traffic {
     /// Hears of one event.
     pub fn hear(&mut self, event: &VideoEvent) {
-        let key = (event.job.tenant().to_string(), event.job.video().to_string());
+        let video = event.job.video().to_string();
         let Some(happened) = &event.happened else { return };
-        match happened {
-            Happened::Reopened(_) => {
-                self.ended.retain(|ended| ended.video != key);
-                self.heard.remove(&key);
-            }
-            Happened::Deleted(_) => return drop(self.open.remove(&key)),
-            _ => {}
+        if matches!(happened, Happened::Deleted(_)) {
+            return drop(self.open.remove(&video));
         }
-        if let Some(heard) = self.heard.get_mut(&key) {
-            // `deliver` says that it is done after it has said that the video is.
-            if heard.is_new(&event.id)
-                && let Happened::UnitDone(done) = happened
-            {
-                self.unit_done(&key, event.job.lane(), done);
+        if let Some(closed) = self.closed.get_mut(&video) {
+            if !closed.heard.is_new(&event.id) {
+                return;
+            }
+            match happened {
+                // `deliver` says that it is done after it has said that the video is.
+                Happened::UnitDone(done) => self.unit_done(&video, event.job.lane(), done),
+                Happened::Reopened(_) => self.reopened(video, event.at_ms),
+                _ => {}
             }
             return;
         }
-        let open = self.open.entry(key.clone()).or_insert_with(|| Open::new(event));
+        let open = self.open.entry(video.clone()).or_insert_with(|| Open::new(event));
         if !open.heard.is_new(&event.id) {
             return;
         }
         open.lane = event.job.lane();
         match happened {
             Happened::Created(_) => open.created_ms = event.at_ms,
-            Happened::UnitDone(done) => self.unit_done(&key, event.job.lane(), done),
+            // It ended so long ago that nothing is known of it.
+            Happened::Reopened(_) => open.reopen(event.at_ms),
+            Happened::UnitDone(done) => self.unit_done(&video, event.job.lane(), done),
             Happened::UnitRetried(unit) => self.trouble(event.at_ms, unit.stage, false),
             Happened::UnitFailed(unit) => self.trouble(event.at_ms, unit.stage, true),
-            Happened::Ended(ended) => self.ended(&key, event.at_ms, Some(ended.state())),
-            Happened::Cancelled(_) => self.ended(&key, event.at_ms, None),
+            Happened::Ended(ended) => self.ended(video, event.at_ms, Some(ended.state())),
+            Happened::Cancelled(_) => self.ended(video, event.at_ms, None),
             _ => {}
         }
     }
 
-    fn unit_done(&mut self, key: &Key, lane: Lane, done: &UnitDone) {
+    /// Hears that a worker has a unit of a video in hand since `since_ms`, in milliseconds since the Unix epoch.
+    pub fn in_hand(&mut self, video: &str, stage: StageName, since_ms: i64) {
+        if let Some(open) = self.open.get_mut(video) {
+            open.begin(stage, since_ms);
+        }
+    }
+
+    fn unit_done(&mut self, video: &str, lane: Lane, done: &UnitDone) {
         let Ok(stage) = StageName::try_from(done.stage) else { return };
         let span_s = |from_ms: i64, to_ms: i64| (to_ms - from_ms).max(0) as f64 / 1e3;
         let (wait_s, busy_s) = (span_s(done.queued_ms, done.started_ms), span_s(done.started_ms, done.finished_ms));
-        if let Some(open) = self.open.get_mut(key)
+        if let Some(open) = self.open.get_mut(video)
             && let Some(waited_s) = open.note(stage, done, busy_s)
         {
             self.waits.push_back((done.started_ms, lane, waited_s));
@@ -137,19 +143,27 @@ impl Traffic {
         self.troubles.push_back(Trouble { at_ms, stage, given_up });
     }
 
-    fn ended(&mut self, key: &Key, at_ms: i64, how: Option<EndState>) {
-        let Some(open) = self.open.remove(key) else { return };
+    fn reopened(&mut self, video: String, at_ms: i64) {
+        self.ended.retain(|ended| ended.video != video);
+        if let Some(mut open) = self.closed.remove(&video) {
+            open.reopen(at_ms);
+            self.open.insert(video, open);
+        }
+    }
+
+    fn ended(&mut self, video: String, at_ms: i64, how: Option<EndState>) {
+        let Some(open) = self.open.remove(&video) else { return };
         let processing_s = open.begun_ms.map(|begun_ms| (at_ms - begun_ms).max(0) as f64 / 1e3);
-        let (lane, busy_s) = (open.lane, open.busy_s);
-        self.heard.insert(key.clone(), open.heard);
-        self.ended.push_back(Ended { video: key.clone(), at_ms, how, lane, processing_s, busy_s });
+        let (tenant, lane, busy_s) = (open.tenant.clone(), open.lane, open.busy_s);
+        self.closed.insert(video.clone(), open);
+        self.ended.push_back(Ended { video, tenant, at_ms, how, lane, processing_s, busy_s });
     }
 
     /// Forgets what is too old to be told.
     pub fn forget(&mut self, now_ms: i64) {
         let is_old = |at_ms: i64, kept_ms: i64| now_ms - at_ms > kept_ms;
         while let Some(first) = self.ended.front().filter(|first| is_old(first.at_ms, KEPT_MS)) {
-            self.heard.remove(&first.video);
+            self.closed.remove(&first.video);
             self.ended.pop_front();
         }
         self.waits.retain(|(at_ms, ..)| !is_old(*at_ms, UNITS_KEPT_MS));
@@ -182,10 +196,10 @@ impl Traffic {
         self.troubles.iter().filter(move |trouble| trouble.at_ms >= since_ms)
     }
 
-    /// Returns how long the video waits that has waited longest without a segment begun, in seconds.
+    /// Returns how long the video has lain in queues that has lain there longest without a segment begun, in seconds: what
+    /// [`Traffic::waits_since`] will tell of it, as far as it is over.
     pub fn oldest_wait_s(&self, now_ms: i64) -> Option<f64> {
-        let waiting = self.open.values().filter(|open| !open.has_first_segment());
-        waiting.map(|open| (now_ms - open.created_ms).max(0) as f64 / 1e3).max_by(f64::total_cmp)
+        self.open.values().filter_map(|open| open.waits_s(now_ms)).max_by(f64::total_cmp)
     }
 }
 

@@ -103,6 +103,13 @@ impl Workers {
         crew
     }
 
+    /// Returns how many requests an outside service still allows the workers of `stage` within the next hour, by the one that
+    /// was told the least: all ask the same service, and who asked long ago knows less. Nothing where none was told.
+    pub fn quota_left(&self, stage: StageName) -> Option<f64> {
+        let reports = self.heard.values().filter(|report| report.stage == stage as i32);
+        reports.filter_map(|report| report.outside_quota_left).reduce(f64::min)
+    }
+
     /// Returns what all workers come to that do work; gatherers, which have a task a partition, do not count.
     pub fn whole(&self) -> Crew {
         let mut whole = Crew::default();
@@ -144,6 +151,12 @@ mod tests {
         let crew = workers.crew(StageName::Cut);
         assert_eq!((crew.ready, crew.busy, crew.paused, crew.starting), (4, 2, 3, 2));
         assert_eq!(workers.crew(StageName::Fetch), Crew::default());
+        assert_eq!(workers.quota_left(StageName::Cut), None);
+        for (worker, at_ms, left) in [("b", 1000, 70.0), ("c", 9000, 90.0)] {
+            let report = report(worker, at_ms, WorkerState::Starting, 2, 0);
+            workers.hear(WorkerReport { outside_quota_left: Some(left), ..report });
+        }
+        assert_eq!(workers.quota_left(StageName::Cut), Some(70.0));
         workers.forget(16_000);
         assert_eq!(workers.all().iter().map(|report| &*report.worker).collect::<Vec<_>>(), ["c"]);
     }

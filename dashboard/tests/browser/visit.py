@@ -1,53 +1,68 @@
 """Visits every page of a running dashboard in a real Chromium, as it is for people: light and dark, wide and narrow, with and
 without scripts, by keyboard. Says what is wrong and ends with 1 if anything is.
 
-    visit.py URL STATE [--pictures FOLDER] [--video TENANT/ID] [--thorough]
+    visit.py URL STATE [--pictures FOLDER] [--video TENANT/ID].. [--thorough]
 
-STATE names what the dashboard shows now (empty, busy, failing); it is part of the pictures' names. With pictures, or thorough, each
-page is looked at in light and dark, wide and narrow; else in two of the four.
+STATE names what the dashboard shows now (empty, busy, failing); it is part of the pictures' names. Pages whose content depends on
+it are looked at in light and dark, wide and narrow; the others in two of the four, but for a thorough visit.
 """
 
 import argparse
+import datetime
+import re
 import sys
+import time
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect, sync_playwright
 
 PAGES = ["/", "/new", "/videos", "/queues", "/queues/analyze", "/letters", "/workers", "/autoscaler", "/capacity", "/loadtests", "/cost"]
 # Every look, and those that are enough where another state has every one of them.
-ALL_LOOKS = [(scheme, width) for scheme in ("light", "dark") for width in (1280, 375)]
+ALL_LOOKS = [("light", 1280), ("dark", 1280), ("dark", 375), ("light", 375)]
 TWO_LOOKS = [("light", 1280), ("dark", 375)]
 MOST_BYTES = 150_000
 READY_MS = 30_000
+# Where the viewer is: there is no other zone with half an hour in it to take for UTC.
+ZONE, AHEAD = "Asia/Kolkata", datetime.timedelta(hours=5, minutes=30)
+JSON = {"Accept": "application/json"}
+
+
+def launch(playwright):
+    """Starts the browser that the distribution has."""
+    return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
 
 
 class Visit:
     """One look at one page, and what was wrong with it."""
 
-    def __init__(self, base, browser, faults):
-        self.base, self.browser, self.faults = base, browser, faults
+    def __init__(self, base, browser, faults, session=None):
+        self.base, self.browser, self.faults, self.session = base, browser, faults, session
 
     def fault(self, where, what):
         self.faults.append(f"{where}: {what}")
         print(f"WRONG {where}: {what}", flush=True)
 
-    def open(self, path, scheme, width, scripts=True, before=lambda page: None):
+    def open(self, path, scheme, width, scripts=True, status=200, before=lambda page: None):
         """Opens a page; notes errors of scripts and requests to anybody else. `before` sees it before anything comes."""
         where = f"{path} {scheme} {width}{'' if scripts else ' without scripts'}"
         context = self.browser.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts, timezone_id="Asia/Kolkata"
+            viewport={"width": width, "height": 900},
+            color_scheme=scheme,
+            java_script_enabled=scripts,
+            timezone_id=ZONE,
+            storage_state=self.session,
         )
         page = context.new_page()
         host = urlsplit(self.base).netloc
         page.on("pageerror", lambda error: self.fault(where, f"a script failed: {error}"))
-        page.on("console", lambda said: said.type == "error" and self.fault(where, f"the console says: {said.text}"))
+        page.on("console", lambda said: said.type == "error" and status == 200 and self.fault(where, f"the console says: {said.text}"))
         page.on("dialog", lambda dialog: (self.fault(where, f"a dialog: {dialog.message}"), dialog.dismiss()))
         page.on("request", lambda asked: self.check_host(where, asked.url, host))
         before(page)
         answer = page.goto(self.base + path)
-        if answer.status != 200:
+        if answer.status != status:
             self.fault(where, f"status {answer.status}")
         return where, context, page
 
@@ -56,35 +71,54 @@ class Visit:
         if parts.scheme in ("http", "https") and parts.netloc != host:
             self.fault(where, f"asks another host: {url}")
 
-    def look(self, path, scheme, width, picture):
-        where, context, page = self.open(path, scheme, width)
-        page.wait_for_selector("body[data-scripts]", timeout=READY_MS)
-        expect(page.locator("#chip")).to_have_text("live", timeout=READY_MS)
+    def look(self, path, looks, picture=None, status=200):
+        """Looks at a page as it comes, then in each further look with everything opened that can be; weighs it on the way."""
+        weight = Weight()
+        where, context, page = self.open(path, *looks[0], status=status, before=weight.begin)
+        if status == 200:
+            page.wait_for_selector("body[data-scripts]", timeout=READY_MS)
+            expect(page.locator("#chip")).to_have_text("live", timeout=READY_MS)
+        bytes_seen = weight.end(page)
+        if not 0 < bytes_seen <= MOST_BYTES:
+            self.fault(where, f"weighs {bytes_seen:.0f} bytes")
+        for scheme, width in looks:
+            where = f"{path} {scheme} {width}"
+            page.emulate_media(color_scheme=scheme)
+            page.set_viewport_size({"width": width, "height": 900})
+            if (scheme, width) != looks[0]:
+                page.evaluate("document.querySelectorAll('details').forEach(one => one.open = true)")
+            self.inspect(where, page)
+            if picture:
+                page.screenshot(path=f"{picture}-{scheme}-{width}.png", full_page=True)
+        self.tell_time(where, page)
+        context.close()
+        return bytes_seen
+
+    def inspect(self, where, page):
+        """Looks for what some could not read or reach, and for what the window cuts off."""
         for one in Axe().run(page).response["violations"]:
             self.fault(where, f"axe: {one['id']}: {one['help']}: {one['nodes'][0]['html'][:200]}")
         wide = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
         if wide > 0:
             self.fault(where, f"{wide} pixels wider than the window")
-        if picture:
-            page.screenshot(path=picture, full_page=True)
+
+    def tell_time(self, where, page):
+        """Every moment is told in the viewer's zone, with UTC on hover."""
+        script = "[...document.querySelectorAll('time[datetime]')].map(one => [one.dateTime, one.textContent, one.title])"
+        for at, told, title in page.evaluate(script):
+            utc = datetime.datetime.fromisoformat(at.removesuffix("Z").removesuffix(" UTC"))
+            if told != (utc + AHEAD).strftime("%Y-%m-%d %H:%M:%S") or not title.startswith(utc.strftime("%Y-%m-%d %H:%M:%S")):
+                self.fault(where, f"the time {at} is told as {told!r}, on hover {title!r}")
+
+    def swap(self, path, within):
+        """Moments in a part that was brought anew are told likewise. The part must be one that every look changes: others are not sent."""
+        where, context, page = self.open(path, "light", 1280)
+        expect(page.locator(f"{within} time").first).to_have_attribute("title", re.compile(" UTC$"), timeout=READY_MS)
+        count = page.locator(f"{within} time").count()
+        page.evaluate(f"document.querySelectorAll('{within} time').forEach(one => one.textContent = 'old')")
+        expect(page.locator(f"{within} time").filter(has_not_text="old")).to_have_count(count, timeout=READY_MS)
+        self.tell_time(f"{where} after a swap", page)
         context.close()
-
-    def weigh(self, path):
-        """Sums what comes over the wire for a first visit."""
-        bytes_of = []
-
-        def count(page):
-            session = page.context.new_cdp_session(page)
-            session.send("Network.enable")
-            session.on("Network.loadingFinished", lambda event: bytes_of.append(event["encodedDataLength"]))
-
-        where, context, page = self.open(path, "light", 1280, before=count)
-        page.wait_for_selector("body[data-scripts]", timeout=READY_MS)
-        weight = sum(bytes_of)
-        if weight == 0 or weight > MOST_BYTES:
-            self.fault(where, f"weighs {weight:.0f} bytes")
-        context.close()
-        return weight
 
     def read_without_scripts(self, path):
         where, context, page = self.open(path, "light", 1280, scripts=False)
@@ -104,18 +138,82 @@ class Visit:
         script = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')]
             .filter(e => e.checkVisibility() && !e.disabled && e.type !== 'hidden' && !(e.type === 'radio' && !e.checked)).length"""
         wanted, stops = page.evaluate(script), 0
+        at = """() => { const one = document.activeElement, body = one === document.body;
+            return [!body && getComputedStyle(one).outlineStyle === 'none', body || one.className === 'skip', one.outerHTML.slice(0, 120)]; }"""
         for _ in range(min(wanted, 120) + 5):
             stops += 1
-            outline = page.evaluate("getComputedStyle(document.activeElement).outlineStyle")
-            if outline == "none" and page.evaluate("document.activeElement !== document.body"):
-                self.fault(where, "a stop that cannot be seen: " + page.evaluate("document.activeElement.outerHTML.slice(0, 120)"))
+            is_unseen, _, told = page.evaluate(at)
+            if is_unseen:
+                self.fault(where, f"a stop that cannot be seen: {told}")
                 break
             page.keyboard.press("Tab")
-            if page.evaluate("document.activeElement === document.body || document.activeElement.className === 'skip'"):
+            if page.evaluate(at)[1]:
                 break
+        # The page lives: what is there may have changed on the way.
+        wanted = min(wanted, page.evaluate(script))
         if stops < min(wanted, 120):
             self.fault(where, f"{stops} stops for {wanted} things that act")
         context.close()
+
+
+class Weight:
+    """What comes over the wire for a first view: all of it but the stream of what changes, and pictures further down, which come
+    when they are scrolled to."""
+
+    def __init__(self):
+        self.on_the_way, self.bytes = set(), 0
+
+    def begin(self, page):
+        session = page.context.new_cdp_session(page)
+        session.send("Network.enable")
+        session.on("Network.requestWillBeSent", self.asked)
+        session.on("Network.loadingFinished", self.came)
+        session.on("Network.loadingFailed", lambda event: self.on_the_way.discard(event["requestId"]))
+
+    def asked(self, event):
+        if urlsplit(event["request"]["url"]).path != "/live":
+            self.on_the_way.add(event["requestId"])
+
+    def came(self, event):
+        self.on_the_way.discard(event["requestId"])
+        self.bytes += event["encodedDataLength"]
+
+    def end(self, page):
+        # What is in the window is asked for once that was drawn.
+        page.evaluate("new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+        begun = time.monotonic()
+        while self.on_the_way and time.monotonic() - begun < READY_MS / 1000:
+            page.wait_for_timeout(20)
+        return self.bytes
+
+
+def further_pages(visit):
+    """Returns the pages that only what happened has: a letter, what is asked of one, runs of load tests, decisions, and a fault."""
+    with visit.browser.new_context() as context:
+        asked = lambda path: context.request.get(visit.base + path, headers=JSON).json()
+        letter = asked("/letters")["letters"][0]["id"]
+        runs = [run["name"] for run in asked("/loadtests")["runs"]]
+        stage = next(change["stage"] for change in asked("/autoscaler/decisions?which=all")["changes"])
+    first, second = runs[:2]
+    return [
+        f"/letters/{letter}",
+        f"/letters/confirm?action=replay&id={quote(letter)}",
+        f"/autoscaler/pin?stage={stage}&fixed=2",
+        "/autoscaler/decisions?which=all",
+        f"/loadtests/{first}",
+        f"/loadtests/compare?a={first}&b={second}",
+        "/nothing",
+    ]
+
+
+def picture_of(folder, state, path, used):
+    """Names the pictures of a page: by its kind, and a number where there are several."""
+    parts = urlsplit(path).path.strip("/").split("/")
+    words = ("confirm", "pin", "decisions", "compare")
+    kind = (parts[0] or "overview") + ("-" + (parts[1] if parts[1] in words else "one") if len(parts) > 1 else "")
+    used.append(kind)
+    number = used.count(kind)
+    return folder / f"{state}-{kind}{f'-{number}' if number > 1 else ''}"
 
 
 def main():
@@ -124,26 +222,28 @@ def main():
     parser.add_argument("state")
     parser.add_argument("--pictures", type=Path)
     parser.add_argument("--video", action="append", default=[])
-    parser.add_argument("--thorough", action="store_true", help="in every look, without scripts and by keyboard too")
+    parser.add_argument("--thorough", action="store_true", help="in every look, without scripts and by keyboard too, and what only happened")
     args = parser.parse_args()
     if args.pictures:
         args.pictures.mkdir(parents=True, exist_ok=True)
-    pages = PAGES + [f"/videos/{video}" for video in args.video]
-    faults = []
+    videos = [f"/videos/{video}" for video in args.video]
+    faults, used = [], []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = launch(playwright)
         visit = Visit(args.base, browser, faults)
-        for path in pages:
-            for scheme, width in ALL_LOOKS if args.thorough or args.pictures else TWO_LOOKS:
-                name = (path.strip("/").split("/")[0] or "overview") + ("-one" if path.count("/") > 1 else "")
-                picture = args.pictures and args.pictures / f"{args.state}-{name}-{scheme}-{width}.png"
-                visit.look(path, scheme, width, picture)
-            print(f"{args.state} {path}: {visit.weigh(path):.0f} bytes", flush=True)
-            if args.thorough:
+        further = further_pages(visit) if args.thorough else []
+        for path in PAGES + videos + further:
+            looks = ALL_LOOKS if args.pictures or (args.thorough and path not in further) else TWO_LOOKS
+            picture = args.pictures and picture_of(args.pictures, args.state, path, used)
+            weight = visit.look(path, looks, picture, status=404 if path == "/nothing" else 200)
+            print(f"{args.state} {path}: {weight:.0f} bytes", flush=True)
+            if args.thorough and path not in further:
                 visit.read_without_scripts(path)
                 visit.walk_by_keyboard(path)
+        if args.thorough:
+            visit.swap("/letters", "#bar-numbers")
         browser.close()
-    print(f"{args.state}: {len(pages)} pages, {len(faults)} faults")
+    print(f"{args.state}: {len(PAGES + videos + further)} pages, {len(faults)} faults")
     sys.exit(1 if faults else 0)
 
 

@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::{IntoResponse, Redirect, Response};
+use jiff::Timestamp;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
 use planning::pin::{self, Pin};
@@ -24,7 +25,7 @@ const MOST_WORKERS: u32 = 10_000;
 #[derive(Template, Serialize)]
 #[template(path = "autoscaler_pin.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     stage: &'static str,
     /// What is to be fixed; nothing releases the stage.
@@ -47,8 +48,11 @@ pub async fn pin(State(app): State<App>, change: Change) -> Result<Response, Fau
     let text = change.get("pin");
     let releases = text.is_empty() && change.get("release") == "yes";
     let pin: Option<Pin> = if releases { None } else { Some(text.parse().map_err(Fault::Refused)?) };
-    let said = app.producer.say(Topic::AutoscalerPin, stage.as_str(), &pin::body(pin.as_ref())).await;
+    let body = pin::body(pin.as_ref());
+    let said = app.producer.say(Topic::AutoscalerPin, stage.as_str(), &body).await;
     said.map_err(|failure| Fault::Away { what: "The broker", source: failure.into() })?;
+    // The page that follows must not come before the record does.
+    app.seen.write().scaling.hear_pin(Timestamp::now().as_millisecond(), stage.as_str(), &body);
     info!(%stage, pin = text, "pinned or released by an operator");
     let done = if pin.is_some() { "pinned" } else { "released" };
     Ok(Redirect::to(&format!("/autoscaler?stage={stage}&done={done}")).into_response())

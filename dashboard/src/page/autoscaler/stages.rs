@@ -9,7 +9,7 @@ use planning::record::Recorded;
 use planning::stages::STAGES;
 use serde::Serialize;
 
-use super::changes::{self, Change};
+use super::changes::{self, Change, Which};
 use crate::say;
 use crate::seen::State;
 
@@ -114,7 +114,7 @@ impl Now {
             breakers,
             budget_per_hour: seen.and_then(|seen| seen.budget_per_hour),
             cost_per_hour: last.and_then(|tick| cost_per_hour(&tick.recorded)),
-            changes: changes::newest(&ticks, None, LAST_CHANGES),
+            changes: changes::newest(&ticks, None, Which::Changes, LAST_CHANGES),
         }
     }
 
@@ -174,7 +174,6 @@ fn cost_per_hour(recorded: &Recorded) -> Option<f64> {
 fn one(state: &State, name: &'static str, recorded: &Recorded) -> Option<StageNow> {
     let stage: &Stage = recorded.seen.stages.iter().find(|stage| stage.stage == name)?;
     let decided = recorded.decided.iter().find(|decided| decided.stage == name);
-    let pin = state.scaling.pins.get(name).or_else(|| recorded.seen.pins.get(name));
     Some(StageNow {
         stage: name,
         target: decided.map_or(stage.replicas, |decided| decided.replicas),
@@ -187,7 +186,7 @@ fn one(state: &State, name: &'static str, recorded: &Recorded) -> Option<StageNo
         wait_target_s: stage.wait_slo_s,
         min_workers: stage.min_replicas,
         max_workers: Some(stage.max_replicas).filter(|most| *most < u32::MAX),
-        pin: pin.copied(),
+        pin: state.scaling.pin(name),
         quota_left: stage.quota_left,
         is_held: decided.is_some_and(|decided| decided.inputs.is_none()),
         reason: decided.map_or_else(String::new, |decided| decided.reason.clone()),

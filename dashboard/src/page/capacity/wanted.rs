@@ -90,7 +90,7 @@ pub static FIELDS: [Field; COUNT] = [
 ];
 
 /// What an address asks for.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Wanted {
     /// As they were given; empty if they were not.
     lengths: String,
@@ -228,16 +228,6 @@ impl Wanted {
             command += &format!(" --lengths '{}'", self.lengths);
         }
         command
-    }
-
-    /// Writes what was given into its field.
-    pub fn field(&self, field: &Field) -> String {
-        self.value(field.name).map_or_else(String::new, |value| value.to_string())
-    }
-
-    /// Returns the lengths as they were given.
-    pub fn lengths(&self) -> &str {
-        &self.lengths
     }
 
     fn all(&self) -> impl Iterator<Item = (&'static Field, f64)> {

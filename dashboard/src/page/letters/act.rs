@@ -1,14 +1,14 @@
-//! Replaying and discarding letters: asked once, then done.
+//! Replaying and discarding letters: asked once, then done, and told letter by letter.
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Redirect, Response};
+use axum::response::Response;
 use futures::{StreamExt, stream};
-use pipeline::dead_letter::{self, LetterId, Outcome, Settled};
+use pipeline::dead_letter::{self, LetterId, Outcome, Record, Settled};
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::Row;
+use super::{Row, read};
 use crate::access::Viewer;
 use crate::answer::answer;
 use crate::app::App;
@@ -16,6 +16,7 @@ use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::form::Change;
 use crate::frame::Frame;
+use crate::say;
 
 /// The most letters something is done with at once.
 const MOST_AT_ONCE: usize = 500;
@@ -33,12 +34,44 @@ enum Action {
 #[derive(Template, Serialize)]
 #[template(path = "letters_confirm.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     action: Action,
     letters: Vec<Row>,
     /// Letters that fit and are left for another time.
     more: usize,
+}
+
+/// What came of it.
+#[derive(Template, Serialize)]
+#[template(path = "letters_done.html")]
+struct Done {
+    #[serde(flatten)]
+    frame: Frame,
+    letters: Vec<DoneRow>,
+}
+
+/// What became of a letter.
+#[derive(Serialize)]
+struct DoneRow {
+    id: String,
+    became: Became,
+    /// Why, where there is something to say.
+    why: String,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Became {
+    Replayed,
+    Unneeded,
+    Discarded,
+    /// It could not be done.
+    Open,
+    /// Somebody else was first.
+    SettledBefore,
+    /// There is none, or none any more.
+    Gone,
 }
 
 /// Shows what would be done, and asks.
@@ -69,42 +102,63 @@ pub async fn confirm(State(app): State<App>, viewer: Viewer, asked: Asked) -> Re
     answer(wants, &Page { frame, action, letters, more })
 }
 
-/// Does it.
-pub async fn act(State(app): State<App>, change: Change) -> Result<Response, Fault> {
+/// Does it, and shows what came of it.
+pub async fn act(State(app): State<App>, viewer: Viewer, change: Change) -> Result<Response, Fault> {
     let action = Action::parse(change.get("action"))?;
     let ids: Vec<LetterId> = change.all("id").map(str::parse).collect::<Result<_, String>>().map_err(Fault::Refused)?;
-    if ids.len() > MOST_AT_ONCE {
-        return Err(Fault::Refused(format!("At most {MOST_AT_ONCE} dead letters at once.")));
+    if !(1..=MOST_AT_ONCE).contains(&ids.len()) {
+        return Err(Fault::Refused(format!("Choose at least one dead letter, and at most {MOST_AT_ONCE} at once.")));
     }
-    let app = &app;
-    let acting = ids.into_iter().map(|id| act_on(app, action, id));
-    let outcomes: Vec<bool> = stream::iter(acting).buffer_unordered(SIDE_BY_SIDE).collect().await;
-    let count = outcomes.iter().filter(|done| **done).count();
-    info!(?action, count, not = outcomes.len() - count, "dead letters settled by an operator");
-    let done = action.done();
-    Ok(Redirect::to(&format!("/letters?done={done}&count={count}&not={}", outcomes.len() - count)).into_response())
+    let acting = ids.into_iter().map(|id| {
+        let app = &app;
+        async move {
+            let (became, why) = act_on(app, action, id).await;
+            DoneRow { id: id.to_string(), became, why }
+        }
+    });
+    let letters: Vec<DoneRow> = stream::iter(acting).buffered(SIDE_BY_SIDE).collect().await;
+    let open = letters.iter().filter(|row| row.became == Became::Open).count();
+    info!(?action, letters = letters.len(), open, "dead letters settled by an operator");
+    let wants = viewer.wants;
+    let frame = Frame::new(&app, viewer, "/letters", action.done(), "bar");
+    answer(wants, &Done { frame, letters })
 }
 
-/// Does it with one letter; says whether it is settled. Why it is not is told in the log, and the letter stays open.
-async fn act_on(app: &App, action: Action, id: LetterId) -> bool {
-    let result = match action {
-        Action::Discard => {
-            dead_letter::settle(&app.producer, id, Settled::Discarded).await.map_err(anyhow::Error::from)
-        }
+/// Does it with one letter that is known and open; says what became of it, and why.
+async fn act_on(app: &App, action: Action, id: LetterId) -> (Became, String) {
+    let known = app.seen.read().letters.one(id).map(|brief| brief.settled);
+    match known {
+        None => return (Became::Gone, String::new()),
+        Some(Some(how)) => return (Became::SettledBefore, how.as_str().to_owned()),
+        Some(None) => {}
+    }
+    let acted = match action {
+        Action::Discard => discard(app, id).await,
         Action::Replay => replay(app, id).await,
     };
-    if let Err(error) = &result {
+    let (became, why) = acted.unwrap_or_else(|error| {
         warn!(%id, error = format!("{error:#}"), "a dead letter stays open");
+        (Became::Open, format!("{error:#}"))
+    });
+    if let Some(how) = became.settled() {
+        // The topic says it too, in a moment: nobody is to see it open until then.
+        app.seen.write().letters.hear(Record::Settles(id, how));
     }
-    result.is_ok()
+    (became, why)
 }
 
-async fn replay(app: &App, id: LetterId) -> anyhow::Result<()> {
-    let letter = dead_letter::find(&app.brokers, id).await?;
-    match dead_letter::replay(&app.producer, &app.store, &letter).await? {
-        Outcome::Replayed | Outcome::Unneeded(_) => Ok(()),
-        Outcome::Refused(why) => anyhow::bail!(why),
-    }
+async fn discard(app: &App, id: LetterId) -> anyhow::Result<(Became, String)> {
+    dead_letter::settle(&app.producer, id, Settled::Discarded).await?;
+    Ok((Became::Discarded, String::new()))
+}
+
+async fn replay(app: &App, id: LetterId) -> anyhow::Result<(Became, String)> {
+    let Some(letter) = read(app, id).await? else { return Ok((Became::Gone, String::new())) };
+    Ok(match dead_letter::replay(&app.producer, &app.store, &letter).await? {
+        Outcome::Replayed => (Became::Replayed, String::new()),
+        Outcome::Unneeded(why) => (Became::Unneeded, why.to_owned()),
+        Outcome::Refused(why) => (Became::Open, why),
+    })
 }
 
 impl Action {
@@ -132,8 +186,34 @@ impl Action {
 
     const fn done(self) -> &'static str {
         match self {
-            Self::Replay => "replayed",
-            Self::Discard => "discarded",
+            Self::Replay => "Replayed dead letters",
+            Self::Discard => "Discarded dead letters",
+        }
+    }
+}
+
+impl Became {
+    const ALL: [Self; 6] =
+        [Self::Replayed, Self::Unneeded, Self::Discarded, Self::Open, Self::SettledBefore, Self::Gone];
+
+    /// Says it in words, of one or several.
+    const fn told(self) -> &'static str {
+        match self {
+            Self::Replayed => "sent to work again",
+            Self::Unneeded => "settled: nothing was left to do",
+            Self::Discarded => "discarded",
+            Self::Open => "open still",
+            Self::SettledBefore => "settled before",
+            Self::Gone => "not there, or not any more",
+        }
+    }
+
+    const fn settled(self) -> Option<Settled> {
+        match self {
+            Self::Replayed => Some(Settled::Replayed),
+            Self::Unneeded => Some(Settled::Unneeded),
+            Self::Discarded => Some(Settled::Discarded),
+            Self::Open | Self::SettledBefore | Self::Gone => None,
         }
     }
 }
@@ -148,5 +228,15 @@ impl Page {
         let ids: Vec<&str> = self.letters.iter().take(10).map(|row| row.id.as_str()).collect();
         let more = if self.letters.len() > ids.len() { " …" } else { "" };
         format!("spillway dead-letters {} {}{more}", self.action.as_str(), ids.join(" "))
+    }
+}
+
+impl Done {
+    /// Says how many became what.
+    fn told(&self) -> String {
+        let count = |became| self.letters.iter().filter(|row| row.became == became).count();
+        let parts = Became::ALL.into_iter().map(|became| (count(became), became)).filter(|(count, _)| *count > 0);
+        let parts: Vec<String> = parts.map(|(count, became)| format!("{count} {}", became.told())).collect();
+        format!("{}: {}.", say::many(self.letters.len(), "dead letter"), parts.join(", "))
     }
 }

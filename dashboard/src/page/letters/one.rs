@@ -8,6 +8,7 @@ use pipeline::kafka::Header;
 use pipeline::stage::StageName;
 use serde::Serialize;
 
+use super::read;
 use crate::access::Viewer;
 use crate::answer::answer;
 use crate::app::App;
@@ -18,7 +19,7 @@ use crate::say;
 #[derive(Template, Serialize)]
 #[template(path = "letter.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     id: String,
     stage: &'static str,
@@ -52,8 +53,10 @@ pub async fn show(
     let id = LetterId { stage, partition, offset };
     let settled = app.seen.read().letters.one(id).map(|brief| brief.settled);
     let settled = settled.ok_or_else(|| Fault::Nowhere(format!("There is no dead letter {id}, or none any more.")))?;
-    let away = |source| Fault::Away { what: "The broker", source };
-    let letter = dead_letter::find(&app.brokers, id).await.map_err(away)?;
+    let letter = read(&app, id).await.map_err(|source| Fault::Away { what: "The broker", source })?;
+    let letter = letter.ok_or_else(|| {
+        Fault::Nowhere(format!("The dead letter {id} is not there any more: the broker keeps them for some time only."))
+    })?;
     let described = dead_letter::describe(&letter);
     let header = |name| letter.header(name).to_owned();
     let wants = viewer.wants;

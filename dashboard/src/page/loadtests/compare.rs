@@ -19,7 +19,7 @@ use crate::say;
 #[derive(Template, Serialize)]
 #[template(path = "loadtests_compare.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     #[serde(skip)]
     folder: String,

@@ -23,7 +23,7 @@ const STORED_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-
 #[derive(Template, Serialize)]
 #[template(path = "loadtest.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     name: String,
     about: About,

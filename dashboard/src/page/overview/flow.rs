@@ -20,6 +20,8 @@ pub struct StageNow {
     pub does: &'static str,
     /// Units finished in the last minute.
     pub done_1m: usize,
+    /// Why its queue is not seen; what is told of it is old then.
+    pub unknown: Option<String>,
     /// Records that wait or are in its hands.
     pub lag_records: i64,
     /// How long the oldest of them lies there, in seconds.
@@ -70,9 +72,7 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
     let waits: Vec<f64> = state.traffic.units_since(stage, now_ms - HOUR_MS).map(|unit| unit.wait_s).collect();
     let troubles = || state.traffic.troubles_since(now_ms - HOUR_MS).filter(|trouble| trouble.stage == stage);
     let given_up_1h = troubles().filter(|trouble| trouble.given_up).count();
-    let decided = state.scaling.last(now).and_then(|tick| {
-        tick.recorded.decided.iter().find(|decided| decided.stage == stage.as_str()).map(|decided| decided.replicas)
-    });
+    let unknown = state.queues.unknown.get(&stage).cloned();
     let is_stuck = lag_records > 0 && crew.ready + crew.starting == 0;
     StageNow {
         stage: stage.as_str(),
@@ -86,10 +86,11 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
         starting: crew.starting,
         busy: crew.busy,
         paused: crew.paused,
-        target: decided,
+        target: state.scaling.last(now).and_then(|tick| tick.target_slots(stage.as_str())),
         given_up_1h,
         retried_1h: troubles().count() - given_up_1h,
-        is_wrong: is_stuck || crew.paused > 0,
+        is_wrong: is_stuck || crew.paused > 0 || unknown.is_some(),
+        unknown,
     }
 }
 

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::WAIT_TARGETS_S;
 use super::flow::StageNow;
 use crate::say;
+use crate::seen::State;
 use crate::seen::traffic::quantile;
-use crate::seen::{FRESH_MS, State};
 
 const MINUTE_MS: i64 = 60_000;
 const HOUR_MS: i64 = 60 * MINUTE_MS;
@@ -35,7 +35,7 @@ pub struct Wrong {
 /// Finds what is wrong, the serious first.
 pub fn find(state: &State, stages: &[StageNow], now: Timestamp) -> Vec<Wrong> {
     let mut wrong = Vec::new();
-    brokers(state, now, &mut wrong);
+    sight(state, now, &mut wrong);
     service(state, &mut wrong);
     for stage in stages {
         of_stage(stage, &mut wrong);
@@ -52,18 +52,10 @@ fn tell(wrong: &mut Vec<Wrong>, is_serious: bool, what: String, advice: &str, li
     wrong.push(Wrong { what, advice, link, link_text, is_serious });
 }
 
-fn brokers(state: &State, now: Timestamp, wrong: &mut Vec<Wrong>) {
-    let Some(trouble) = &state.queues.trouble else { return };
-    if state.age_ms(now).is_none_or(|age_ms| age_ms > FRESH_MS) {
-        let what = format!("The brokers do not answer: {trouble}");
-        tell(
-            wrong,
-            true,
-            what,
-            "All numbers here are old. Work goes on as soon as the brokers do.",
-            "/queues",
-            "Queues",
-        );
+fn sight(state: &State, now: Timestamp, wrong: &mut Vec<Wrong>) {
+    if let Some(why) = state.stale(now) {
+        let advice = "Numbers here are old or have gaps, and more may be wrong than is told. Work goes on by itself.";
+        tell(wrong, true, format!("It is not seen how things stand: {why}"), advice, "/queues", "Queues");
     }
 }
 
@@ -90,6 +82,9 @@ fn of_stage(stage: &StageNow, wrong: &mut Vec<Wrong>) {
     if stage.paused > 0 {
         let what = format!("{name} is paused: a dependency of {} slots is away", stage.paused);
         tell(wrong, true, what, "It goes on by itself once that is back; no attempt is spent.", &workers, "Workers");
+    } else if let Some(why) = &stage.unknown {
+        let what = format!("The queue of {name} is not seen: {why}");
+        tell(wrong, false, what, "What is told of it is old.", &format!("/queues/{name}"), "Its queue");
     } else if stage.lag_records > 0 && stage.ready + stage.starting == 0 {
         let what = format!("Nobody works on {name}, and {lag} records wait");
         tell(wrong, true, what, "Start a worker, or look why there is none.", &workers, "Workers");
@@ -127,7 +122,7 @@ fn videos(state: &State, now_ms: i64, wrong: &mut Vec<Wrong>) {
     if failed > 0 && failed as f64 > FAILED_SHARE * ended.len() as f64 {
         let what = format!("{failed} of {} failed within the hour", say::many(ended.len(), "video"));
         let advice = "Bad input fails by itself; the same code many times is a fault of ours.";
-        tell(wrong, false, what, advice, "/videos?state=failed", "Failed videos");
+        tell(wrong, false, what, advice, "/videos?state=failed&ended=1h", "Failed videos");
     }
     let waits = state.traffic.waits_since(now_ms - crate::seen::listen::WAITS_MS);
     if let Some(p95) = quantile(&waits, 0.95).filter(|p95| *p95 > WAIT_TARGETS_S.1) {
@@ -147,10 +142,9 @@ fn scaling(state: &State, now: Timestamp, wrong: &mut Vec<Wrong>) {
     for stage in &last.recorded.seen.stages {
         let decided = last.recorded.decided.iter().find(|decided| decided.stage == stage.stage);
         let lag: f64 = stage.lanes.iter().map(planning::observation::Lane::lag_records).sum();
-        if decided.is_some_and(|decided| decided.replicas >= stage.max_replicas) && lag > f64::from(stage.max_replicas)
-        {
-            let what =
-                format!("{} has all {} slots there may be, and {lag:.0} records wait", stage.stage, stage.max_replicas);
+        let most_slots = stage.max_replicas.saturating_mul(stage.slots_per_worker.max(1));
+        if decided.is_some_and(|decided| decided.replicas >= stage.max_replicas) && lag > f64::from(most_slots) {
+            let what = format!("{} has all {most_slots} slots there may be, and {lag:.0} records wait", stage.stage);
             tell(wrong, false, what, "Raise its maximum, or plan for more.", "/capacity", "Capacity");
         }
     }

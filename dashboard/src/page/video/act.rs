@@ -6,6 +6,7 @@ use axum::extract::{Path, Request, State};
 use axum::http::Method;
 use axum::response::{IntoResponse, Redirect, Response};
 use jiff::Timestamp;
+use pipeline::store;
 use serde::Serialize;
 
 use super::{nowhere, read};
@@ -79,6 +80,7 @@ impl Act {
 /// Says what was done, by the word for it in the URL.
 pub fn done(word: &str) -> Option<&'static str> {
     match word {
+        "ended-before" => Some("The video had ended before; nothing was cancelled."),
         "cancelled" => Some("The video is cancelled. Work in hand stops within moments."),
         "accepted" => Some("Accepted. This page follows it; first clips play while the rest is in work."),
         _ => None,
@@ -88,7 +90,7 @@ pub fn done(word: &str) -> Option<&'static str> {
 #[derive(Template, Serialize)]
 #[template(path = "video_ask.html")]
 struct Question {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     act: Act,
     /// What it means.
@@ -132,7 +134,12 @@ pub async fn act(
         return Err(Problem::read(response).await.into());
     }
     let to = match act {
-        Act::Cancel => format!("/videos/{tenant}/{video}?done=cancelled"),
+        Act::Cancel => {
+            // The API is content with a video that ended in another way.
+            let row = app.store.video(&tenant, video).await?.ok_or_else(nowhere)?;
+            let done = if row.state() == store::State::Cancelled { "cancelled" } else { "ended-before" };
+            format!("/videos/{tenant}/{video}?done={done}")
+        }
         Act::Delete => "/videos?done=deleted".to_owned(),
     };
     Ok(Redirect::to(&to).into_response())

@@ -10,8 +10,6 @@ use crate::say;
 const LINE: usize = 12;
 /// Reasons that are told at once.
 const REASONS: usize = 4;
-/// So many still pictures come with the page; the others when they are scrolled to.
-const PICTURES: usize = 3;
 
 /// A clip.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -40,6 +38,8 @@ pub struct ClipShown {
     pub has_captions: bool,
     /// Whether there is a still picture.
     pub has_poster: bool,
+    /// Whether there is a picture of the whole source where it begins.
+    pub has_frame: bool,
 }
 
 /// A reason for the choice.
@@ -96,12 +96,8 @@ impl ClipShown {
             video_bytes: clip.video.as_ref().map(|blob| blob.bytes),
             has_captions: clip.captions.is_some(),
             has_poster: clip.poster.is_some(),
+            has_frame: clip.frame.is_some(),
         }
-    }
-
-    /// Says whether its still picture comes with the page.
-    pub fn is_first(&self) -> bool {
-        self.number <= PICTURES
     }
 
     /// Says where it lies in the source.

@@ -1,4 +1,5 @@
-//! Where the camera is in the source: drawn on an empty frame of its proportions, and told framing by framing.
+//! Where the camera is in the source: drawn on the frame that the clip begins with, an empty one where that was not kept, and told
+//! framing by framing.
 
 use pipeline::event::{Clip, Framing, MediaInfo};
 use serde::Serialize;

@@ -45,7 +45,9 @@ impl EventShown {
 fn said(happened: &Happened, lane: &str) -> String {
     match happened {
         Happened::Created(created) if created.source == "upload" => {
-            format!("Accepted: {} were uploaded as {:?}.", say::bytes(created.bytes), created.name)
+            let name =
+                if created.name.is_empty() { "without a name".to_owned() } else { format!("as {:?}", created.name) };
+            format!("Accepted: {} were uploaded {name}.", say::bytes(created.bytes))
         }
         Happened::Created(created) => format!("Accepted, to be fetched from {}", created.source),
         Happened::Ready(media) => format!(

@@ -21,7 +21,7 @@ const ON_PAGE: usize = 200;
 #[derive(Template, Serialize)]
 #[template(path = "video_log.html")]
 struct Log {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     #[serde(skip)]
     path: String,

@@ -222,8 +222,9 @@ impl Asked {
     pub fn told(&self) -> String {
         let Self { clips, min_clip_s, max_clip_s, aspect, width, height, captions, language, .. } = self;
         let mut said = format!(
-            "at most {clips} clips of {min_clip_s} to {max_clip_s} s, {aspect} ({width}x{height}), captions: {captions}, \
-             language: {language}"
+            "at most {} of {min_clip_s} to {max_clip_s} s, {aspect} ({width}x{height}), captions: {captions}, \
+             language: {language}",
+            say::many(*clips as usize, "clip")
         );
         if self.early {
             said.push_str(", first clips early");

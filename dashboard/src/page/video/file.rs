@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::fault::Fault;
 
 /// The files there are.
-const FILES: [&str; 3] = ["video.mp4", "captions.vtt", "poster.jpg"];
+const FILES: [&str; 4] = ["video.mp4", "captions.vtt", "poster.jpg", "frame.jpg"];
 /// What of a request says which bytes are wanted.
 const WISHES: [HeaderName; 3] = [header::RANGE, header::IF_RANGE, header::IF_NONE_MATCH];
 

@@ -1,21 +1,20 @@
 //! What the store knows of a video.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use pipeline::event::{Clip, Happened, MediaInfo};
 use pipeline::id::{TenantId, VideoId};
 use pipeline::store::{LogEntry, Result, SharedStore, Video};
 
-/// Entries of a log that are read at once.
-const AT_ONCE: usize = 500;
-/// The most entries that are read: the longest videos that are admitted have fewer.
-const MOST: usize = 10_000;
+use super::logs::Logs;
 
 /// What the store knows of a video.
 pub struct Known {
     /// Its row.
     pub video: Video,
     /// What happened to it, in order.
-    pub log: Vec<LogEntry>,
+    pub log: Arc<Vec<LogEntry>>,
     /// Its clips, in order of their time.
     pub clips: Vec<Clip>,
 }
@@ -25,20 +24,11 @@ impl Known {
     ///
     /// # Errors
     /// When the store is away.
-    pub async fn read(store: &SharedStore, tenant: &TenantId, video: VideoId) -> Result<Option<Self>> {
+    pub async fn read(store: &SharedStore, logs: &Logs, tenant: &TenantId, video: VideoId) -> Result<Option<Self>> {
         let Some(row) = store.video(tenant, video).await? else { return Ok(None) };
         let mut clips = store.clips(tenant, video).await?;
         clips.retain(|clip| !row.state.dropped.contains(&clip.id));
-        let mut log = Vec::new();
-        while log.len() < MOST {
-            let after = log.last().map(|entry: &LogEntry| entry.seq);
-            let more = store.log_after(tenant, video, after, AT_ONCE).await?;
-            let is_last = more.len() < AT_ONCE;
-            log.extend(more);
-            if is_last {
-                break;
-            }
-        }
+        let log = logs.read(store, tenant, video).await?;
         Ok(Some(Self { video: row, log, clips }))
     }
 
@@ -48,6 +38,11 @@ impl Known {
             Some(Happened::Ready(media)) => Some(media),
             _ => None,
         })
+    }
+
+    /// Says whether nothing of it is worked on any more.
+    pub fn has_ended(&self) -> bool {
+        self.video.state().is_final()
     }
 
     /// Returns until when there is something to tell, in milliseconds since the Unix epoch.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use pipeline::event::Happened;
+use pipeline::event::{Happened, SegmentKind, StageTotal};
 use pipeline::stage::StageName;
 use pipeline::store::LogEntry;
 
@@ -46,9 +46,15 @@ impl Unit {
         }
     }
 
-    /// Returns how long it waited, in seconds.
-    pub fn wait_s(&self) -> Option<f64> {
-        Some(span_s(self.queued_ms?, self.started_ms?))
+    /// Says whether it lies in a queue.
+    pub fn is_waiting(&self) -> bool {
+        self.started_ms.is_none() && self.given_up.is_none()
+    }
+
+    /// Returns from when to when it waited, in milliseconds since the Unix epoch: until `now_ms` while it does.
+    pub fn wait(&self, now_ms: i64) -> Option<(i64, i64)> {
+        let gave_up_ms = self.given_up.as_ref().map(|(at_ms, _)| *at_ms);
+        Some((self.queued_ms?, self.started_ms.or(gave_up_ms).unwrap_or(now_ms)))
     }
 
     /// Returns how long it was worked on, in seconds; nothing while it is.
@@ -71,16 +77,30 @@ impl Unit {
     }
 }
 
-fn span_s(from_ms: i64, to_ms: i64) -> f64 {
+/// Returns how long a span is, in seconds.
+pub fn span_s(from_ms: i64, to_ms: i64) -> f64 {
     (to_ms - from_ms).max(0) as f64 / 1e3
 }
 
-/// Returns the units that `log` tells of or that workers have `in_hand`, by stage and place in it.
-pub fn units(log: &[LogEntry], in_hand: &[InHand]) -> Vec<Unit> {
-    let mut known: BTreeMap<(StageName, String), Unit> = BTreeMap::new();
+type Units = BTreeMap<(StageName, String), Unit>;
+
+/// Returns the units that `log` tells of or that workers have `in_hand`, by stage and place in it. Those that nobody has
+/// begun count as long as the video goes on, until `has_ended`.
+pub fn units(log: &[LogEntry], in_hand: &[InHand], has_ended: bool) -> Vec<Unit> {
+    let mut known = Units::new();
+    let mut totals = BTreeMap::new();
     for entry in log {
-        if let Some(happened) = &entry.event.happened {
-            hear(&mut known, entry.event.at_ms, happened);
+        let at_ms = entry.event.at_ms;
+        let Some(happened) = &entry.event.happened else { continue };
+        hear(&mut known, at_ms, happened);
+        match happened {
+            Happened::Created(_) => queue(&mut known, StageName::Fetch, "video", at_ms),
+            Happened::Ready(_) => queue(&mut known, StageName::Split, "video", at_ms),
+            Happened::UnitDone(done) if done.stage() == StageName::Join => {
+                queue(&mut known, StageName::Moments, &done.unit, at_ms);
+            }
+            Happened::Total(total) => queue_counted(&mut known, &mut totals, total, at_ms),
+            _ => {}
         }
     }
     for held in in_hand {
@@ -92,12 +112,39 @@ pub fn units(log: &[LogEntry], in_hand: &[InHand]) -> Vec<Unit> {
             found.attempt = found.retried_ms.len() as u32 + 1;
         }
     }
-    let mut units: Vec<Unit> = known.into_values().collect();
+    let is_told = |unit: &Unit| !has_ended || !unit.is_waiting() || !unit.retried_ms.is_empty();
+    let mut units: Vec<Unit> = known.into_values().filter(is_told).collect();
     units.sort_by_key(|unit| (unit.stage, unit.place()));
     units
 }
 
-fn hear(known: &mut BTreeMap<(StageName, String), Unit>, at_ms: i64, happened: &Happened) {
+/// Notes that a unit lies in the queue of `stage` since `at_ms`, unless more is known of it.
+fn queue(known: &mut Units, stage: StageName, name: &str, at_ms: i64) {
+    known.entry((stage, name.to_owned())).or_insert_with(|| Unit::new(stage, name)).queued_ms.get_or_insert(at_ms);
+}
+
+/// Notes the units that a stage has by what it was counted to have; `totals` are those of its windows before. A unit may have
+/// been published a little before it was counted.
+fn queue_counted(known: &mut Units, totals: &mut BTreeMap<(i32, u32), u32>, total: &StageTotal, at_ms: i64) {
+    let kind = match total.stage() {
+        StageName::Transcribe => SegmentKind::Audio,
+        StageName::Analyze => SegmentKind::Video,
+        StageName::Cut => {
+            return total.clips.iter().for_each(|clip| queue(known, StageName::Cut, &format!("clip/{clip}"), at_ms));
+        }
+        _ => return,
+    };
+    let counted = |totals: &BTreeMap<(i32, u32), u32>| -> u32 {
+        totals.range((total.stage, 0)..=(total.stage, u32::MAX)).map(|(_, total)| total).sum()
+    };
+    let before = counted(totals);
+    totals.insert((total.stage, total.window), total.total);
+    for index in before..counted(totals) {
+        queue(known, total.stage(), &format!("{}/{index}", kind.as_str()), at_ms);
+    }
+}
+
+fn hear(known: &mut Units, at_ms: i64, happened: &Happened) {
     match happened {
         Happened::UnitDone(done) => {
             let Some(unit) = find(known, done.stage, &done.unit) else { return };
@@ -119,13 +166,13 @@ fn hear(known: &mut BTreeMap<(StageName, String), Unit>, at_ms: i64, happened: &
         }
         Happened::Replayed(replay) => {
             let Some(unit) = find(known, replay.stage, &replay.unit) else { return };
-            unit.given_up = None;
+            (unit.given_up, unit.started_ms, unit.queued_ms) = (None, None, Some(at_ms));
         }
         _ => {}
     }
 }
 
-fn find<'a>(known: &'a mut BTreeMap<(StageName, String), Unit>, stage: i32, name: &str) -> Option<&'a mut Unit> {
+fn find<'a>(known: &'a mut Units, stage: i32, name: &str) -> Option<&'a mut Unit> {
     // A stage of a newer version has no place here.
     let stage = StageName::try_from(stage).ok()?;
     Some(known.entry((stage, name.to_owned())).or_insert_with(|| Unit::new(stage, name)))

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::unit::Unit;
+use super::unit::{Unit, span_s};
 use crate::say;
 
 /// The most rows of a stage: of one with more units several share a row.
@@ -46,7 +46,9 @@ pub struct Row {
     pub units: String,
     /// How many they are.
     pub count: usize,
-    /// How long they waited: the longest, in seconds.
+    /// How many of them lie in the queue.
+    pub waiting: usize,
+    /// How long they waited: the longest, in seconds; until now while it does.
     pub wait_s: Option<f64>,
     /// How long they were worked on, all together, in seconds.
     pub busy_s: Option<f64>,
@@ -163,7 +165,11 @@ impl Waterfall {
     pub fn told(&self) -> String {
         let units: usize = self.rows.iter().map(|row| row.count).sum();
         let length = say::span((self.to_ms - self.from_ms) as f64 / 1e3);
-        format!("{units} units of work over {length}; the table below has the same numbers")
+        let queued = match self.rows.iter().map(|row| row.waiting).sum::<usize>() {
+            0 => String::new(),
+            waiting => format!(", {waiting} of them in queues"),
+        };
+        format!("{units} units of work over {length}{queued}; the table below has the same numbers")
     }
 }
 
@@ -176,7 +182,7 @@ impl Row {
             [] => String::new(),
         };
         let until = |unit: &Unit| unit.finished_ms.or_else(|| unit.given_up.as_ref().map(|(at_ms, _)| *at_ms));
-        let waits = units.iter().filter_map(|unit| Some((unit.queued_ms?, unit.started_ms?)));
+        let waits: Vec<(i64, i64)> = units.iter().filter_map(|unit| unit.wait(axis.to_ms)).collect();
         let works = units.iter().filter_map(|unit| Some((unit.started_ms?, until(unit).unwrap_or(axis.to_ms))));
         let mut workers: Vec<String> = units.iter().map(|unit| unit.worker.clone()).collect();
         workers.retain(|worker| !worker.is_empty());
@@ -189,7 +195,8 @@ impl Row {
             stage: units.first().map_or("", |unit| unit.stage.as_str()),
             units: named,
             count: units.len(),
-            wait_s: units.iter().filter_map(Unit::wait_s).max_by(f64::total_cmp),
+            waiting: units.iter().filter(|unit| unit.is_waiting()).count(),
+            wait_s: waits.iter().map(|(from_ms, to_ms)| span_s(*from_ms, *to_ms)).max_by(f64::total_cmp),
             busy_s: total(units.iter().filter_map(Unit::busy_s).collect()),
             begun_s: units.iter().filter_map(|unit| unit.started_ms).min().map(|at_ms| axis.after_s(at_ms)),
             ended_s: ended_ms.and_then(|ended| ended.into_iter().max()).map(|at_ms| axis.after_s(at_ms)),
@@ -199,7 +206,7 @@ impl Row {
             workers,
             y,
             is_first,
-            waits: axis.bars(waits.collect()),
+            waits: axis.bars(waits),
             works: axis.bars(works.collect()),
             tries: units.iter().flat_map(|unit| &unit.retried_ms).map(|at_ms| mark(*at_ms)).collect(),
             ends: units.iter().filter_map(|unit| unit.given_up.as_ref()).map(|(at_ms, _)| mark(*at_ms)).collect(),
@@ -221,9 +228,14 @@ impl Row {
         say::maybe_span(self.begun_s)
     }
 
-    /// Says when the last was finished.
+    /// Says when the last was finished, or what is the matter until then.
     pub fn ended(&self) -> String {
-        self.ended_s.map_or_else(|| "in work".to_owned(), say::span)
+        match (self.ended_s, self.waiting) {
+            (Some(ended_s), _) => say::span(ended_s),
+            (None, 0) => "in work".to_owned(),
+            (None, 1) if self.count == 1 => "waits".to_owned(),
+            (None, waiting) => format!("{waiting} of {} wait", self.count),
+        }
     }
 
     /// Says what is worth knowing of attempts.
@@ -240,8 +252,13 @@ impl Row {
 
     /// Says all of it in a line.
     pub fn told(&self) -> String {
-        let (stage, units, waited, worked) = (self.stage, &self.units, self.waited(), self.worked());
-        format!("{stage} {units}: waited {waited}, worked {worked}, {}", self.workers.join(", "))
+        let (stage, units, waited) = (self.stage, &self.units, self.waited());
+        if self.waiting == self.count {
+            return format!("{stage} {units}: in the queue for {waited}");
+        }
+        let (worked, workers) = (self.worked(), self.workers.join(", "));
+        let now = if self.ended_s.is_none() { format!(", now {}", self.ended()) } else { String::new() };
+        format!("{stage} {units}: waited {waited}, worked {worked}{now}, {workers}")
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a list of videos is asked for: filters, the page, or an id; all of it stands in the URL.
 
-use std::str::FromStr;
+use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
 use pipeline::failure::Code;
@@ -12,16 +12,51 @@ use url::form_urlencoded::Serializer;
 
 use crate::fault::Fault;
 
-/// How old videos may be: the name in the URL, in words, and in seconds.
-const AGES: [(&str, &str, i64); 3] =
-    [("1h", "last hour", 3_600), ("24h", "last day", 86_400), ("7d", "last 7 days", 7 * 86_400)];
+/// A length of time: its name in the URL, in words, and in seconds.
+type Span = (&'static str, &'static str, i64);
+/// How old videos may be.
+const AGES: [Span; 3] = [("1h", "last hour", 3_600), ("24h", "last day", 86_400), ("7d", "last 7 days", 7 * 86_400)];
+/// How long ago they may have ended, likewise; no longer than it is known without the store.
+const ENDS: [Span; 2] = [("1h", "within the last hour", 3_600), ("24h", "within the last day", 86_400)];
 /// The most pages back that are remembered; before them is the first one.
 const MOST_PAGES: usize = 30;
 /// Separates the places of pages in the URL.
 const BETWEEN: char = '~';
 
-/// Where a page begins: after the video of this time and id.
+/// A place in a list: that of the video of this time and id.
 pub type Place = (Timestamp, VideoId);
+
+/// Where a page begins.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Start {
+    /// In the list of which group of tenants, from 0: see [`super::merge`].
+    pub group: usize,
+    /// After which of its videos.
+    pub after: Option<Place>,
+}
+
+impl fmt::Display for Start {
+    fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.after {
+            Some((at, video)) => write!(to, "{}.{}.{video}", self.group, at.as_microsecond()),
+            None => write!(to, "{}", self.group),
+        }
+    }
+}
+
+impl Start {
+    fn parse(text: &str) -> Option<Self> {
+        let (group, after) = match text.split_once('.') {
+            Some((group, after)) => (group, Some(after.split_once('.')?)),
+            None => (text, None),
+        };
+        let after = match after {
+            Some((at_us, video)) => Some((Timestamp::from_microsecond(at_us.parse().ok()?).ok()?, video.parse().ok()?)),
+            None => None,
+        };
+        Some(Self { group: group.parse().ok()?, after })
+    }
+}
 
 /// What is asked for; empty is everything.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
@@ -34,6 +69,8 @@ pub struct Asked {
     tenant: String,
     /// How old a video may be: `1h`, `24h` or `7d`.
     age: String,
+    /// How long ago it may have ended: `1h` or `24h`.
+    ended: String,
     /// The code that it ended with.
     error: String,
     /// An id that is searched for.
@@ -79,12 +116,13 @@ impl Asked {
                 "lane" => asked.lane = value,
                 "tenant" => asked.tenant = value,
                 "age" => asked.age = value,
+                "ended" => asked.ended = value,
                 "error" => asked.error = value,
                 "id" => asked.id = value,
                 "page" => asked.page = value.split(BETWEEN).filter(|p| !p.is_empty()).map(str::to_owned).collect(),
                 "done" => asked.done = value,
                 _ => {
-                    let known = "state, lane, tenant, age, error, id, page";
+                    let known = "state, lane, tenant, age, ended, error, id, page";
                     return Err(Fault::Refused(format!("Videos are not filtered by {name:?}, but by {known}.")));
                 }
             }
@@ -94,8 +132,18 @@ impl Asked {
 
     /// Says whether everything is asked for.
     pub fn is_open(&self) -> bool {
-        let Self { state, lane, tenant, age, error, id, .. } = self;
-        [state, lane, tenant, age, error, id].into_iter().all(String::is_empty)
+        let Self { state, lane, tenant, age, ended, error, id, .. } = self;
+        [state, lane, tenant, age, ended, error, id].into_iter().all(String::is_empty)
+    }
+
+    /// Says whether videos are looked for by when they ended.
+    pub fn by_end(&self) -> bool {
+        !self.ended.is_empty()
+    }
+
+    /// Says whether other videos than those of all tenants, newest first, are looked for.
+    pub fn is_narrow(&self) -> bool {
+        self.by_end() || !self.tenant.is_empty() || !self.id.is_empty()
     }
 
     /// Returns the id that is searched for.
@@ -124,38 +172,38 @@ impl Asked {
     /// # Errors
     /// When a value is not admitted.
     pub fn filter(&self, now: Timestamp) -> Result<VideoFilter, Fault> {
-        let wrong = |name: &str, may: &str| Fault::Refused(format!("{name} is not one there is; there are {may}."));
         let state = given(&self.state)
             .map(|name| State::ALL.into_iter().find(|state| state.as_str() == name))
-            .map(|found| found.ok_or_else(|| wrong("The state", &State::ALL.map(State::as_str).join(", "))));
+            .map(|found| found.ok_or_else(|| unknown("The state", &State::ALL.map(State::as_str))));
         let lane = given(&self.lane)
             .map(Lane::from_name)
-            .map(|found| found.ok_or_else(|| wrong("The lane", &Lane::ALL.map(Lane::as_str).join(", "))));
-        let age = given(&self.age)
-            .map(|name| AGES.into_iter().find(|age| age.0 == name))
-            .map(|found| found.ok_or_else(|| wrong("The age", &AGES.map(|age| age.0).join(", "))));
-        let from = age.transpose()?.map(|age| now - SignedDuration::from_secs(age.2));
+            .map(|found| found.ok_or_else(|| unknown("The lane", &Lane::ALL.map(Lane::as_str))));
+        let from = span("The age", &self.age, &AGES)?.map(|age| now - age);
         let error = given(&self.error).map(str::to_owned);
         Ok(VideoFilter { state: state.transpose()?, lane: lane.transpose()?, error, from, ..VideoFilter::default() })
+    }
+
+    /// Returns since when videos may have ended that are asked for at `now`, if only such are.
+    ///
+    /// # Errors
+    /// When the value is not admitted.
+    pub fn ended_since(&self, now: Timestamp) -> Result<Option<Timestamp>, Fault> {
+        Ok(span("The time since it ended", &self.ended, &ENDS)?.map(|ago| now - ago))
     }
 
     /// Returns where the page begins.
     ///
     /// # Errors
     /// When that is not of a page of ours.
-    pub fn place(&self) -> Result<Option<Place>, Fault> {
-        let read = |text: &String| {
-            let (at_us, video) = text.split_once('.')?;
-            Some((Timestamp::from_microsecond(at_us.parse().ok()?).ok()?, VideoId::from_str(video).ok()?))
-        };
+    pub fn start(&self) -> Result<Start, Fault> {
         let refused = || Fault::Refused("There is no such page; begin with the first one.".to_owned());
-        self.page.last().map(|text| read(text).ok_or_else(refused)).transpose()
+        self.page.last().map_or(Ok(Start::default()), |text| Start::parse(text).ok_or_else(refused))
     }
 
-    /// Returns where the next page is, which begins at `place`.
-    pub fn next(&self, place: Place) -> String {
+    /// Returns where the next page is, which begins at `start`.
+    pub fn next(&self, start: Start) -> String {
         let mut pages = self.page.clone();
-        pages.push(format!("{}.{}", place.0.as_microsecond(), place.1));
+        pages.push(start.to_string());
         let forgotten = pages.len().saturating_sub(MOST_PAGES);
         self.path(&pages[forgotten..])
     }
@@ -181,7 +229,8 @@ impl Asked {
         let same = |name: &str| (name.to_owned(), name.to_owned());
         let states = State::ALL.map(|state| same(state.as_str())).to_vec();
         let lanes = Lane::ALL.map(|lane| same(lane.as_str())).to_vec();
-        let ages = AGES.map(|(value, label, _)| (value.to_owned(), label.to_owned())).to_vec();
+        let spans =
+            |all: &[Span]| all.iter().map(|(value, label, _)| ((*value).to_owned(), (*label).to_owned())).collect();
         let mut errors: Vec<_> = Code::ALL.map(|code| same(code.as_str())).to_vec();
         if !self.error.is_empty() && !errors.iter().any(|(value, _)| *value == self.error) {
             errors.push(same(&self.error));
@@ -189,7 +238,8 @@ impl Asked {
         let mut fields = vec![
             field("state", "State", "any", &self.state, states),
             field("lane", "Lane", "any", &self.lane, lanes),
-            field("age", "Age", "all", &self.age, ages),
+            field("age", "Age", "all", &self.age, spans(&AGES)),
+            field("ended", "Ended", "at any time, or not yet", &self.ended, spans(&ENDS)),
             field("error", "Error", "any or none", &self.error, errors),
         ];
         if tenants.len() > 1 || !self.tenant.is_empty() {
@@ -210,6 +260,7 @@ impl Asked {
             ("lane", &self.lane),
             ("tenant", &self.tenant),
             ("age", &self.age),
+            ("ended", &self.ended),
             ("error", &self.error),
             ("page", &pages),
         ];
@@ -222,6 +273,18 @@ impl Asked {
         let query = query.finish();
         if query.is_empty() { "/videos".to_owned() } else { format!("/videos?{query}") }
     }
+}
+
+/// Finds the length of time called `name` among `all`, if one is asked for.
+fn span(what: &str, name: &str, all: &[Span]) -> Result<Option<SignedDuration>, Fault> {
+    let Some(name) = given(name) else { return Ok(None) };
+    let found = all.iter().find(|span| span.0 == name).map(|span| SignedDuration::from_secs(span.2));
+    let names: Vec<&str> = all.iter().map(|span| span.0).collect();
+    found.map(Some).ok_or_else(|| unknown(what, &names))
+}
+
+fn unknown(what: &str, there_are: &[&str]) -> Fault {
+    Fault::Refused(format!("{what} is not one there is; there are {}.", there_are.join(", ")))
 }
 
 fn given(text: &str) -> Option<&str> {
@@ -246,20 +309,23 @@ mod tests {
         let chosen = |field: &Field| field.choices.iter().position(|choice| choice.is_chosen);
         assert_eq!(
             asked.fields(&["acme".parse().unwrap()]).iter().map(chosen).collect::<Vec<_>>(),
-            [Some(5), Some(4), Some(1), Some(1), Some(4)]
+            [Some(5), Some(4), Some(1), Some(1), Some(0), Some(4)]
         );
-        let next = asked.next((now, VideoId::from_str("7f724280-50f9-4848-b9a7-e441770f049d").unwrap()));
-        assert!(next.starts_with("/videos?state=failed&lane=batch&tenant=acme&age=1h&error=damaged&page=1"), "{next}");
+        let next = asked.next(Start { group: 2, after: Some((now, VideoId::random())) });
+        assert!(
+            next.starts_with("/videos?state=failed&lane=batch&tenant=acme&age=1h&error=damaged&page=2.1"),
+            "{next}"
+        );
     }
 
     #[test]
     fn pages_lead_on_and_back_to_the_first() {
         let video = VideoId::random();
-        let at = |second| (Timestamp::from_second(second).unwrap(), video);
+        let at = |second| Start { group: 0, after: Some((Timestamp::from_second(second).unwrap(), video)) };
         let query = |path: String| path.split_once('?').unwrap().1.to_owned();
         let second = asked(&query(asked("").unwrap().next(at(2)))).unwrap();
         let third = asked(&query(second.next(at(3)))).unwrap();
-        assert_eq!(third.place().unwrap(), Some(at(3)));
+        assert_eq!(third.start().unwrap(), at(3));
         assert_eq!(asked(&query(third.previous().unwrap())).unwrap(), second);
         assert_eq!((second.previous(), asked("").unwrap().previous()), (Some("/videos".to_owned()), None));
         let mut far = second;
@@ -275,7 +341,10 @@ mod tests {
             assert!(matches!(asked(wrong).unwrap().filter(Timestamp::UNIX_EPOCH), Err(Fault::Refused(_))), "{wrong}");
         }
         assert!(asked("colour=red").is_err());
-        assert!(asked("page=1.2").unwrap().place().is_err());
+        assert!(asked("ended=7d").unwrap().ended_since(Timestamp::UNIX_EPOCH).is_err());
+        for wrong in ["page=1.2", "page=0.1.x", "page=-1"] {
+            assert!(asked(wrong).unwrap().start().is_err(), "{wrong}");
+        }
         assert!(asked("id=<script>").unwrap().video().is_err());
         assert!(asked("tenant=A B").unwrap().tenant().is_err());
     }

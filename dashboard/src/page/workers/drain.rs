@@ -18,7 +18,7 @@ use crate::frame::Frame;
 #[derive(Template, Serialize)]
 #[template(path = "workers_drain.html")]
 struct Page {
-    #[serde(skip)]
+    #[serde(flatten)]
     frame: Frame,
     one: Worker,
 }

@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use pipeline::event::{Created, Ended as EndedEvent, Job, Options};
+use pipeline::event::{Created, Ended as EndedEvent, Job, Options, Replay};
 use pipeline::id::{TenantId, VideoId};
 
 use super::*;
@@ -75,6 +75,56 @@ fn what_waits_is_told_until_its_first_segment_is_begun() {
     assert_eq!(traffic.oldest_wait_s(START_MS + 20_000), Some(20.0));
     events[1..4].iter().for_each(|event| traffic.hear(event));
     assert_eq!((traffic.open().count(), traffic.oldest_wait_s(START_MS + 20_000)), (1, None));
+}
+
+#[test]
+fn a_unit_in_hand_is_begun_and_work_on_the_whole_video_is_no_wait() {
+    let mut traffic = Traffic::default();
+    let (job, events) = (job(1), story(&job(1)));
+    let video = job.video().to_string();
+    let in_hand = |traffic: &mut Traffic, stage, second: i64| traffic.in_hand(&video, stage, START_MS + second * 1000);
+    let waits = |traffic: &Traffic, second: i64| traffic.oldest_wait_s(START_MS + second * 1000);
+    let queued = |traffic: &Traffic| traffic.open().filter(|open| open.begun_ms.is_none()).count();
+    traffic.hear(&events[0]);
+    in_hand(&mut traffic, StageName::Record, 1);
+    assert_eq!((queued(&traffic), waits(&traffic, 2)), (1, Some(2.0)), "its log alone is written");
+    in_hand(&mut traffic, StageName::Fetch, 3);
+    assert_eq!((queued(&traffic), waits(&traffic, 4)), (0, Some(3.0)));
+    traffic.hear(&events[1]);
+    assert_eq!(waits(&traffic, 6), Some(4.0));
+    in_hand(&mut traffic, StageName::Split, 7);
+    assert_eq!(waits(&traffic, 9), Some(5.0));
+    traffic.hear(&events[2]);
+    assert_eq!(waits(&traffic, 11), Some(7.0));
+    in_hand(&mut traffic, StageName::Analyze, 12);
+    assert_eq!(waits(&traffic, 13), None);
+    // How long it waited is known when the segment is done.
+    traffic.hear(&events[3]);
+    assert_eq!(traffic.waits_since(START_MS), [9.0]);
+}
+
+#[test]
+fn a_video_that_is_opened_again_goes_on_where_it_was() {
+    let mut traffic = Traffic::default();
+    let job = job(1);
+    let mut events = story(&job);
+    let (stage, unit, letter) = (StageName::Transcribe as i32, "audio/1".to_owned(), "transcribe/0/1".to_owned());
+    events.push(event(&job, 100, Happened::Reopened(Replay { stage, unit, letter })));
+    events.push(event(&job, 104, done(StageName::Transcribe, "audio/1", 100, 102, 104)));
+    events.push(event(&job, 110, Happened::Ended(EndedEvent { round: 1, ..EndedEvent::default() })));
+    events[..7].iter().for_each(|event| traffic.hear(event));
+    assert_eq!(traffic.open().filter(|open| open.begun_ms.is_some()).count(), 1, "it is running, not queued");
+    assert_eq!((traffic.oldest_wait_s(START_MS + 101_000), traffic.ended_since(0).count()), (None, 0));
+    for event in events[7..].iter().chain(&events) {
+        traffic.hear(event);
+    }
+    assert_eq!(traffic.waits_since(START_MS), [9.0], "it waited for its first segment once");
+    let ended: Vec<&Ended> = traffic.ended_since(START_MS).collect();
+    assert_eq!((ended.len(), ended[0].busy_s, traffic.open().count()), (1, 9.0 + 2.0, 0));
+    // Of one that ended longer ago nothing is known, but that it is no new one.
+    let mut traffic = Traffic::default();
+    events[6..8].iter().for_each(|event| traffic.hear(event));
+    assert_eq!((traffic.open().filter(|open| open.begun_ms.is_none()).count(), traffic.waits_since(0).len()), (0, 0));
 }
 
 #[test]

@@ -1,5 +1,5 @@
 use jiff::Timestamp;
-use pipeline::event::{Job, Options, Replay, UnitDone, UnitFailed, UnitRetried, VideoEvent};
+use pipeline::event::{Created, Job, Options, Replay, UnitDone, UnitFailed, UnitRetried, VideoEvent};
 use pipeline::id::{TenantId, VideoId};
 use pipeline::lane::Lane;
 
@@ -37,16 +37,16 @@ fn units_are_told_by_number_with_waits_work_and_failed_attempts() {
         (3_000, retried("video/2", 1)),
         (8_000, done("video/2", 2, [1_000, 6_000, 8_000])),
     ]);
-    let units = units(&log, &[]);
+    let units = units(&log, &[], true);
     assert_eq!(units.iter().map(|unit| &*unit.name).collect::<Vec<_>>(), ["video/2", "video/10"]);
     let second = &units[0];
-    assert_eq!((second.wait_s(), second.busy_s(), second.attempt), (Some(5.0), Some(2.0), 2));
+    assert_eq!((second.wait(0), second.busy_s(), second.attempt), (Some((1_000, 6_000)), Some(2.0), 2));
     assert_eq!((&*second.retried_ms, &*second.worker), (&[3_000][..], "a1"));
 }
 
 #[test]
 fn what_is_given_up_says_so_until_it_is_replayed() {
-    let given_up = |log: &[LogEntry]| units(log, &[])[0].given_up.clone();
+    let given_up = |log: &[LogEntry]| units(log, &[], false)[0].given_up.clone();
     let mut entries = vec![(5_000, failed("video/1"))];
     assert_eq!(given_up(&log(entries.clone())), Some((5_000, "stuck".to_owned())));
     let (stage, unit, letter) = (StageName::Analyze as i32, "video/1".to_owned(), "analyze/0/1".to_owned());
@@ -63,9 +63,37 @@ fn what_a_worker_has_in_hand_is_in_work_unless_it_is_finished() {
         unit: unit.to_owned(),
         since_ms: 7_000,
     };
-    let units = units(&log, &[held("video/0"), held("video/1")]);
+    let units = units(&log, &[held("video/0"), held("video/1")], false);
     assert_eq!((units[0].finished_ms, &*units[0].worker), (Some(9_000), "a1"));
     let (in_work, known) = (&units[1], (None, Some(7_000), None));
     assert_eq!((in_work.queued_ms, in_work.started_ms, in_work.finished_ms), known);
     assert_eq!(in_work.busy_s(), None);
+}
+
+#[test]
+fn what_was_published_and_not_begun_waits_until_the_video_has_ended() {
+    let total = |stage: StageName, window: u32, total: u32, clips: &[&str]| {
+        let clips = clips.iter().map(|clip| (*clip).to_owned()).collect();
+        Happened::Total(StageTotal { stage: stage as i32, total, window, clips, round: 0 })
+    };
+    let log = log(vec![
+        (1_000, Happened::Created(Created::default())),
+        (2_000, total(StageName::Analyze, 0, 1, &[])),
+        (3_000, total(StageName::Analyze, 0, 2, &[])),
+        (4_000, total(StageName::Analyze, 1, 1, &[])),
+        (5_000, done("video/0", 1, [1_500, 1_600, 5_000])),
+        (6_000, total(StageName::Cut, 0, 1, &["a"])),
+    ]);
+    let held = InHand { stage: StageName::Analyze as i32, worker: "w".into(), unit: "video/1".into(), since_ms: 5_500 };
+    let told = |has_ended| {
+        let units = units(&log, std::slice::from_ref(&held), has_ended);
+        let tell = |unit: &Unit| (unit.name.clone(), unit.wait(9_000), unit.is_waiting());
+        units.iter().map(tell).collect::<Vec<_>>()
+    };
+    let begun =
+        [("video/0".to_owned(), Some((1_500, 1_600)), false), ("video/1".to_owned(), Some((3_000, 5_500)), false)];
+    let waits = |name: &str, since_ms| (name.to_owned(), Some((since_ms, 9_000)), true);
+    let [first, second] = begun.clone();
+    assert_eq!(told(false), [waits("video", 1_000), first, second, waits("video/2", 4_000), waits("clip/a", 6_000)]);
+    assert_eq!(told(true), begun);
 }

@@ -44,6 +44,21 @@ fn what_is_in_work_is_drawn_until_now() {
 }
 
 #[test]
+fn what_waits_is_drawn_and_told_until_now() {
+    let units = [
+        unit("video/0", StageName::Analyze, [Some(10_000), Some(40_000), None]),
+        unit("video/1", StageName::Analyze, [Some(40_000), None, None]),
+    ];
+    let drawn = Waterfall::of(&units, 0, 80_000);
+    let [begun, waits] = &*drawn.rows else { panic!("two rows") };
+    assert_eq!((begun.waits.len(), begun.waiting, begun.wait_s), (1, 0, Some(30.0)));
+    assert_eq!((&*waits.waits, waits.works.len()), (&[Bar { x: 582.0, width: 414.0 }][..], 0));
+    assert_eq!((waits.waiting, waits.wait_s, &*waits.ended()), (1, Some(40.0), "waits"));
+    assert_eq!(waits.told(), "analyze video/1: in the queue for 40 s");
+    assert!(drawn.told().contains("2 units of work") && drawn.told().contains("1 of them in queues"));
+}
+
+#[test]
 fn a_stage_with_many_units_has_few_rows_that_hold_all_of_them() {
     let unit = |index: i64| seconds(StageName::Analyze, &format!("video/{index}"), [0, index, index + 1]);
     let units: Vec<Unit> = (0..2400).map(unit).collect();
