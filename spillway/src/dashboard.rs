@@ -4,7 +4,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
-use axum::Router;
+use axum::routing::get;
+use axum::{Json, Router};
 use dashboard::{Api, App, DashboardArgs, seen};
 use pipeline::kafka::Producer;
 use pipeline::{admin, service};
@@ -34,7 +35,8 @@ pub async fn run(args: DashboardCommand) -> Result<ExitCode> {
     let Connected { app, producer, checks } = api::connect(&args.api, &stop).await?;
     let mut tasks = JoinSet::new();
     let pages = Pages { api: &args.api, app: &app, producer, args: args.pages };
-    let router = pages.start(&mut tasks, &stop)?.merge(admin::router(checks));
+    let described = get(|| std::future::ready(Json(ingest::openapi())));
+    let router = pages.start(&mut tasks, &stop)?.merge(admin::router(checks)).route("/openapi.json", described);
     api::attend(&mut tasks, &app, &args.api, &stop).await?;
     let (serving, settings) = (stop.clone(), args.api.ingest);
     let grace = settings.ingest_grace;

@@ -312,6 +312,20 @@ fn brokers_take_records_as_large_as_topics_admit() {
     }
 }
 
+/// Cargo reads the manifest of every member, whatever is built.
+#[test]
+fn the_image_is_given_every_member_of_the_workspace() {
+    let given = std::fs::read_to_string(path(".dockerignore")).expect("a list of what is not given");
+    let manifest = std::fs::read_to_string(path("Cargo.toml")).expect("the workspace's manifest");
+    let (_, rest) = manifest.split_once("members = [").expect("members");
+    let (members, _) = rest.split_once(']').expect("the end of the members");
+    let members: Vec<&str> = members.split(',').map(|member| member.trim().trim_matches('"')).collect();
+    let members = members.into_iter().filter(|member| !member.is_empty());
+    let missing: Vec<&str> =
+        members.filter(|member| !given.lines().any(|line| line == format!("!{member}/"))).collect();
+    assert_eq!(missing, Vec::<&str>::new());
+}
+
 #[test]
 fn the_image_is_built_from_what_is_there() {
     let instructions = dockerfile(DOCKERFILE);

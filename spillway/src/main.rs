@@ -21,6 +21,7 @@ mod watch;
 mod workers;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::{CommandFactory, Parser, Subcommand};
@@ -104,16 +105,24 @@ enum Command {
     },
 }
 
-#[tokio::main]
-async fn main() -> ExitCode {
+/// How long threads may take to end when all else has.
+const HANG_LIMIT: Duration = Duration::from_secs(10);
+
+fn main() -> ExitCode {
     let cli = Cli::parse();
-    match run(cli).await {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("spillway: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    let runtime = match tokio::runtime::Runtime::new() {
+        Ok(runtime) => runtime,
+        Err(error) => return failed(&error.into()),
+    };
+    let outcome = runtime.block_on(run(cli));
+    // What hangs in foreign code must not keep a process that has ended; what does not must end before the C libraries do.
+    runtime.shutdown_timeout(HANG_LIMIT);
+    outcome.unwrap_or_else(|error| failed(&error))
+}
+
+fn failed(error: &anyhow::Error) -> ExitCode {
+    eprintln!("spillway: {error:#}");
+    ExitCode::FAILURE
 }
 
 async fn run(cli: Cli) -> Result<ExitCode> {

@@ -3,17 +3,18 @@
 use std::process::ExitCode;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use pipeline::admin::{self, AdminArgs, Checks};
 use pipeline::blob::{BlobArgs, Blobs};
 use pipeline::control;
+use pipeline::kafka::lag::Lags;
 use pipeline::kafka::{BrokerArgs, topics};
 use pipeline::payload::Carrier;
 use pipeline::runner::{self, Readiness, RunnerArgs, Sizing, Worker};
 use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::service;
-use pipeline::stage::Stage;
+use pipeline::stage::{Stage, StageName};
 use pipeline::store::{self, StoreArgs};
 use processors::analyze::{Analyze, AnalyzeArgs};
 use processors::cut::{Cut, CutArgs};
@@ -25,11 +26,19 @@ use processors::record::{Record, RecordArgs};
 use processors::services::Services;
 use processors::split::{Split, SplitArgs};
 use processors::transcribe::{Transcribe, TranscribeArgs};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
+use tracing::debug;
 
 /// What a worker may take after its drain's grace: handing back, flushing, leaving the group.
 pub const LEAVE: Duration = Duration::from_secs(15);
+
+/// How long store and blobs may take to be reached at the start; whoever keeps processes running tries again then.
+const CONNECT_LIMIT: Duration = Duration::from_secs(60);
+/// How often is looked how much waits behind a stage: a question or two to the brokers.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// Says whether one part of a worker is ready.
 type Check = fn(&Readiness) -> Result<(), String>;
@@ -133,7 +142,12 @@ impl StageCommand {
 pub async fn run(args: ProcessArgs) -> Result<ExitCode> {
     match args.stage {
         StageCommand::Fetch(of) => one(of, Fetch::new).await,
-        StageCommand::Split(of) => one(of, Split::new).await,
+        StageCommand::Split(of) => {
+            let mut process = Process::connect(of.worker).await?;
+            let waiting = process.waiting(&[StageName::Transcribe, StageName::Analyze]).await?;
+            process.start(Split::ahead_of(process.services.clone(), of.stage, waiting)?);
+            process.finish().await
+        }
         StageCommand::Transcribe(of) => one(of, |services, args| Transcribe::new(services, &args)).await,
         StageCommand::Analyze(of) => one(of, Analyze::new).await,
         StageCommand::Join(of) => one(of, Join::new).await,
@@ -179,9 +193,12 @@ impl Process {
         topics::check(&args.brokers).await?;
         let wanted = if args.control { Some(control::listen(args.runner.slots)?) } else { None };
         let sizing = Sizing { wanted, ..Sizing::default() };
-        let store = store::open(&args.store).await?;
-        store::check_whole(&store).await?;
-        let blobs = Blobs::connect(&args.blobs).await?;
+        let connected = timeout(CONNECT_LIMIT, async {
+            let store = store::open(&args.store).await?;
+            store::check_whole(&store).await?;
+            anyhow::Ok((store, Blobs::connect(&args.blobs).await?))
+        });
+        let (store, blobs) = connected.await.context("store and blobs are not reached in time")??;
         let carrier = Carrier::new(blobs, args.blobs.inline_max);
         let services = Services { store: store.clone(), carrier, runtime: Runtime::new(&args.runtime) };
         let mut checks = Checks::default();
@@ -194,6 +211,29 @@ impl Process {
     pub fn with_startup(mut self, startup: Duration) -> Self {
         self.sizing.startup = startup;
         self
+    }
+
+    /// Tells how many records `stages` have not finished, for as long as the process runs.
+    async fn waiting(&mut self, stages: &[StageName]) -> Result<watch::Receiver<u64>> {
+        let lags = Lags::connect(&self.args.brokers, stages).await?;
+        let (tell, waiting) = watch::channel(0);
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            loop {
+                match lags.read().await {
+                    Ok(stages) => {
+                        let lanes = stages.values().flatten().flatten();
+                        let records: i64 = lanes.map(|lane| lane.end_total - lane.committed_total).sum();
+                        tell.send_replace(records.max(0).unsigned_abs());
+                    }
+                    Err(error) => debug!(error = format!("{error:#}"), "what waits was not told"),
+                }
+                if stop.run_until_cancelled(sleep(LOOK_EVERY)).await.is_none() {
+                    return Ok(());
+                }
+            }
+        });
+        Ok(waiting)
     }
 
     /// Starts a stage.

@@ -59,7 +59,7 @@ pub async fn run(args: WatchArgs) -> anyhow::Result<ExitCode> {
 
 async fn one(api: &Api, board: &Board, json: bool, id: &str) -> Verdict {
     let mut times = Times::default();
-    let followed = follow(api, id, |event| {
+    let hear = |event: &Value| {
         times.hear(event);
         board.hear(id, event);
         if json {
@@ -67,8 +67,12 @@ async fn one(api: &Api, board: &Board, json: bool, id: &str) -> Verdict {
         } else if let Some(line) = line(event) {
             board.say(&format!("{id}: {line}"));
         }
-    })
-    .await;
+    };
+    // A server that goes away is waited for; one that is not there from the start is told at once.
+    let followed = match api.video(id).await {
+        Ok(_) => follow(api, id, hear).await,
+        Err(error) => Err(error),
+    };
     match followed {
         Ok(state) => {
             if json {

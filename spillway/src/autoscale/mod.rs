@@ -30,8 +30,9 @@ pub struct AutoscaleArgs {
     #[command(subcommand)]
     command: Option<PinCommand>,
     /// Decide over observations from standard input, one JSON object a line, and write a decision a line; nothing else
-    /// is read or changed. Ends with code 2 at a line that cannot be read, and names it; empty lines are passed over.
-    #[arg(long)]
+    /// is read or changed. Policy and bounds that are given count, for the rest those that were seen do. Ends with code 2 at
+    /// a line that cannot be read, and names it; empty lines are passed over.
+    #[arg(long, conflicts_with = "record")]
     replay: bool,
     /// Where workers are started and ended. A dry run only says what it would do.
     #[arg(long, env = "SPILLWAY_AUTOSCALE_BACKEND", value_enum, default_value = "dry-run")]
@@ -83,15 +84,15 @@ pub async fn run(args: AutoscaleArgs) -> Result<ExitCode> {
         Some(PinCommand::Pin(args)) => pins::pin(args).await,
         Some(PinCommand::Release(args)) => pins::release(args).await,
         Some(PinCommand::Status(args)) => pins::status(args).await,
-        None if args.replay => replay_input(args.policy).await,
+        None if args.replay => replay_input(&args.policy, args.bounds).await,
         None => autoscale(args).await,
     }
 }
 
-async fn replay_input(policy: PolicyArgs) -> Result<ExitCode> {
+async fn replay_input(policy: &PolicyArgs, bounds: Bounds) -> Result<ExitCode> {
     let policy = policy.policy();
     let replayed = tokio::task::spawn_blocking(move || {
-        replay::replay(&policy, std::io::stdin().lock(), BufWriter::new(std::io::stdout().lock()))
+        replay::replay(&policy, &bounds, std::io::stdin().lock(), BufWriter::new(std::io::stdout().lock()))
     });
     match replayed.await? {
         Err(error @ replay::Error::Unreadable { .. }) => {

@@ -28,7 +28,7 @@ use processors::transcribe::{Transcribe, TranscribeArgs};
 use serde::Serialize;
 use tokio::io::AsyncReadExt;
 
-use super::spent::{Meter, Spent};
+use super::spent::{Meter, Spent, mean};
 
 /// How much of a file is read at once, in bytes.
 const PART_BYTES: usize = 8 << 20;
@@ -124,6 +124,20 @@ impl Floor {
     /// Returns what looking for faces adds to decoding.
     pub fn faces(&self) -> Spent {
         self.picture - self.decode
+    }
+
+    /// Returns the mean of each video's costs over `rounds`, in each of which the same videos were measured.
+    pub fn means(rounds: &[Vec<Self>]) -> Vec<Self> {
+        let of = |video: usize, cost: fn(&Self) -> Spent| mean(rounds.iter().map(|round| cost(&round[video])));
+        let averaged = |(video, first): (usize, &Self)| Self {
+            picture: of(video, |floor| floor.picture),
+            decode: of(video, |floor| floor.decode),
+            speech: of(video, |floor| floor.speech),
+            encode: of(video, |floor| floor.encode),
+            apart: of(video, |floor| floor.apart),
+            ..first.clone()
+        };
+        rounds.first().into_iter().flatten().enumerate().map(averaged).collect()
     }
 
     /// Returns the length of all clips together, in seconds.

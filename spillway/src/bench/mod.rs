@@ -23,14 +23,16 @@ use machine::Machine;
 use path::{Extent, Paths};
 use runs::{Many, One, Pairs};
 use service::Service;
+use spent::Spent;
 use told::Hop;
 
 /// Measures the pipeline against the bare work, on this machine.
 ///
-/// First the floor: decoding, face inference, speech and encoding of each video, called one after another in this
-/// process. Then `spillway dev` on a folder of its own: one video alone, and many at once. Last the paths: records
-/// through a stage that does nothing beside a bare Kafka consumer and producer, rebalances, memory, uploads beside a bare
-/// server. It ends with 0 when all was measured, whatever the numbers are.
+/// The floor is decoding, face inference, speech and encoding of a video, called one after another in this process.
+/// Beside it works `spillway dev` on a folder of its own: on one video alone, and on many at once. A machine's speed
+/// changes within minutes, so the floor is measured before and after each of the two. Last the paths: records through a
+/// stage that does nothing beside a bare Kafka consumer and producer, rebalances, memory, uploads beside a bare server.
+/// It ends with 0 when all was measured, whatever the numbers are.
 #[derive(clap::Args, Clone, Debug)]
 pub struct BenchArgs {
     /// Videos to measure with; many at once are these in turn, one alone is the first. Without any only the paths are
@@ -91,18 +93,23 @@ struct Measured {
 #[derive(Debug, Serialize)]
 struct Pipeline {
     setup: Setup,
-    /// Of the videos in the order given, then of those that only have a floor.
+    /// Of the videos in the order given, each the mean of all times it was measured; then of those that only have a
+    /// floor.
     floors: Vec<Floor>,
     /// How many of them the pipeline worked on.
     videos: usize,
     /// How long `spillway dev` took to be ready in a new folder, in seconds.
     ready_s: f64,
-    /// Cores used with nothing to do, just after the start.
+    /// Cores used with nothing to do, once all videos are done.
     idle_cores: f64,
     /// What units of short videos waited that found their stage idle.
     short_hops: Vec<Hop>,
     one: One,
+    /// The floor of that video, measured just before and after it.
+    one_floor: Spent,
     many: Option<Many>,
+    /// The floors of all these, measured just before and after them.
+    many_floor: Option<Spent>,
 }
 
 /// Measures, prints the table and writes the JSON.
@@ -149,7 +156,8 @@ async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
 }
 
 async fn measure_pipeline(args: &BenchArgs, folder: &Path, runtime: Runtime, cores: usize) -> Result<Pipeline> {
-    let (setup, floors) = measure_floors(args, folder, runtime).await?;
+    let bare = async |videos: &[PathBuf]| measure_floors(args, folder, runtime.clone(), videos).await;
+    let (_, long) = bare(&args.floor_video).await?;
 
     eprintln!("bench: starting the pipeline");
     let service = Service::start(&folder.join("dev"), args.runtime.runtime.as_deref()).await?;
@@ -158,34 +166,48 @@ async fn measure_pipeline(args: &BenchArgs, folder: &Path, runtime: Runtime, cor
         ("min_clip_s", args.min_clip.to_string()),
         ("max_clip_s", args.max_clip.to_string()),
     ];
-    let idle_cores = runs::idle_cores(&service).await?;
     let mut short_hops = Vec::new();
     if let Some(short) = &args.short {
         eprintln!("bench: {} short videos in turn", args.short_times);
         let options = vec![("clips", "1".to_owned()), ("min_clip_s", "3".to_owned()), ("max_clip_s", "6".to_owned())];
         short_hops = runs::hops(&service, short, &options, args.short_times as usize).await?;
     }
+    let (setup, before) = bare(&args.video).await?;
     eprintln!("bench: one video alone");
     let one = runs::one(&service, &args.video[0], &options, cores).await?;
-    let mut many = None;
+    let mut rounds = vec![before, bare(&args.video).await?.1];
+    let one_floor = spent::mean(rounds.iter().map(|round| round[0].total()));
+    let (mut many, mut many_floor) = (None, None);
     if !args.skip_many {
         eprintln!("bench: {} videos at once", args.videos);
-        many = Some(runs::many(&service, &args.video, args.videos as usize, &options, cores).await?);
+        let count = args.videos as usize;
+        many = Some(runs::many(&service, &args.video, count, &options, cores).await?);
+        rounds.push(bare(&args.video).await?.1);
+        let all = |round: &Vec<Floor>| round.iter().cycle().take(count).map(Floor::total).sum();
+        many_floor = Some(spent::mean(rounds[1..].iter().map(all)));
     }
-    let ready_s = service.ready_s;
+    eprintln!("bench: nothing");
+    let (ready_s, idle_cores) = (service.ready_s, runs::idle_cores(&service).await?);
     service.stop().await?;
+    let mut floors = Floor::means(&rounds);
+    floors.extend(long);
     let videos = args.video.len();
-    Ok(Pipeline { setup, floors, videos, ready_s, idle_cores, short_hops, one, many })
+    Ok(Pipeline { setup, floors, videos, ready_s, idle_cores, short_hops, one, one_floor, many, many_floor })
 }
 
-/// Measures the bare work on each video; its models are gone from memory before the pipeline starts.
-async fn measure_floors(args: &BenchArgs, folder: &Path, runtime: Runtime) -> Result<(Setup, Vec<Floor>)> {
+/// Measures the bare work on each video; its models are gone from memory when this returns.
+async fn measure_floors(
+    args: &BenchArgs,
+    folder: &Path,
+    runtime: Runtime,
+    videos: &[PathBuf],
+) -> Result<(Setup, Vec<Floor>)> {
     let bare = Bare::new(&folder.join("floor"), runtime)?;
     let length = |seconds: f64| (seconds * 1000.0).round() as u32;
     let (min_clip_ms, max_clip_ms) = (length(args.min_clip), length(args.max_clip));
     let options = Options { clips: args.clips, min_clip_ms, max_clip_ms, ..Options::default() };
     let mut floors = Vec::new();
-    for video in args.video.iter().chain(&args.floor_video) {
+    for video in videos {
         eprintln!("bench: the bare work on {}", video.display());
         floors.push(bare.measure(video, &options).await?);
     }

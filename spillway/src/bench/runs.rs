@@ -1,4 +1,4 @@
-//! The pipeline at work: nothing, short videos in turn, one video, many at once.
+//! The pipeline at work: short videos in turn, one video, many at once, nothing.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -14,7 +14,7 @@ use super::told::{Hop, Told};
 use crate::client::{Api, follow};
 
 /// How long the idle pipeline is watched.
-const IDLE_WATCHED: Duration = Duration::from_secs(5);
+const IDLE_WATCHED: Duration = Duration::from_secs(30);
 
 /// A video that went through, and when the client saw what.
 #[derive(Debug)]

@@ -1,5 +1,6 @@
 //! What work costs: CPU time and time on the wall.
 
+use std::iter::Sum;
 use std::ops::{Add, AddAssign, Sub};
 use std::time::Instant;
 
@@ -36,6 +37,19 @@ impl AddAssign for Spent {
     fn add_assign(&mut self, other: Self) {
         *self = *self + other;
     }
+}
+
+impl Sum for Spent {
+    fn sum<I: Iterator<Item = Self>>(all: I) -> Self {
+        all.fold(Self::default(), Add::add)
+    }
+}
+
+/// Returns the mean of `all`, of which there is at least one.
+pub fn mean(all: impl ExactSizeIterator<Item = Spent>) -> Spent {
+    let count = all.len() as f64;
+    let sum: Spent = all.sum();
+    Spent { cpu_s: sum.cpu_s / count, wall_s: sum.wall_s / count }
 }
 
 /// Measures what this process spends from now on.

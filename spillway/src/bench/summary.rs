@@ -16,6 +16,10 @@ const MOST_CPU: Target = Target::AtMost(1.15);
 const MOST_WALL: Target = Target::AtMost(0.65);
 /// The least share of the cores in use while videos wait.
 const LEAST_CORES: Target = Target::AtLeast(0.85);
+/// The time until `spillway dev` is ready in a new folder, in seconds.
+const READY_S: Target = Target::Below(6.0);
+/// What it uses with nothing to do, in cores.
+const IDLE_CORES: Target = Target::Below(0.04);
 /// The time of a hop from stage to stage in milliseconds, its median.
 const HOP_MS: Target = Target::Below(10.0);
 
@@ -50,6 +54,7 @@ pub fn table(measured: &Measured) -> Table {
             let of = if floors.len() > 1 { format!(", {}", floor.video.display()) } else { String::new() };
             add_floor(&mut table, &format!("(a) the floor: bare work, one call after another{of}"), floor);
         }
+        add_service(&mut table, pipeline);
         add_hops(&mut table, pipeline);
         add_one(&mut table, pipeline);
         add_many(&mut table, pipeline);
@@ -87,6 +92,12 @@ fn far(floor: &Floor, source_s: f64) -> f64 {
     (floor.duration_s / source_s).ln().abs()
 }
 
+fn add_service(table: &mut Table, measured: &Pipeline) {
+    const GROUP: &str = "`spillway dev` itself";
+    table.judge(GROUP, "ready after", measured.ready_s, Unit::Seconds, READY_S);
+    table.judge(GROUP, "idle, broker and all workers, once warm", measured.idle_cores, Unit::Cores, IDLE_CORES);
+}
+
 fn add_hops(table: &mut Table, measured: &Pipeline) {
     const GROUP: &str = "a hop: from published to begun, where the stage was idle";
     let judged = (&measured.short_hops, "short videos in turn");
@@ -106,36 +117,35 @@ fn add_hops(table: &mut Table, measured: &Pipeline) {
 
 fn add_one(table: &mut Table, measured: &Pipeline) {
     const GROUP: &str = "(b) the pipeline: one video";
-    let (one, floor) = (&measured.one, &measured.floors[0]);
-    let total = floor.total();
-    table.add(GROUP, "ready after", measured.ready_s, Unit::Seconds);
-    table.add(GROUP, "idle, just after that", measured.idle_cores, Unit::Cores);
+    let (one, floor) = (&measured.one, measured.one_floor);
     table.add(GROUP, "upload to end", one.wall_s, Unit::Seconds);
-    table.judge(GROUP, "upload to end, beside the floor's wall", one.wall_s / total.wall_s, Unit::Times, MOST_WALL);
+    table.add(GROUP, "floor's wall, just before and after", floor.wall_s, Unit::Seconds);
+    table.judge(GROUP, "upload to end, beside the floor's wall", one.wall_s / floor.wall_s, Unit::Times, MOST_WALL);
     table.add(GROUP, "upload to end as a client hears it", one.heard_s, Unit::Seconds);
     table.add(GROUP, "accepted to first segment begun", one.queue_wait_s, Unit::Seconds);
     table.add(GROUP, "upload to first clip", one.first_clip_s, Unit::Seconds);
     table.add(GROUP, "CPU, broker included", one.cpu_s, Unit::CpuSeconds);
-    table.judge(GROUP, "CPU beside the floor", one.cpu_s / total.cpu_s, Unit::Times, MOST_CPU);
+    table.add(GROUP, "floor, just before and after", floor.cpu_s, Unit::CpuSeconds);
+    table.judge(GROUP, "CPU beside the floor", one.cpu_s / floor.cpu_s, Unit::Times, MOST_CPU);
     table.add(GROUP, "cores used, whole run", one.cores_share, Unit::Share);
     table.add(GROUP, "used by others meanwhile", one.other_cores, Unit::Cores);
     table.add(GROUP, "attempts that failed", f64::from(one.retries), Unit::Count);
-    let same = one.clips.iter().filter(|clip| floor.clips.contains(clip)).count();
-    let all = one.clips.len().max(floor.clips.len());
+    let clips = &measured.floors[0].clips;
+    let same = one.clips.iter().filter(|clip| clips.contains(clip)).count();
+    let all = one.clips.len().max(clips.len());
     table.judge(GROUP, "clips the same as the floor's", same as f64 / all as f64, Unit::Share, Target::AtLeast(1.0));
 }
 
 fn add_many(table: &mut Table, measured: &Pipeline) {
     const GROUP: &str = "(c) the pipeline: many videos at once";
-    let Some(many) = &measured.many else { return };
-    let floor_s: f64 =
-        measured.floors[..measured.videos].iter().cycle().take(many.videos).map(|floor| floor.total().cpu_s).sum();
+    let (Some(many), Some(floor)) = (&measured.many, measured.many_floor) else { return };
     let videos = many.videos as f64;
     table.add(GROUP, "videos", videos, Unit::Count);
     table.add(GROUP, "first upload to last end", many.wall_s, Unit::Seconds);
     table.add(GROUP, "videos an hour", many.videos_per_hour, Unit::Count);
     table.add(GROUP, "CPU a video, broker included", many.cpu_s / videos, Unit::CpuSeconds);
-    table.judge(GROUP, "CPU beside the floor", many.cpu_s / floor_s, Unit::Times, MOST_CPU);
+    table.add(GROUP, "floor, just before and after", floor.cpu_s / videos, Unit::CpuSeconds);
+    table.judge(GROUP, "CPU beside the floor", many.cpu_s / floor.cpu_s, Unit::Times, MOST_CPU);
     table.add(GROUP, "first upload to last unit begun", many.queued_s, Unit::Seconds);
     table.judge(GROUP, "cores used in that time", many.cores_share, Unit::Share, LEAST_CORES);
     table.add(GROUP, "used by others meanwhile", many.other_cores, Unit::Cores);

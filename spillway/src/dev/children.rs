@@ -10,9 +10,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use autoscaler::act::local::Starts;
+use pipeline::admin::Checks;
 use pipeline::loopback;
 use pipeline::stage::StageName;
 use planning::stages::STAGES;
+use reqwest::Client;
 use tokio::process::Command;
 
 use super::DevArgs;
@@ -79,6 +81,13 @@ impl Role {
             Admin::Own(_) => Admin::own().unwrap_or_else(|_| self.admin.clone()),
         };
         Self { admin, starts: Arc::default(), ..self.clone() }
+    }
+
+    /// Says why it is not ready, if it is not.
+    async fn ready(&self, client: &Client) -> Result<(), String> {
+        let asked = client.get(format!("http://{}/readyz", self.admin())).send().await;
+        let answer = asked.map_err(|_| "it does not answer".to_owned())?;
+        if answer.status().is_success() { Ok(()) } else { Err(answer.text().await.unwrap_or_default()) }
     }
 
     fn admin(&self) -> SocketAddr {
@@ -168,19 +177,39 @@ impl Plan {
         self.scaled.iter().map(|(stage, first)| (*stage, starts(first))).collect()
     }
 
+    /// Returns what asks each child whether it is ready, by its name; of a stage that is scaled, its first process.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn checks(&self) -> Result<Checks> {
+        let client = client()?;
+        let mut checks = Checks::default();
+        for role in self.roles() {
+            let (asked, client) = (role.clone(), client.clone());
+            checks.add(&role.name, move || {
+                let (role, client) = (asked.clone(), client.clone());
+                async move { role.ready(&client).await }
+            });
+        }
+        Ok(checks)
+    }
+
+    fn roles(&self) -> impl Iterator<Item = &Role> {
+        self.children.iter().map(|(role, _)| role).chain(self.scaled.values())
+    }
+
     /// Waits until every child says that it is ready.
     ///
     /// # Errors
     /// Names the children that are not after `limit`, or the one that ends each time before it is.
     pub async fn wait_until_ready(&self, limit: Duration) -> Result<()> {
-        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build()?;
+        let client = client()?;
         let started = Instant::now();
-        let mut waiting: Vec<&Role> = self.children.iter().map(|(role, _)| role).chain(self.scaled.values()).collect();
+        let mut waiting: Vec<&Role> = self.roles().collect();
         while !waiting.is_empty() {
             let mut still = Vec::new();
             for role in waiting {
-                let answer = client.get(format!("http://{}/readyz", role.admin())).send().await;
-                if !answer.is_ok_and(|a| a.status().is_success()) {
+                if role.ready(&client).await.is_err() {
                     still.push(role);
                 }
             }
@@ -196,6 +225,11 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+fn client() -> Result<Client> {
+    let client = Client::builder().no_proxy().timeout(Duration::from_secs(2));
+    client.build().context("set up the HTTP client")
 }
 
 /// Returns the stages' processes and how many slots each has unless it is scaled.

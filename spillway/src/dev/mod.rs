@@ -10,8 +10,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use autoscaler::Health;
 use autoscaler::act::local::Local;
 use clap::Parser;
+use pipeline::admin::{self, AdminArgs};
 use pipeline::broker::Broker;
 use pipeline::child;
 use pipeline::kafka::topics::Shape;
@@ -48,6 +50,9 @@ pub struct DevArgs {
     /// How long workers may finish what they have in hand after Ctrl-C.
     #[arg(long, env = "SPILLWAY_GRACE", default_value = "30s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub grace: Duration,
+    /// Where this process tells about itself and of its children.
+    #[command(flatten)]
+    pub admin: AdminArgs,
     /// Where run-time files lie.
     #[command(flatten)]
     pub runtime: RuntimeArgs,
@@ -127,6 +132,7 @@ async fn serve(
     }
     topics::ensure(&shared, shape).await?;
     let plan = Plan::new(args, folder, brokers)?;
+    let mut checks = plan.checks()?;
     let mut tasks = JoinSet::new();
     for (child, slots) in plan.children() {
         let (role, slots) = (child.clone(), *slots);
@@ -138,8 +144,12 @@ async fn serve(
         scaling.bounds.max_workers.get_or_insert_with(|| args.slots.unwrap_or_else(cores));
         let per_process = scaling.slots_per_process(cores());
         let local = Local::new(plan.crews(), per_process, args.grace + LEAVE, stop.clone());
-        tasks.spawn(scaling::run(shared, scaling, local, stop.clone()));
+        let health = Health::default();
+        let seen = health.clone();
+        checks.add("autoscaler", move || std::future::ready(seen.get()));
+        tasks.spawn(scaling::run(shared, scaling, local, health, stop.clone()));
     }
+    tasks.spawn(admin::serve(args.admin.admin_listen, checks, stop.clone()));
     let ready = plan.wait_until_ready(READY_LIMIT);
     tokio::select! {
         ready = ready => {

@@ -56,11 +56,18 @@ impl ScalingArgs {
     }
 }
 
-/// Gives each stage its fewest slots, then scales until `stop`; ends when all processes have.
+/// Gives each stage its fewest slots, then scales until `stop`, telling `health` whether that goes well; ends when all
+/// processes have.
 ///
 /// # Errors
 /// When a process cannot be started, or the brokers cannot be reached at the start.
-pub async fn run(brokers: BrokerArgs, args: ScalingArgs, local: Local, stop: CancellationToken) -> Result<()> {
+pub async fn run(
+    brokers: BrokerArgs,
+    args: ScalingArgs,
+    local: Local,
+    health: Health,
+    stop: CancellationToken,
+) -> Result<()> {
     let pins = args.bounds.pins();
     for stage in STAGES {
         local.scale(stage, args.bounds.clamp(0, pins.get(&stage))).await?;
@@ -68,8 +75,7 @@ pub async fn run(brokers: BrokerArgs, args: ScalingArgs, local: Local, stop: Can
     let ScalingArgs { policy, bounds, time_scale, record, .. } = args;
     let settings = Settings { policy, bounds, time_scale, record };
     let scaling = async {
-        let outcome =
-            autoscaler::run(&brokers, settings, &local, watch::channel(true).1, Health::default(), stop.clone());
+        let outcome = autoscaler::run(&brokers, settings, &local, watch::channel(true).1, health, stop.clone());
         let outcome = outcome.await;
         stop.cancel();
         outcome

@@ -25,7 +25,7 @@ fn one(answer: &Answer) -> String {
     let mut text = format!("\n{}\n\n", heading(answer));
     let _ = writeln!(
         text,
-        "  {:<17}{:>10}{:>22}{:>9}{:>10}{:>22}{:>6}{:>9}{:>10}{:>10}",
+        "  {:<17}{:>10}{:>25}{:>9}{:>10}{:>25}{:>6}{:>9}{:>10}{:>10}",
         "busiest hour", "wait p50", "p95", "> 120 s", "work p50", "p95", "use", "changes", "a video", "a month"
     );
     for rival in &answer.rivals {
@@ -56,7 +56,7 @@ fn one(answer: &Answer) -> String {
     let unlimited = times(answer.unlimited_wait_p95_s);
     let _ = writeln!(text, "\n  What breaks first (if nothing were limited, the wait p95 would be {unlimited})");
     for breaking in &answer.breaking {
-        let _ = writeln!(text, "  {:<12}{:<32}{}", when(breaking), breaking.what, used(breaking));
+        let _ = writeln!(text, "  {:<12}{:<36}{}", when(breaking), breaking.what, used(breaking));
         if breaking.days.is_some() {
             let _ = writeln!(text, "  {:<12}{}", "", breaking.then);
         }
@@ -70,7 +70,7 @@ fn row(rival: &Rival) -> String {
     let middle = |cell: &str| cell.split(" (").next().unwrap_or_default().to_owned();
     let (wait_p50, work_p50) = (middle(wait_p50), middle(work_p50));
     format!(
-        "  {name:<17}{wait_p50:>10}{wait_p95:>22}{over:>9}{work_p50:>10}{work_p95:>22}{used:>6}{changes:>9}{video:>10}{month:>10}\n"
+        "  {name:<17}{wait_p50:>10}{wait_p95:>25}{over:>9}{work_p50:>10}{work_p95:>25}{used:>6}{changes:>9}{video:>10}{month:>10}\n"
     )
 }
 

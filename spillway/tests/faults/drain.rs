@@ -4,24 +4,17 @@
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
-use jiff::Timestamp;
-use pipeline::blob::{self, Blobs, Location};
-use pipeline::event::{Envelope, Event, Job, Options, VideoSource, VideoSubmitted};
-use pipeline::id::{TenantId, VideoId};
-use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer};
-use pipeline::lane::Lane;
-use pipeline::store::{self, NewVideo};
 use testing::until::until;
 use testing::web::Web;
+use tokio_util::sync::CancellationToken;
 
 use crate::ledger::Ledger;
 use crate::samples::{Sample, learn};
 use crate::system::{Plan, SHORT, System};
+use crate::versions::{NEWER_FIELD, echo_all, submit_in_version};
 
 /// Units in hand when the signal comes.
 const UNITS: usize = 50;
-/// A field that no version has yet, number 99, the text `x`: a newer process is there before the older ones are gone.
-const NEWER_FIELD: [u8; 4] = [0x9a, 0x06, 0x01, b'x'];
 /// How soon a worker must have ended.
 const END_LIMIT: Duration = Duration::from_secs(30);
 /// How long all work may take.
@@ -82,11 +75,14 @@ async fn drain(settings: &[(&str, &str)], kept: usize) {
     assert_eq!(next.end(END_LIMIT).await.code(), Some(0));
 }
 
-/// Restarts every process, one after another, `rounds` times, while videos come in.
+/// Restarts every process, one after another, `rounds` times, while videos come in, and everything that stages say to each
+/// other is said by another version too.
 async fn roll(settings: &[(&str, &str)], samples: &[Sample], rounds: usize) {
     let system = System::start(Plan::host(settings)).await;
     learn(&system.api, samples).await;
     let mut ledger = Ledger::default();
+    let over = CancellationToken::new();
+    let echo = tokio::spawn(echo_all(system.servers.brokers(), over.clone()));
     for _ in 0..rounds {
         for member in &system.members {
             let sample = samples[ledger.len() % samples.len()];
@@ -100,6 +96,10 @@ async fn roll(settings: &[(&str, &str)], samples: &[Sample], rounds: usize) {
         }
     }
     let balance = ledger.balance(&system, LIMIT).await;
+    over.cancel();
+    let echoed = echo.await.expect("it was said again");
+    println!("said again: {echoed:?}");
+    assert!(echoed.len() == 7 && echoed.values().all(|count| *count > 0), "{echoed:?}");
     // What was handed back is begun again; nothing else is lost.
     assert!(balance.redone <= system.members.len() * rounds, "{balance:?}");
     assert_eq!(system.dead_letters(), 0);
@@ -110,44 +110,4 @@ async fn no_attempt_was_spent(system: &System, ledger: &Ledger) {
     for event in join_all(ledger.ids().map(|id| system.api.events(id))).await.iter().flatten() {
         assert_ne!(event["type"], "unit_retried", "an attempt was spent: {event}");
     }
-}
-
-/// Submits a video as another version would: its message has the fields of the first version, no headers, and `more`.
-async fn submit_in_version(system: &System, sample: Sample, more: &[u8]) -> String {
-    let (tenant, video) = (TenantId::default_tenant(), VideoId::random());
-    let key = blob::key(&tenant, video, blob::Kind::Source, "before");
-    let blobs = Blobs::open(&Location::Folder(system.servers.blobs().to_owned())).expect("the blobs");
-    let source = VideoSource::Upload(blobs.put(&key, sample.bytes().into()).await.expect("store the source"));
-    let options = options_of(sample);
-    let job = Job::new(&tenant, video, Lane::Express, options);
-    let store = store::open_file(&system.servers.database_file()).expect("the store");
-    let (name, request_hash, created_at) = ("before.mp4".to_owned(), String::new(), Timestamp::now());
-    let new = NewVideo { job: job.clone(), source: source.clone(), name, created_at, request_hash };
-    store.create_video(&new).await.expect("make the row");
-    let brokers = BrokerArgs::new(system.servers.broker.proxy().address().to_string());
-    let producer = Producer::connect(&brokers).await.expect("a producer");
-    let mut body = Envelope::of(&VideoSubmitted { job, source: Some(source) }).body;
-    body.extend_from_slice(more);
-    let (topic, lane, headers) = (VideoSubmitted::TOPIC, Lane::Express, Headers::default());
-    let batch = Batch::default();
-    let post = Post { topic, lane, key: None, video: None, headers: &headers, body: &body };
-    producer.post(post, &batch).await.expect("post");
-    batch.acknowledged().await.expect("acknowledged");
-    video.to_string()
-}
-
-fn options_of(sample: Sample) -> Options {
-    let pairs = sample.options().split('&').filter_map(|pair| pair.split_once('='));
-    let mut options = Options::default();
-    for (name, value) in pairs {
-        let value: u32 = value.parse().expect("a number");
-        match name {
-            "clips" => options.clips = value,
-            "min_clip_s" => options.min_clip_ms = value * 1000,
-            "max_clip_s" => options.max_clip_ms = value * 1000,
-            "height" => options.height = value,
-            other => panic!("{other} is not known"),
-        }
-    }
-    options
 }

@@ -47,12 +47,27 @@ async fn a_full_disk_is_507_leaves_nothing_and_heals_without_a_restart() {
     until("nothing of what was refused stays", SETTLED, async || (disk.sources() == files).then_some(())).await;
 
     disk.free();
+    refused_while_less_is_free_than_is_kept(&system).await;
     ledger.submit(&system.api, sample).await;
     let balance = ledger.balance(&system, LIMIT).await;
     assert_eq!(balance.videos, 2);
     assert_eq!(system.dead_letters(), 0);
     assert_eq!(system.died(), Vec::<String>::new());
     assert!(system.members.iter().all(|member| member.ends().is_empty()), "a process was started again");
+}
+
+/// The system runs without a reserve, or nothing would fit on so small a disk. Another API has the usual one, and refuses
+/// a video before its bytes.
+async fn refused_while_less_is_free_than_is_kept(system: &System) {
+    let (api, member) = system.join_api(&["SPILLWAY_DISK_RESERVE"]).await;
+    let knows = async || system.log().tail(500).contains("new videos are refused").then_some(());
+    until("it knows how much is free", SETTLED, knows).await;
+    let refused = api.post("/v1/videos").body(vec![0x5a; LARGE_BYTES]).send().await.expect("an answer");
+    assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert!(refused.headers().contains_key("retry-after"));
+    let problem: Value = refused.json().await.expect("JSON");
+    assert_eq!(problem["code"], "overloaded", "{problem}");
+    assert_eq!(member.end(SETTLED).await.code(), Some(0));
 }
 
 async fn count(system: &System) -> usize {

@@ -3,17 +3,21 @@
 
 use std::time::Duration;
 
+use futures::future::join_all;
 use nix::sys::signal::Signal;
+use pipeline::store::{self, StoreArgs};
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
+use testing::rows::{compare, rows};
+use tokio::sync::Notify;
 use tokio::time::sleep;
 
 use crate::chance::chance;
 use crate::ledger::Ledger;
 use crate::samples::{Sample, learn};
 use crate::servers::Kind;
-use crate::system::{Plan, SHORT_LIVES, System};
+use crate::system::{PARTITIONS, Plan, SHORT_LIVES, System};
 
 /// Every sample that is submitted here.
 const SAMPLES: [Sample; 3] = [Sample::Tiny(0), Sample::Tiny(1), Sample::Talk];
@@ -21,6 +25,8 @@ const SAMPLES: [Sample; 3] = [Sample::Tiny(0), Sample::Tiny(1), Sample::Talk];
 const TINY: [Sample; 2] = [Sample::Tiny(0), Sample::Tiny(1)];
 /// The longest after an answer that the API is killed.
 const AFTER_ANSWER: Duration = Duration::from_millis(500);
+/// How long a process may take to end.
+const END_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn workers_killed_at_random_lose_nothing() {
@@ -86,26 +92,38 @@ async fn kill_ingest(settings: &[(&str, &str)], rounds: usize, uploads: usize) {
     let mut ledger = Ledger::default();
     for round in 0..rounds {
         let wait = chance.random_range(Duration::ZERO..AFTER_ANSWER);
+        let (answered, over) = (Notify::new(), Notify::new());
         let wanted = ledger.len() + uploads;
         let mut killed = false;
         while ledger.len() < wanted {
             let sends = (ledger.len()..wanted).map(|number| {
-                let (api, sample) = (&system.api, TINY[number % TINY.len()]);
+                let (api, sample, answered) = (&system.api, TINY[number % TINY.len()], &answered);
                 async move {
                     let mut own = Ledger::default();
                     // Not told of is not accepted.
-                    own.try_submit(api, sample).await.ok().map(|_| own)
+                    own.try_submit(api, sample).await.ok()?;
+                    answered.notify_one();
+                    Some(own)
                 }
             });
-            let sent = futures::future::join_all(sends);
+            let sent = async {
+                let sent = join_all(sends).await;
+                over.notify_one();
+                sent
+            };
             let kill = async {
-                if !killed {
-                    sleep(wait).await;
-                    ingest.kill().await;
+                tokio::select! {
+                    biased;
+                    () = answered.notified(), if !killed => {
+                        sleep(wait).await;
+                        ingest.kill().await;
+                        true
+                    }
+                    () = over.notified() => killed,
                 }
             };
-            let (sent, ()) = tokio::join!(sent, kill);
-            killed = true;
+            let (sent, is_killed) = tokio::join!(sent, kill);
+            killed = is_killed;
             sent.into_iter().flatten().for_each(|own| ledger.add(own));
         }
         println!("round {round}: killed after {wait:?}");
@@ -142,4 +160,29 @@ async fn kill_servers(settings: &[(&str, &str)], samples: &[Sample], videos: usi
     system.servers.kill_and_start_again().await;
     ledger.balance(&system, Duration::from_secs(300)).await;
     assert_eq!(system.dead_letters(), 0);
+    lose_the_store(system, samples[0]).await;
+}
+
+/// Makes another keyspace from what topics and bucket tell once nobody works any more: it has what the first one had.
+async fn lose_the_store(mut system: System, sample: Sample) {
+    let mut unwanted = Ledger::default();
+    let deleted = unwanted.submit(&system.api, sample).await;
+    assert_eq!(system.api.delete(&format!("/v1/videos/{deleted}")).await, 204);
+    for ended in join_all(system.members.drain(..).map(|member| member.end(END_LIMIT))).await {
+        assert!(ended.success(), "{ended}");
+    }
+    let address = system.servers.cluster().database.address();
+    let keyspace = |name: &str| format!("cql://{address}/{name}");
+    let again = [("SPILLWAY_STORE", keyspace("again"))];
+    let rebuilt = system.call(&["rebuild"], &again.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
+    assert!(rebuilt.status.success(), "{rebuilt:?}");
+    println!("{}", String::from_utf8_lossy(&rebuilt.stdout));
+    let contents = async |name: &str| {
+        let store = StoreArgs { store_replication: 1, ..StoreArgs::at(keyspace(name).parse().expect("an address")) };
+        let store = store::open(&store).await.expect("open the store");
+        rows(&store, PARTITIONS.parse().expect("a number"), &[deleted.parse().expect("an id")]).await
+    };
+    let (before, after) = (contents("spillway").await, contents("again").await);
+    assert!(before.len() > 20, "{before:?}");
+    compare(&before, &after);
 }

@@ -7,6 +7,7 @@ mod ledger;
 mod samples;
 mod servers;
 mod system;
+mod versions;
 
 mod drain;
 mod full;

@@ -14,6 +14,8 @@ use crate::system::{Plan, SHORT, System};
 
 /// How soon after healing everything must be done.
 const AFTER_HEALING: Duration = Duration::from_secs(120);
+/// The most memory that Kafka, Cassandra and S3 may take together: 1.5 GB, in MiB.
+const SERVERS_MIB: u64 = 1430;
 /// What comes later when an answer is slow.
 const SLOW: Trouble = Trouble::Slow(Duration::from_millis(500));
 /// An object store that answers nothing but this, and one whose answers break off.
@@ -97,4 +99,6 @@ async fn outages(settings: &[(&str, &str)], sample: Sample, troubles: &[(Server,
         assert_eq!(system.dead_letters(), 0, "{server:?} {trouble:?}");
         assert_eq!(system.died(), Vec::<String>::new(), "{server:?} {trouble:?}");
     }
+    let held_mib = system.servers.peak_mib();
+    assert!(held_mib < SERVERS_MIB, "{held_mib} MiB");
 }

@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use pipeline::kafka::BrokerArgs;
 use tempfile::TempDir;
 use testing::cassandra::{Cassandra, Doors};
 use testing::kafka::Alone;
+use testing::processes;
 use testing::proxy::Proxy;
 use testing::s3::{self, BUCKET, KEYS, S3};
 
@@ -67,6 +69,11 @@ impl Servers {
         Self { broker: broker.expect("Kafka starts"), stores, folder }
     }
 
+    /// Returns where the broker is.
+    pub fn brokers(&self) -> BrokerArgs {
+        BrokerArgs::new(self.broker.proxy().address().to_string())
+    }
+
     /// Returns the variables that lead a process there.
     pub fn variables(&self) -> Vec<(String, String)> {
         let (store, blobs, mut variables) = match &self.stores {
@@ -107,6 +114,16 @@ impl Servers {
             Stores::Cluster(cluster) => cluster,
             Stores::Host { .. } => panic!("a cluster was not asked for"),
         }
+    }
+
+    /// Returns the most memory that all servers of a cluster together ever held since they were started, in MiB.
+    pub fn peak_mib(&mut self) -> u64 {
+        let broker = self.broker.pid();
+        let cluster = self.cluster();
+        let pids = [broker, cluster.database.pid(), cluster.s3.pid()];
+        let peaks = pids.map(|pid| processes::peak_mib(pid.expect("it runs")));
+        println!("Kafka, Cassandra and SeaweedFS held {peaks:?} MiB at most");
+        peaks.iter().sum()
     }
 
     /// Returns the folder of the blobs.

@@ -20,6 +20,8 @@ use crate::servers::{Kind, Servers};
 
 /// The program under test.
 const SPILLWAY: &str = env!("CARGO_BIN_EXE_spillway");
+/// Partitions of each topic.
+pub const PARTITIONS: &str = "4";
 /// How long a process may take to be ready, on a machine that does much else.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 /// Each role with its slots: small, because there are only few cores.
@@ -74,7 +76,7 @@ impl System {
             ("SPILLWAY_DEGRADE_AT_MEMORY", "0"),
             ("SPILLWAY_DISK_RESERVE", "0"),
             ("SPILLWAY_ALLOW_PRIVATE_URLS", "true"),
-            ("SPILLWAY_PARTITIONS", "4"),
+            ("SPILLWAY_PARTITIONS", PARTITIONS),
         ];
         let settings = fixed.iter().chain(plan.settings);
         variables.extend(settings.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -109,10 +111,33 @@ impl System {
         member
     }
 
+    /// Starts one more process of the API, without some of the settings; it is not among the members.
+    pub async fn join_api(&self, without: &'static [&'static str]) -> (Api, Member) {
+        let address = loopback::free_address().expect("a free port");
+        let commands = self.commands.clone();
+        let start = move || {
+            let mut command = commands.call(&["ingest", "--listen", &address.to_string()]);
+            for name in without {
+                command.env_remove(name);
+            }
+            command
+        };
+        let member = Member::start("ingest", Arc::new(start));
+        self.ready(address).await;
+        (Api::at(address), member)
+    }
+
     /// Takes the process of `role` out of the members.
     pub fn take(&mut self, role: &str) -> Member {
         let index = self.members.iter().position(|member| member.role() == role);
         self.members.swap_remove(index.unwrap_or_else(|| panic!("no {role} runs")))
+    }
+
+    /// Calls the program with what leads it to the servers, and with `settings`.
+    pub async fn call(&self, arguments: &[&str], settings: &[(&str, &str)]) -> std::process::Output {
+        let mut command = self.commands.call(arguments);
+        command.envs(settings.iter().copied()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        tokio::task::spawn_blocking(move || command.output()).await.expect("a thread").expect("spillway starts")
     }
 
     /// Returns what all processes logged.

@@ -13,7 +13,7 @@ use testing::media::{probe, talk};
 async fn a_submitted_video_becomes_clips() {
     let dev = shared();
     let folder = tempfile::tempdir().expect("a folder");
-    let server = format!("http://{}", dev.address());
+    let server = dev.url();
     let submitted = tokio::task::spawn_blocking({
         let out = folder.path().to_owned();
         move || submit(&server, &out)

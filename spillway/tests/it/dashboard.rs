@@ -5,50 +5,87 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use serde_json::Value;
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
 
 use crate::dev::{Dev, Home};
+use crate::outside::Outside;
 use testing::api::{Api, OPTIONS, VIDEO_LIMIT};
 use testing::media::talk;
+use testing::processes;
+use testing::until::until;
+use testing::web::Web;
 
 /// A name that is a page of its own where it is not escaped.
 const HOSTILE: &str = "<img src=x onerror=alert(1)><script>alert(2)</script>.mp4";
 /// Variable with the folder in which pictures are kept.
 const PICTURES: &str = "SPILLWAY_PICTURES";
 
+/// One short clip a video.
+const ONE_CLIP: &str = "clips=1&min_clip_s=3&max_clip_s=4&height=320";
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pages_hold_in_every_state() {
     let home = Home::new();
-    let settings = [("SPILLWAY_PARTITIONS", "4"), ("SPILLWAY_CLAIM_LEASE", "3s")];
+    let reports = home.data().join("reports");
+    let settings = [
+        ("SPILLWAY_PARTITIONS", "4"),
+        ("SPILLWAY_CLAIM_LEASE", "3s"),
+        ("SPILLWAY_DEV_AUTOSCALE", "true"),
+        ("SPILLWAY_TICK", "1s"),
+        ("SPILLWAY_PINS", "fetch=fixed:4"),
+        ("SPILLWAY_ALLOW_PRIVATE_URLS", "true"),
+        ("SPILLWAY_URL_IDLE_TIMEOUT", "1h"),
+        ("SPILLWAY_REPORTS", reports.to_str().expect("a path")),
+    ];
     let dev = Dev::start(&home, &settings);
     let api = Api::at(dev.address());
-    visit(&dev, "empty", None).await;
+    visit(&dev, "empty", &[]).await;
 
+    // Of each two slots of a process one is left for what else comes to its partitions.
+    let web = Web::start(talk()).await;
+    let held = api.submit_url(&web.url("held.mp4"), ONE_CLIP).await;
     let done = api.upload(talk(), OPTIONS).await;
     api.done(&done).await;
-    let mut waiting = Vec::new();
-    for _ in 0..6 {
-        waiting.push(api.upload(talk(), OPTIONS).await);
-    }
-    visit(&dev, "busy", Some(&done)).await;
+    // What is stopped holds its work for as long as the pages are looked at.
+    let analyze = dev.child("analyze");
+    processes::send(analyze, Signal::SIGSTOP);
+    let waiting = [api.upload(talk(), ONE_CLIP).await, api.upload(talk(), ONE_CLIP).await];
+    api.past(&waiting[0], "split").await;
+    let waits: Value = page(&api, &format!("/videos/default/{}", waiting[0])).await;
+    let rows = waits["now"]["waterfall"]["rows"].as_array().expect("rows");
+    assert!(rows.iter().any(|row| row["stage"] == "analyze" && row["waiting"] == 1), "{rows:?}");
+    visit(&dev, "busy", &[&waiting[0], &held, &done]).await;
+    processes::send(analyze, Signal::SIGCONT);
 
+    let outside = Outside::start(talk()).await;
     let hostile = home.data().join("hostile.mp4");
     std::fs::write(&hostile, "no video at all").expect("a file");
     let bad = upload_as(&api, &hostile, HOSTILE).await;
-    dev.kill("analyze").await;
-    assert_eq!(api.ended(&bad, VIDEO_LIMIT).await["state"], "failed");
-    visit(&dev, "failing", Some(&bad)).await;
-    for id in &waiting {
-        api.ended(id, VIDEO_LIMIT).await;
+    let mut failed = Vec::new();
+    for _ in 0..3 {
+        failed.push(api.submit_url(&outside.video_url(), ONE_CLIP).await);
     }
+    keep_runs(&reports);
+    dev.kill("analyze").await;
+    for id in failed.iter().chain([&bad]) {
+        assert_eq!(api.ended(id, VIDEO_LIMIT).await["state"], "failed");
+    }
+    numbers_agree(&api, 4).await;
+    visit(&dev, "failing", &[&bad]).await;
+    for id in &waiting {
+        api.done(id).await;
+    }
+    outside.has_video(true);
+    operate(&dev, &outside.video_url(), &held, &done, &failed).await;
     use_it(&dev).await;
     streams_leave_no_gap(&api).await;
 }
 
-/// Looks at every page in a browser.
-async fn visit(dev: &Dev, state: &str, video: Option<&str>) {
-    let mut arguments = vec![format!("http://{}", dev.address()), state.to_owned()];
-    if let Some(video) = video {
+/// Looks at every page in a browser, and at those of `videos`.
+async fn visit(dev: &Dev, state: &str, videos: &[&str]) {
+    let mut arguments = vec![dev.url(), state.to_owned()];
+    for video in videos {
         arguments.extend(["--video".to_owned(), format!("default/{video}")]);
     }
     if state == "failing" {
@@ -60,12 +97,69 @@ async fn visit(dev: &Dev, state: &str, video: Option<&str>) {
     browse("visit.py", arguments).await;
 }
 
-/// Does what a person does.
-async fn use_it(dev: &Dev) {
-    browse("use.py", vec![format!("http://{}", dev.address()), talk().display().to_string()]).await;
+/// Does what an operator does.
+async fn operate(dev: &Dev, url: &str, held: &str, ended: &str, failed: &[String]) {
+    let mut arguments = vec![dev.url(), url.to_owned()];
+    arguments.extend(["--held", held, "--ended", ended, "--failed"].map(str::to_owned));
+    arguments.extend(failed.iter().cloned());
+    browse("operate.py", arguments).await;
 }
 
-async fn browse(script: &str, arguments: Vec<String>) {
+/// Returns a page as programs get it.
+async fn page(api: &Api, path: &str) -> Value {
+    let answer = api.get_json(path).await;
+    answer.error_for_status().expect("a page").json().await.expect("JSON")
+}
+
+/// The videos behind a number of the bar are those that it counts.
+async fn numbers_agree(api: &Api, failed: usize) {
+    let listed = until("the bar has heard of all", VIDEO_LIMIT, async || {
+        let listed = page(api, "/videos?state=failed&ended=1h").await;
+        (listed["bar"]["failed_1h"] == failed).then_some(listed)
+    })
+    .await;
+    assert_eq!(listed["videos"].as_array().map(Vec::len), Some(failed), "{listed}");
+    let other = page(api, "/videos?state=failed&ended=1h&lane=batch").await;
+    assert_eq!(other["videos"].as_array().map(Vec::len), Some(0), "{other}");
+}
+
+/// Keeps two runs of a load test, as `spillway loadtest` does.
+fn keep_runs(folder: &Path) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    for (name, begun_at, wait_s) in
+        [("20261124T100000Z-users-6", 1_795_514_400, 20.0), ("20261125T100000Z-users-6", 1_795_600_800, 150.0)]
+    {
+        let at_ms = |second: i64| (begun_at + second) * 1000;
+        let begun = jiff::Timestamp::from_second(begun_at).expect("a moment").to_string();
+        let quantiles = json!({"p50": wait_s / 2.0, "p95": wait_s, "p99": wait_s, "max": wait_s});
+        let fleet = |second: i64| {
+            let workers = json!({"cut": {"slots": 2, "busy": 1, "starting": 1}});
+            json!({"at_ms": at_ms(second), "stages": workers, "wanted": {"cut": 3}, "lag": {"cut": {"express": 4 + second}}})
+        };
+        let story = |second: i64| json!({"ended_ms": at_ms(second), "queue_wait_s": wait_s, "processing_s": 30.0, "total_s": 60.0});
+        let outcome = if wait_s < 120.0 { "met" } else { "missed" };
+        let measured = format!("{wait_s} s");
+        let report = json!({
+            "about": {"schedule": "users-6", "seed": 3, "begun_at": begun, "server": "http://127.0.0.1:8080", "cores": 2},
+            "measures": {"planned": 6, "accepted": 6, "done": 6, "lost": 0, "queue_wait": quantiles, "processing": quantiles},
+            "targets": [{"name": "queue wait p95", "wanted": "below 120 s", "measured": measured, "outcome": outcome}],
+            "limits": [{"resource": "cores of the sender", "reached": false, "seen": "at most 30 %"}],
+            "sent": [{"planned_ms": at_ms(0)}, {"planned_ms": at_ms(10)}],
+            "stories": [story(60), story(70)],
+            "fleets": [fleet(0), fleet(5), fleet(60)],
+            "machine": [{"at_ms": at_ms(0), "busy_cores": 0.5}, {"at_ms": at_ms(60), "busy_cores": 1.5}],
+        });
+        std::fs::write(folder.join(format!("{name}.json")), report.to_string()).expect("a report");
+    }
+}
+
+/// Does what a person does.
+async fn use_it(dev: &Dev) {
+    browse("use.py", vec![dev.url(), talk().display().to_string()]).await;
+}
+
+/// Runs a script of `dashboard/tests/browser/` and fails with what it found wrong.
+pub async fn browse(script: &str, arguments: Vec<String>) {
     let servers = std::env::var_os("SPILLWAY_TEST_SERVERS").expect("SPILLWAY_TEST_SERVERS, as `make test` sets it");
     let packages = PathBuf::from(servers).join("browser/packages");
     assert!(packages.is_dir(), "no browser: call scripts/setup-browser, as `make test` does");

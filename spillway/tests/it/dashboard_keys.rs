@@ -10,7 +10,9 @@ use pipeline::runtime::{Runtime, RuntimeArgs};
 use reqwest::redirect::Policy;
 use reqwest::{Client, StatusCode};
 use serde_json::Value;
+use tokio::time::timeout;
 
+use crate::dashboard::browse;
 use crate::dev::{Home, command};
 use testing::until::until;
 
@@ -47,14 +49,21 @@ impl Dashboard {
 
     /// Logs in with `key` and returns the cookie.
     async fn log_in(&self, key: &str) -> String {
-        let form = format!("key={}", key.replace(' ', "+"));
+        let form = format!("key={}&next=/capacity?users%3D500", key.replace(' ', "+"));
         let answer = self.client.post(self.url("/login")).body(form);
         let answer =
             answer.header("content-type", "application/x-www-form-urlencoded").send().await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+        assert_eq!(answer.headers()["location"], "/capacity?users=500");
         let cookie = answer.headers()["set-cookie"].to_str().expect("a cookie").to_owned();
-        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Strict"), "{cookie}");
+        assert!(cookie.contains("HttpOnly") && cookie.contains("SameSite=Lax"), "{cookie}");
         cookie.split(';').next().expect("a cookie").to_owned()
+    }
+
+    async fn log_out(&self, cookie: &str, token: &str) -> StatusCode {
+        let asked = self.client.post(self.url("/logout")).body(format!("csrf={token}")).header("cookie", cookie);
+        let asked = asked.header("content-type", "application/x-www-form-urlencoded");
+        asked.send().await.expect("an answer").status()
     }
 
     /// Asks to drain a worker that is not there: 404 for who may, 403 for who may not.
@@ -92,7 +101,8 @@ async fn who_may_not_change_things_changes_nothing() {
     assert!(made.expect("spillway starts").status.success());
 
     refused_to_strangers(&home, &broker.address());
-    with_keys(&home, &broker.address()).await;
+    let session = with_keys(&home, &broker.address()).await;
+    begun_elsewhere(&home, &broker.address(), &session).await;
     without_keys(&home, &broker.address()).await;
 }
 
@@ -106,7 +116,8 @@ fn refused_to_strangers(home: &Home, brokers: &str) {
     assert!(!output.status.success() && error.contains("at least 16 characters"), "{error}");
 }
 
-async fn with_keys(home: &Home, brokers: &str) {
+/// Returns a session that goes on.
+async fn with_keys(home: &Home, brokers: &str) -> String {
     let keys = ["--operator-key", OPERATOR, "--reader-key", READER];
     let dashboard = Dashboard::start(home, brokers, &keys).await;
     let get = |path: &str, headers: &[(&'static str, &str)]| {
@@ -117,6 +128,11 @@ async fn with_keys(home: &Home, brokers: &str) {
     let answer = get("/", &[("accept", "text/html")]).await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     assert_eq!(answer.headers()["location"], "/login");
+    let answer = get("/capacity?users=500", &[("accept", "text/html")]).await.expect("an answer");
+    assert_eq!(answer.headers()["location"], "/login?next=%2Fcapacity%3Fusers%3D500");
+    // Else the script of a page would take the door for what it follows, again and again.
+    let stream = get("/live?view=bar", &[("accept", "text/html, text/event-stream")]).await.expect("an answer");
+    assert_eq!(stream.status(), StatusCode::UNAUTHORIZED);
     for path in ["/", "/live?view=bar", "/workers", "/videos"] {
         let answer = get(path, &[("accept", "application/json")]).await.expect("an answer");
         assert_eq!(answer.status(), StatusCode::UNAUTHORIZED, "{path}");
@@ -146,10 +162,24 @@ async fn with_keys(home: &Home, brokers: &str) {
     let (status, problem) = dashboard.drain(&reader, &self::token(&of_reader)).await;
     assert_eq!((status, &problem["code"]), (StatusCode::FORBIDDEN, &"read_only".into()));
 
-    let left = dashboard.client.post(dashboard.url("/logout")).header("cookie", &operator).send().await;
-    assert_eq!(left.expect("an answer").status(), StatusCode::SEE_OTHER);
+    // Another site's page does not end a session: it does not know the token.
+    assert_eq!(dashboard.log_out(&operator, "").await, StatusCode::FORBIDDEN);
+    assert_eq!(dashboard.drain(&operator, &token).await.0, StatusCode::NOT_FOUND);
+    assert_eq!(dashboard.log_out(&operator, &token).await, StatusCode::SEE_OTHER);
     let (status, _) = dashboard.drain(&operator, &token).await;
     assert_eq!(status, StatusCode::UNAUTHORIZED);
+    browse("doors.py", vec![dashboard.url(""), OPERATOR.to_owned(), READER.to_owned()]).await;
+    reader
+}
+
+/// Another process with the same key takes the session, and none of a role whose key it does not have.
+async fn begun_elsewhere(home: &Home, brokers: &str, of_reader: &str) {
+    let dashboard = Dashboard::start(home, brokers, &["--reader-key", READER]).await;
+    let page = dashboard.client.get(dashboard.url("/workers")).header("cookie", of_reader).send().await;
+    assert_eq!(page.expect("an answer").status(), StatusCode::OK);
+    let forged = of_reader.replacen("reader.", "operator.", 1);
+    let page = dashboard.client.get(dashboard.url("/workers")).header("cookie", forged).send().await;
+    assert_eq!(page.expect("an answer").status(), StatusCode::SEE_OTHER);
 }
 
 async fn without_keys(home: &Home, brokers: &str) {
@@ -161,8 +191,85 @@ async fn without_keys(home: &Home, brokers: &str) {
     let page = dashboard.client.get(dashboard.url("/")).send().await.expect("an answer").text().await.expect("a page");
     let (status, _) = dashboard.drain("", &token(&page)).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
+    nothing_there(&dashboard).await;
+    numbers(&dashboard).await;
+    refused_to_people(&dashboard).await;
+    letters_that_are_not_there(&dashboard, &token(&page)).await;
     let nowhere = dashboard.client.get(dashboard.url("/live?view=nothing")).send().await.expect("an answer");
     assert_eq!(nowhere.status(), StatusCode::NOT_FOUND);
+}
+
+/// Every page has its numbers for programs, the bar with them, and what cannot be read is told as what is refused.
+async fn numbers(dashboard: &Dashboard) {
+    let ask = async |path: &str| {
+        let asked = dashboard.client.get(dashboard.url(path)).header("accept", "application/json");
+        let answer = asked.send().await.expect("an answer");
+        let (status, kind) = (answer.status(), answer.headers()["content-type"].to_str().expect("text").to_owned());
+        (status, kind, answer.json::<Value>().await.unwrap_or_else(|error| panic!("{path}: {error}")))
+    };
+    let pages = ["/", "/new", "/videos", "/queues", "/queues/cut", "/letters", "/workers", "/autoscaler"];
+    for path in pages.into_iter().chain(["/autoscaler/decisions", "/capacity", "/loadtests", "/cost"]) {
+        let (status, kind, page) = ask(path).await;
+        assert_eq!((status, &*kind), (StatusCode::OK, "application/json"), "{path}");
+        assert_eq!(page["bar"]["queued"], 0, "{path}: {page}");
+    }
+    let wrong =
+        ["/letters/cut/a/b", "/workers/drain", "/live", "/videos?id=x", "/videos?colour=red", "/capacity?users=-1"];
+    for path in wrong {
+        let (status, kind, problem) = ask(path).await;
+        assert!(status.is_client_error() && kind == "application/problem+json", "{path}: {status} {kind}");
+        assert_eq!(problem["code"], "refused", "{path}: {problem}");
+    }
+    // A watched video that is gone does not end the stream without a word.
+    let gone = "/live?view=video/default/7f724280-50f9-4848-b9a7-e441770f049d";
+    let mut stream = dashboard.client.get(dashboard.url(gone)).send().await.expect("an answer");
+    let mut said = String::new();
+    while !said.contains("it may have been deleted") {
+        let piece = timeout(LIMIT, stream.chunk()).await.expect("in time").expect("a stream");
+        said.push_str(&String::from_utf8_lossy(&piece.expect("the stream goes on")));
+    }
+}
+
+/// To people, what is refused stays where it was given, or a page leads back there.
+async fn refused_to_people(dashboard: &Dashboard) {
+    for (path, kept) in [("/videos?id=xyz", "value=\"xyz\""), ("/capacity?users=99999999", "value=\"99999999\"")] {
+        let answer = dashboard.client.get(dashboard.url(path)).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        let page = answer.text().await.expect("a page");
+        assert!(page.contains(kept) && page.contains("role=\"alert\""), "{page}");
+    }
+    let asked = dashboard.client.get(dashboard.url("/autoscaler?wait=0"));
+    let asked = asked.header("referer", dashboard.url("/autoscaler?stage=cut"));
+    let page = asked.send().await.expect("an answer").text().await.expect("a page");
+    assert!(page.contains("href=\"/autoscaler?stage=cut\""), "{page}");
+}
+
+/// Letters that nobody knows are neither settled nor sent to work.
+async fn letters_that_are_not_there(dashboard: &Dashboard, token: &str) {
+    let ask = async |path: &str| dashboard.client.get(dashboard.url(path)).send().await.expect("an answer").status();
+    assert_eq!(ask("/letters/cut/0/7").await, StatusCode::NOT_FOUND);
+    for action in ["replay", "discard"] {
+        let asked = dashboard.client.post(dashboard.url("/letters/act")).header("accept", "application/json");
+        let asked = asked.body(format!("csrf={token}&action={action}&id=cut/0/7"));
+        let asked = asked.header("content-type", "application/x-www-form-urlencoded");
+        let done: Value = asked.send().await.expect("an answer").json().await.expect("JSON");
+        assert_eq!((&done["letters"][0]["id"], &done["letters"][0]["became"]), (&"cut/0/7".into(), &"gone".into()));
+    }
+}
+
+/// What there is not is told in a page to people, and as a problem to programs.
+async fn nothing_there(dashboard: &Dashboard) {
+    let ask = async |path: &str, accept: &str| {
+        let asked = dashboard.client.get(dashboard.url(path)).header("accept", accept);
+        let answer = asked.send().await.expect("an answer");
+        (answer.status(), answer.text().await.expect("text"))
+    };
+    let (status, page) = ask("/nothing/here", "text/html").await;
+    assert!(status == StatusCode::NOT_FOUND && page.contains("There is no page at this address."), "{page}");
+    let (status, problem) = ask("/nothing", "application/json").await;
+    assert!(status == StatusCode::NOT_FOUND && problem.contains("not_found"), "{problem}");
+    let (status, described) = ask("/openapi.json", "application/json").await;
+    assert!(status == StatusCode::OK && described.contains("/v1/videos"), "{described}");
 }
 
 /// Finds the token that changes from a page must carry.

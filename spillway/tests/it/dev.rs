@@ -59,6 +59,7 @@ pub struct Dev {
     child: Child,
     guard: Child,
     address: SocketAddr,
+    admin: SocketAddr,
     log: Log,
 }
 
@@ -67,17 +68,19 @@ impl Dev {
     pub fn start(home: &Home, settings: &[(&str, &str)]) -> Self {
         let folder = home.folder.path();
         let said = folder.join("dev.out");
-        let address = loopback::free_address().expect("a free port");
+        let (address, admin) = (loopback::free_address(), loopback::free_address());
+        let (address, admin) = (address.expect("a free port"), admin.expect("a free port"));
         let log = home.log();
         let mut command = command();
         command.arg("dev").arg("--data").arg(home.data()).args(["--listen", &address.to_string()]);
+        command.args(["--admin-listen", &admin.to_string()]);
         command.envs(settings.iter().copied()).stdin(Stdio::null());
         command.stdout(File::create(&said).expect("a file for what it says"));
         let appended = OpenOptions::new().create(true).append(true).open(log.path());
         command.stderr(appended.expect("a file for its log"));
         let child = command.spawn().expect("start spillway");
         let guard = guard(child.id(), folder);
-        let mut dev = Self { child, guard, address, log };
+        let mut dev = Self { child, guard, address, admin, log };
         dev.wait_until_ready(&said);
         dev
     }
@@ -85,6 +88,16 @@ impl Dev {
     /// Returns the address of its HTTP API.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Returns where it is, as `--server` takes it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Returns where its first process tells about itself.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
     }
 
     /// Returns its process id.

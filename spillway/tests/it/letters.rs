@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use pipeline::broker::Broker;
-use pipeline::id::{TenantId, VideoId};
+use pipeline::id::TenantId;
 use pipeline::loopback;
 use pipeline::runtime::{Runtime, RuntimeArgs};
-use pipeline::store::{self, Gatherer, Page, SharedStore, VideoFilter};
+use pipeline::store::{self, Gatherer, SharedStore};
 use reqwest::StatusCode;
 use serde_json::{Value, json};
 
@@ -17,6 +17,7 @@ use crate::dev::{Dev, Home, command};
 use crate::outside::Outside;
 use testing::api::{Api, VIDEO_LIMIT};
 use testing::media::talk;
+use testing::rows::{compare, rows};
 use testing::until::until;
 
 /// One short clip a video.
@@ -62,6 +63,12 @@ impl World {
 
     fn open_store(&self) -> SharedStore {
         store::open_file(&self.home.data().join("spillway.db")).expect("open the store")
+    }
+
+    /// Returns all that is in the store; one video is deleted.
+    async fn rows(&self, deleted: &str) -> Vec<String> {
+        let partitions = PARTITIONS.parse().expect("a number");
+        rows(&self.open_store(), partitions, &[deleted.parse().expect("an id")]).await
     }
 
     /// Calls `spillway dead-letters` as an operator would.
@@ -120,8 +127,7 @@ async fn replayed_letters_complete_videos_and_a_lost_store_comes_back() {
     refuse(&world, &talk_id).await;
     let gone = discard(&world, &api).await;
 
-    let partial = api.upload(talk(), ONE_CLIP).await;
-    assert_eq!(api.ended(&partial, VIDEO_LIMIT).await["state"], "partial");
+    let partial = submit_for_a_part(&api).await;
     let deleted = api.upload(talk(), ONE_CLIP).await;
     assert_eq!(api.delete(&format!("/v1/videos/{deleted}")).await, StatusCode::NO_CONTENT);
     world.outside.speech_answers(503);
@@ -230,6 +236,21 @@ async fn discard(world: &World, api: &Api) -> String {
     gone
 }
 
+/// Submits and watches a video of which a part fails, as a user does: that has an exit code of its own.
+async fn submit_for_a_part(api: &Api) -> String {
+    let mut submit = command();
+    submit.args(["submit", "--wait", "--json", "--server", &api.server()]).arg(talk());
+    submit.args(["--clips", "1", "--min-clip", "3s", "--max-clip", "4s", "--height", "320"]);
+    let printed = text(&finished(submit).await, 4);
+    let last: Value = serde_json::from_str(printed.lines().last().expect("a line")).expect("JSON");
+    assert_eq!((&last["type"], &last["state"]), (&json!("finished"), &json!("partial")), "{printed}");
+    let id = last["video"].as_str().expect("an id").to_owned();
+    let mut watch = command();
+    watch.args(["watch", "--server", &api.server(), &id]);
+    says(&finished(watch).await, 4, &[&format!("{id}: partial")]);
+    id
+}
+
 /// Waits until all of a video has been worked on but its speech, and is gathered.
 async fn all_but_speech(world: &World, id: &str) {
     let (store, tenant, video) = (world.open_store(), TenantId::default_tenant(), id.parse().expect("an id"));
@@ -254,7 +275,7 @@ async fn refuse_to_rebuild(world: &World) {
 
 /// Loses the store, makes it anew, and compares all that was in it.
 async fn lose_and_rebuild(world: &World, deleted: &str) {
-    let before = contents(&world.open_store(), deleted).await;
+    let before = world.rows(deleted).await;
     says(&world.rebuild(&[]).await, 1, &["is not empty"]);
     for name in ["spillway.db", "spillway.db-wal", "spillway.db-shm"] {
         let _ = std::fs::rename(world.home.data().join(name), world.home.data().join(format!("lost-{name}")));
@@ -263,7 +284,7 @@ async fn lose_and_rebuild(world: &World, deleted: &str) {
     let rebuilt = world.rebuild(&[]).await;
     println!("{}", text(&rebuilt, 0));
     says(&rebuilt, 0, &["the store is rebuilt"]);
-    compare(&before, &contents(&world.open_store(), deleted).await);
+    compare(&before, &world.rows(deleted).await);
     // One that did not live to its end left a mark: nobody works with what is there, and it may be called again.
     world.open_store().begin_rebuild().await.expect("a store");
     let mut worker = command();
@@ -271,45 +292,5 @@ async fn lose_and_rebuild(world: &World, deleted: &str) {
     worker.arg("--blobs").arg(world.home.data().join("blobs"));
     says(&finished(worker).await, 1, &["a rebuild of the store has not ended"]);
     says(&world.rebuild(&[]).await, 0, &["the store is rebuilt"]);
-    compare(&before, &contents(&world.open_store(), deleted).await);
-}
-
-#[track_caller]
-fn compare(before: &[String], after: &[String]) {
-    for (before, after) in before.iter().zip(after) {
-        assert_eq!(before, after);
-    }
-    assert_eq!(before.len(), after.len());
-}
-
-/// Returns every row of the store as text, but for what only a worker that lives knows: leases and deadlines.
-async fn contents(store: &SharedStore, deleted: &str) -> Vec<String> {
-    let tenant = TenantId::default_tenant();
-    let page = Page { after: None, limit: 99 };
-    let listed = store.videos(&tenant, &VideoFilter::default(), &page).await.expect("a store").items;
-    let mut rows = Vec::new();
-    for video in &listed {
-        let id = video.new.job.video();
-        rows.push(format!("{video:?}"));
-        let log = store.log_after(&tenant, id, None, usize::MAX).await.expect("a store");
-        rows.extend(log.iter().map(|entry| format!("{entry:?}")));
-        rows.extend(store.clips(&tenant, id).await.expect("a store").iter().map(|clip| format!("{clip:?}")));
-        for gatherer in [Gatherer::Join, Gatherer::Deliver] {
-            let items = store.gathered(gatherer, &tenant, id, 0, None, 999).await.expect("a store");
-            rows.extend(items.iter().map(|(item, body)| format!("{id} {gatherer:?} {item} {body:?}")));
-        }
-    }
-    for gatherer in [Gatherer::Join, Gatherer::Deliver] {
-        for partition in 0..PARTITIONS.parse().expect("a number") {
-            let open = store.open_gathers(gatherer, partition, 99).await.expect("a store");
-            rows.extend(
-                open.iter().map(|open| format!("open: {gatherer:?} {partition} {}/{}", open.video, open.window)),
-            );
-        }
-    }
-    let deleted: VideoId = deleted.parse().expect("an id");
-    rows.push(format!("deleted: {}", store.is_unwanted(&tenant, deleted).await.expect("a store")));
-    let unpublished = store.unpublished(jiff::Timestamp::now(), 9).await.expect("a store");
-    rows.push(format!("unpublished: {unpublished:?}"));
-    rows
+    compare(&before, &world.rows(deleted).await);
 }
