@@ -48,7 +48,7 @@ impl<S: Stage> Shop<S> {
             Err(error) => return self.trouble(error),
         }
         let now = Timestamp::now();
-        match self.store.claim(unit.id, &self.worker, now, self.args.claim_lease).await {
+        match self.store.claim(unit.id::<S>(), &self.worker, now, self.args.claim_lease).await {
             Err(error) => self.trouble(error),
             Ok(Claim::Finished) => Next::Done,
             Ok(Claim::Held { until }) => {

@@ -66,6 +66,10 @@ impl Breaker {
     }
 
     async fn wait(&self, take: bool) -> bool {
+        // Most of the time nobody has to wait, and who listens for changes meets all others who do at one lock.
+        if let Answer::Go { probe } = self.ask(take) {
+            return probe;
+        }
         loop {
             let changed = self.changed.notified();
             tokio::pin!(changed);

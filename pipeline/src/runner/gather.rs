@@ -177,7 +177,7 @@ impl<S: Stage> Shop<S> {
 
     /// Counts a failed attempt at a unit that is not claimed, and returns how many there were.
     async fn count_failure(&self, unit: &Unit) -> crate::store::Result<u32> {
-        match self.store.claim(unit.id, &self.worker, Timestamp::now(), COUNTING_LEASE).await? {
+        match self.store.claim(unit.id::<S>(), &self.worker, Timestamp::now(), COUNTING_LEASE).await? {
             Claim::Granted { lease, failures, .. } => {
                 self.store.release(&lease, Release::Failed).await?;
                 Ok(failures + 1)

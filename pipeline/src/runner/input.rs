@@ -13,7 +13,6 @@ use crate::stage::Stage;
 
 /// An input as it was read. The message itself is kept decoded for the first attempt alone: whoever waits keeps its bytes.
 pub(super) struct Unit {
-    pub(super) id: UnitId,
     pub(super) key: String,
     pub(super) job: Job,
     pub(super) lane: Lane,
@@ -38,7 +37,6 @@ impl Unit {
         let (job, key, media) = (input.job().clone(), input.unit_key(), input.media());
         let ticket_of = record.ticket.tracker();
         let unit = Self {
-            id: UnitId::derive(S::NAME.as_str(), &job.tenant(), job.video(), &key),
             key,
             lane,
             media,
@@ -50,6 +48,11 @@ impl Unit {
             job,
         };
         Ok((unit, input, record.ticket))
+    }
+
+    /// Returns the key of its claim at `S`.
+    pub(super) fn id<S: Stage>(&self) -> UnitId {
+        UnitId::derive(S::NAME.as_str(), &self.job.tenant(), self.job.video(), &self.key)
     }
 
     /// Returns the dead letter whose replay it is, else nothing.

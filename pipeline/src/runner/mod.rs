@@ -181,19 +181,27 @@ fn serve<S: Stage>(
 async fn take<S: Stage>(shop: &Arc<Shop<S>>, consumer: &Arc<Consumer>, tasks: &mut JoinSet<()>) -> Result<()> {
     let mut heads = Heads::new(consumer.clone(), shop.activity.clone(), &shop.args);
     loop {
+        while let Some(ended) = tasks.try_join_next() {
+            ended.map_err(crashed)?;
+        }
+        if shop.stop.is_cancelled() {
+            return Ok(());
+        }
         // A slot is only asked for when there is work: a unit that must be alone needs them all.
         let slot = async {
             shop.breaker.ready().await;
             heads.ready().await;
             shop.slots.one().await
         };
+        // While work is there nothing else is listened to: listening costs more than looking.
         let slot = tokio::select! {
+            biased;
+            slot = slot => slot,
             () = shop.stop.cancelled() => return Ok(()),
             Some(ended) = tasks.join_next(), if !tasks.is_empty() => {
                 ended.map_err(crashed)?;
                 continue;
             }
-            slot = slot => slot,
         };
         if let Some((lane, record)) = heads.take() {
             let shop = shop.clone();

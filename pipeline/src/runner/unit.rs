@@ -112,6 +112,14 @@ async fn go_ahead<'a, S: Stage>(
     wait: Option<Duration>,
 ) -> Option<Pass<'a>> {
     let must_wait = wait.is_some() || shop.breaker.closed().is_err();
+    if !must_wait
+        && slot.is_some()
+        && !unit.revoked.is_cancelled()
+        && !shop.stop.is_cancelled()
+        && let Some(pass) = shop.breaker.try_enter()
+    {
+        return Some(pass);
+    }
     let parked = must_wait.then(|| shop.slots.park(unit.body.len())).flatten();
     if parked.is_some() {
         *slot = None;
