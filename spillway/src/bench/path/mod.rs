@@ -97,7 +97,7 @@ pub async fn measure(folder: &Path, runtime: &Runtime, extent: Extent) -> Result
     eprintln!("bench: the memory of a worker with records waiting");
     let held = memory::measure(&ground, extent).await?;
     eprintln!("bench: rebalances");
-    let rebalances = rebalance::measure(&ground).await?;
+    let rebalances = rebalance::measure(&ground, extent).await?;
     eprintln!("bench: uploads");
     let uploads = uploads::measure(&ground, &folder.join("uploads"), extent).await?;
     drop(ground);

@@ -10,15 +10,19 @@ use pipeline::lane::Lane;
 use serde::Serialize;
 
 use super::process::Process;
+use super::rates::median;
 use super::relay::{Records, Relay, Running, TO};
-use super::{Ground, PARTITIONS};
+use super::{Extent, Ground, PARTITIONS};
 
 /// After this long without a heartbeat the private broker counts a member as dead.
 pub const SESSION_TIMEOUT: Duration = Duration::from_secs(6);
 /// How often the two members are asked whether both have partitions.
 const TRIES: usize = 50;
 
-/// From the signal until a record of each partition has passed the member that is left.
+/// How often each is measured; the median counts.
+const ROUNDS: usize = 3;
+
+/// From the signal until a record of each partition has passed the member that is left: of several rounds the median.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rebalances {
     /// The member was killed, in seconds.
@@ -31,10 +35,13 @@ pub struct Rebalances {
 ///
 /// # Errors
 /// When the broker is away, or the members do not share the partitions.
-pub async fn measure(ground: &Ground) -> Result<Rebalances> {
-    let dead_s = after(ground, Signal::SIGKILL).await?;
-    let left_s = after(ground, Signal::SIGTERM).await?;
-    Ok(Rebalances { dead_s, left_s })
+pub async fn measure(ground: &Ground, extent: Extent) -> Result<Rebalances> {
+    let (mut dead_s, mut left_s) = (Vec::new(), Vec::new());
+    for _ in 0..extent.of(ROUNDS, 1) {
+        dead_s.push(after(ground, Signal::SIGKILL).await?);
+        left_s.push(after(ground, Signal::SIGTERM).await?);
+    }
+    Ok(Rebalances { dead_s: median(dead_s), left_s: median(left_s) })
 }
 
 /// Lets one of two members go by `signal`.
