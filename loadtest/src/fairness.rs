@@ -1,7 +1,7 @@
 //! The scenario of two tenants: one sends a single video while another one has just sent 499. What the one waits is held
 //! against what it waits alone.
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::LoadArgs;
@@ -27,7 +27,8 @@ pub(crate) fn tenants() -> Vec<Sender> {
     vec![sender("crowd"), sender("single")]
 }
 
-/// Runs the single video alone, then among the others, and judges.
+/// Runs the single video alone, then among the others, then alone again: the first one found a system that was just started,
+/// so the faster of the two counts. Judges.
 pub(crate) async fn run(
     target: &Target,
     curve: &Curve,
@@ -37,24 +38,23 @@ pub(crate) async fn run(
 ) -> Result<bool> {
     ensure!(target.senders.len() >= 2, "two tenants are needed: the first sends {MANY} videos, the second one");
     let one = |number: u32, at_s: f64| Arrival { number, at_s, sender: 1, priority: false, by_url: false, kind: 0 };
-    let alone = one(MANY + 1, 0.0);
+    let scale = target.time_scale();
+    let time = async |arrivals: &[Arrival]| {
+        let ran = target.send(arrivals, args, None, stop).await;
+        ensure!(!stop.is_cancelled(), "interrupted");
+        let story = story(&ran.stories.lock(), &ran.ledger.lock(), 1)?;
+        story.total_s.context("a video has no end").map(|seconds| seconds * scale)
+    };
     eprintln!("one video alone");
-    let ran = target.send(std::slice::from_ref(&alone), args, None, stop).await;
-    let alone = story(&ran.stories.lock(), &ran.ledger.lock(), 1)?;
-
+    let cold = time(&[one(MANY + 1, 0.0)]).await?;
     let others = curve.moments(seed).into_iter().enumerate();
     let mut arrivals: Vec<Arrival> =
         others.map(|(number, at_s)| Arrival { sender: 0, ..one(number as u32, at_s) }).collect();
     arrivals.push(one(MANY, AFTER_S));
     eprintln!("the same after {MANY} of another tenant");
-    let ran = target.send(&arrivals, args, None, stop).await;
-    if stop.is_cancelled() {
-        bail!("interrupted");
-    }
-    let among = story(&ran.stories.lock(), &ran.ledger.lock(), 1)?;
-    let scale = target.time_scale();
-    let waited = |story: &Story| story.total_s.context("a video has no end").map(|seconds| seconds * scale);
-    let (alone, among) = (waited(&alone)?, waited(&among)?);
+    let among = time(&arrivals).await?;
+    eprintln!("one video alone again");
+    let alone = time(&[one(MANY + 2, 0.0)]).await?.min(cold);
     let times = among / alone.max(0.001);
     let met = times <= MOST;
     let word = if met { "met" } else { "MISSED" };
