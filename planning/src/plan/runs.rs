@@ -170,34 +170,36 @@ pub fn run_all(scenario: &Scenario, jobs: &[Job], effort: &Effort<'_>) -> Option
 pub fn run(scenario: &Scenario, job: Job, stop: &dyn Fn() -> bool) -> Option<Run> {
     let busiest_s = scenario.arrivals.busiest_hour_s();
     let end_s = scenario.arrivals.length_s();
-    let from_s = if job.span == Span::Whole { 0.0 } else { (busiest_s - BEFORE_S).max(0.0) };
-    if job.scaling == Scaling::Old {
-        // Its queue has no end within the hour: what is still there a day later waits for longer than is told.
-        let load = system::old_load(scenario, (0.0, end_s), job.seed);
-        let flow = system::old_flow(scenario.machines.tick_s);
-        let outcome = engine::run_until(&flow, &load, &mut Fixed(vec![system::OLD_WORKERS]), end_s + DAY_S, stop)?;
-        return Some(Run { job, busiest_s, grain: 1, outcome });
-    }
-    let until_s = if job.span == Span::Whole { end_s } else { (busiest_s + AFTER_S).min(end_s) };
+    let (from_s, until_s) = match job.span {
+        Span::Whole => (0.0, end_s),
+        Span::Peak | Span::PeakUnlimited => ((busiest_s - BEFORE_S).max(0.0), (busiest_s + AFTER_S).min(end_s)),
+    };
     let length_s = until_s - from_s;
-    let mut flow = system::flow(scenario);
+    let videos = scenario.arrivals.videos_per_day() * length_s / DAY_S + f64::from(scenario.arrivals.burst);
+    let is_old = job.scaling == Scaling::Old;
+    let grain = if is_old { 1 } else { system::grain(scenario, videos) };
+    let (mut flow, load) = if is_old {
+        (system::old_flow(scenario.machines.tick_s), system::old_load(scenario, (from_s, until_s), job.seed))
+    } else {
+        (system::flow(scenario), system::load(scenario, (from_s, until_s), job.seed, grain))
+    };
     if job.span == Span::PeakUnlimited {
         for stage in &mut flow.stages {
             (stage.max_replicas, stage.partitions, stage.quota_per_hour) =
                 (u32::from(u16::MAX), u32::from(u16::MAX), None);
         }
     }
-    let videos = scenario.arrivals.videos_per_day() * length_s / DAY_S + f64::from(scenario.arrivals.burst);
-    let grain = system::grain(scenario, videos);
-    let load = system::load(scenario, (from_s, until_s), job.seed, grain);
+    let keda = |keda: Keda| KedaScaler::grained(keda, system::stands_for(grain));
     let mut scaler: Box<dyn Scaler> = match job.scaling {
         Scaling::Spillway => Box::new(Planned::new(policy(scenario))),
-        // A lag of one is as much work as so many records.
-        Scaling::KedaDefault => Box::new(KedaScaler::new(Keda::with_defaults(10.0 / f64::from(grain)))),
-        Scaling::KedaTuned => Box::new(KedaScaler::new(Keda::fast(2.0 / f64::from(grain)))),
-        Scaling::Perfect | Scaling::Old => Box::new(Oracle::within(&flow, &load, length_s, FORESEEN)),
+        Scaling::KedaDefault => Box::new(keda(Keda::with_defaults(10.0))),
+        Scaling::KedaTuned => Box::new(keda(Keda::fast(2.0))),
+        Scaling::Perfect => Box::new(Oracle::within(&flow, &load, length_s, FORESEEN)),
+        Scaling::Old => Box::new(Fixed(vec![system::OLD_WORKERS])),
     };
-    let outcome = engine::run_until(&flow, &load, scaler.as_mut(), length_s, stop)?;
+    // The old system's queue has no end within the hour: what is still there a day later waits for longer than is told.
+    let simulated_s = if is_old { length_s + DAY_S } else { length_s };
+    let outcome = engine::run_until(&flow, &load, scaler.as_mut(), simulated_s, stop)?;
     Some(Run { job, busiest_s: busiest_s - from_s, grain, outcome })
 }
 

@@ -6,6 +6,7 @@ use rand_pcg::Pcg64Mcg;
 use std::time::Duration;
 
 use super::scenario::Scenario;
+use crate::cost::StageCost;
 use crate::simulate::flow::{Flow, Spread, StageSpec};
 use crate::simulate::load::{Kind, Load, Video, Work};
 
@@ -32,7 +33,7 @@ const OLD_VARIATION: f64 = 0.194;
 /// Returns the stages of this product.
 pub fn flow(scenario: &Scenario) -> Flow {
     let (machines, limits) = (&scenario.machines, &scenario.limits);
-    let stage = |(place, cost): (usize, &crate::cost::StageCost)| StageSpec {
+    let stage = |(place, cost): (usize, &StageCost)| StageSpec {
         name: cost.stage.to_owned(),
         after: AFTER[place].to_vec(),
         partitions: limits.partitions,
@@ -76,6 +77,11 @@ pub fn grain(scenario: &Scenario, videos: f64) -> u32 {
     if scenario.limits.quota_per_hour.is_some() { 1 } else { (pieces / MOST_UNITS).ceil().max(1.0) as u32 }
 }
 
+/// Returns how many units one simulated unit of each stage stands for: only pieces are simulated several as one.
+pub(super) fn stands_for(grain: u32) -> Vec<u32> {
+    (0..AFTER.len()).map(|place| if SEGMENTS.contains(&place) { grain } else { 1 }).collect()
+}
+
 /// Returns how many units each stage has for a video of `length_s` seconds.
 pub fn units(scenario: &Scenario, length_s: f64) -> [f64; 6] {
     let mix = &scenario.mix;
@@ -85,17 +91,16 @@ pub fn units(scenario: &Scenario, length_s: f64) -> [f64; 6] {
 
 fn kind(scenario: &Scenario, length_s: f64, grain: u32) -> Kind {
     let clips_s = scenario.mix.clips(length_s).1 * f64::from(scenario.mix.clips(length_s).0);
-    let work = |(place, units): (usize, f64)| {
-        let cost = &scenario.costs.stages[place];
+    let work = |(cost, (units, stands_for)): (&StageCost, (f64, u32))| {
         let media_s = if cost.stage == "cut" { clips_s } else { length_s };
-        let is_piece = SEGMENTS.contains(&place);
-        let units = if is_piece { (units / f64::from(grain)).ceil() } else { units };
+        let units = (units / f64::from(stands_for)).ceil();
         let mean_s = cost.busy_s_per_media_s * media_s / units;
         // Of longer pieces each varies less.
-        let cv = if is_piece { scenario.costs.variation / f64::from(grain).sqrt() } else { scenario.costs.variation };
+        let cv = scenario.costs.variation / f64::from(stands_for).sqrt();
         Work { units: units as u32, service: Spread { mean_s, cv } }
     };
-    Kind { media_s: length_s, work: units(scenario, length_s).into_iter().enumerate().map(work).collect() }
+    let units = units(scenario, length_s).into_iter().zip(stands_for(grain));
+    Kind { media_s: length_s, work: scenario.costs.stages.iter().zip(units).map(work).collect() }
 }
 
 /// Returns the system that this one replaces: twenty workers, each takes a video through all steps, first come, first
@@ -119,4 +124,23 @@ pub fn old_load(scenario: &Scenario, span_s: (f64, f64), seed: u64) -> Load {
     let kinds = vec![Kind { media_s: scenario.mix.mean_s(), work: vec![Work { units: 1, service }] }];
     let video = |arrives_at: f64| Video { arrives_at, lane: Lane::Standard, kind: 0 };
     Load { videos: scenario.arrivals.draw(span_s, seed).into_iter().map(video).collect(), kinds, seed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_pieces_are_simulated_several_as_one_and_the_work_stays_the_same() {
+        assert_eq!(stands_for(7), [1, 1, 7, 7, 1, 1]);
+        let scenario = Scenario::of_users(1, 8);
+        let (fine, coarse) = (kind(&scenario, 600.0, 1), kind(&scenario, 600.0, 7));
+        let units = |kind: &Kind| kind.work.iter().map(|work| work.units).collect::<Vec<_>>();
+        assert_eq!(units(&fine), [1, 1, 20, 100, 1, 3]);
+        assert_eq!(units(&coarse), [1, 1, 3, 15, 1, 3]);
+        for (fine, coarse) in fine.work.iter().zip(&coarse.work) {
+            let busy_s = |work: &Work| f64::from(work.units) * work.service.mean_s;
+            assert!((busy_s(coarse) / busy_s(fine) - 1.0).abs() < 1e-9, "{coarse:?} {fine:?}");
+        }
+    }
 }
