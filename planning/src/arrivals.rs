@@ -21,7 +21,11 @@ const GOES_ON: f64 = 2.0;
 /// Arrivals of each tick.
 #[derive(Clone, Debug, Default)]
 pub struct Arrivals {
-    counts: VecDeque<f64>,
+    /// What had ever arrived by the end of each tick: sums over any of them are differences, exact as long as whole records
+    /// arrive.
+    totals: VecDeque<f64>,
+    /// What had arrived before the first of them.
+    before: f64,
 }
 
 /// What the recent arrivals say.
@@ -33,6 +37,15 @@ pub struct Level {
     pub excess: f64,
     /// How long the change is expected to go on, in seconds: it fades with this time constant.
     pub lasts_s: f64,
+}
+
+/// What arrived within the last ticks.
+#[derive(Clone, Copy)]
+struct Sum {
+    ticks: usize,
+    count: f64,
+    /// The square root of the count.
+    root: f64,
 }
 
 impl Level {
@@ -58,25 +71,32 @@ impl Level {
 impl Arrivals {
     /// Adds what arrived in the last tick.
     pub fn push(&mut self, count: f64) {
-        if self.counts.len() == TICKS {
-            self.counts.pop_front();
+        let total = self.total() + count;
+        if self.totals.len() == TICKS {
+            self.before = self.totals.pop_front().unwrap_or(self.before);
         }
-        self.counts.push_back(count);
+        self.totals.push_back(total);
+    }
+
+    fn total(&self) -> f64 {
+        self.totals.back().copied().unwrap_or(self.before)
     }
 
     /// Returns the arrivals of each tick, newest first.
     pub fn newest_first(&self) -> impl Iterator<Item = f64> + '_ {
-        self.counts.iter().rev().copied()
+        let earlier = self.totals.iter().rev().skip(1).chain(std::iter::once(&self.before));
+        self.totals.iter().rev().zip(earlier).map(|(total, earlier)| total - earlier)
     }
 
     /// Returns the sum over the last `ticks`.
     pub fn last(&self, ticks: usize) -> f64 {
-        self.newest_first().take(ticks).sum()
+        let earlier = self.totals.len().checked_sub(ticks + 1);
+        self.total() - earlier.map_or(self.before, |place| self.totals[place])
     }
 
     /// Returns the mean rate of the last `time_s`, or of what is remembered of it, in records a second.
     pub fn rate(&self, time_s: f64, tick_s: f64) -> f64 {
-        let ticks = ((time_s / tick_s) as usize).clamp(1, self.counts.len().max(1));
+        let ticks = ((time_s / tick_s) as usize).clamp(1, self.totals.len().max(1));
         self.last(ticks) / (ticks as f64 * tick_s)
     }
 
@@ -86,27 +106,32 @@ impl Arrivals {
     /// that contradicts most is the change: its rate, less half a standard deviation, because it was chosen for being
     /// extreme.
     pub fn level(&self, tick_s: f64) -> Level {
-        let sums = WINDOWS.map(|ticks| (ticks, self.last(ticks)));
-        let known = self.counts.len();
+        let known = self.totals.len();
         if known == 0 {
             return Level::default();
         }
-        let shortest = STEADY.min(known);
-        let rate = self.last(shortest) / (shortest as f64 * tick_s);
+        let sums = WINDOWS.map(|ticks| {
+            let count = self.last(ticks);
+            Sum { ticks, count, root: count.sqrt() }
+        });
+        let (shortest, within_shortest) = (STEADY.min(known), self.last(STEADY));
+        let rate = within_shortest / (shortest as f64 * tick_s);
         // All there is may be a burst: of what has just begun, only a part is steady.
         let steady = rate * shortest as f64 / STEADY as f64;
         let mut level = Level { rate: steady, excess: rate - steady, lasts_s: GOES_ON * shortest as f64 * tick_s };
-        let longer = sums.into_iter().filter(|(ticks, _)| *ticks > shortest && *ticks <= known);
-        for (ticks, sum) in std::iter::once((shortest, self.last(shortest))).chain(longer) {
-            let rate = sum / (ticks as f64 * tick_s);
-            let deviation = |within: usize, count: f64| 2.0 * (count.sqrt() - (rate * within as f64 * tick_s).sqrt());
-            let shorter = sums.iter().filter(|(within, _)| *within < ticks);
-            let most = shorter.max_by(|a, b| deviation(a.0, a.1).abs().total_cmp(&deviation(b.0, b.1).abs()));
-            if let Some(&(within, count)) = most
-                && deviation(within, count).abs() > CHANGE
+        let longer = sums.into_iter().filter(|sum| sum.ticks > shortest && sum.ticks <= known);
+        for (ticks, count) in
+            std::iter::once((shortest, within_shortest)).chain(longer.map(|sum| (sum.ticks, sum.count)))
+        {
+            let rate = count / (ticks as f64 * tick_s);
+            let shorter = sums.iter().take_while(|sum| sum.ticks < ticks);
+            let deviations = shorter.map(|sum| (2.0 * (sum.root - (rate * sum.ticks as f64 * tick_s).sqrt()), sum));
+            let most = deviations.max_by(|a, b| a.0.abs().total_cmp(&b.0.abs()));
+            if let Some((deviation, sum)) = most
+                && deviation.abs() > CHANGE
             {
-                let root = count.sqrt() - 0.5 * deviation(within, count).signum();
-                let seen_s = within as f64 * tick_s;
+                let root = sum.root - 0.5 * deviation.signum();
+                let seen_s = sum.ticks as f64 * tick_s;
                 level.excess = root.max(0.0).powi(2) / seen_s - level.rate;
                 level.lasts_s = GOES_ON * seen_s;
                 break;

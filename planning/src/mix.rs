@@ -64,10 +64,17 @@ impl LaneTotals {
 impl Mix {
     /// Takes what arrived in each lane of `stage` within the last `elapsed_s` seconds. A lane it no longer has is forgotten.
     pub(crate) fn arrive(&mut self, elapsed_s: f64, stage: &Stage, lanes: &[LaneTotals]) {
-        self.0.retain(|name, _| stage.lanes.iter().any(|lane| lane.lane == *name));
+        let keep = keep(elapsed_s);
         for (lane, change) in stage.lanes.iter().zip(lanes) {
-            let known = self.0.entry(lane.lane.clone()).or_default();
-            known.arrived = known.arrived * keep(elapsed_s) + change.arrived;
+            match self.0.get_mut(&lane.lane) {
+                Some(known) => known.arrived = known.arrived * keep + change.arrived,
+                None => {
+                    self.0.insert(lane.lane.clone(), Known { arrived: change.arrived, ..Known::default() });
+                }
+            }
+        }
+        if self.0.len() != stage.lanes.len() {
+            self.0.retain(|name, _| stage.lanes.iter().any(|lane| lane.lane == *name));
         }
     }
 

@@ -53,27 +53,47 @@ pub struct Target {
 /// Units by which a target may be missed: a fluid has no whole ones.
 const TOLERANCE: f64 = 0.5;
 
+/// Says whether enough were `begun` of what was `due` by the same time.
+fn in_time(due: f64, begun: f64) -> bool {
+    begun + TOLERANCE >= due
+}
+
 impl Outlook {
     /// Returns the fewest workers from `least` to `most` that keep `target`; `most` if none do.
     pub fn fewest(&self, target: &Target, pool: &Pool, least: u32, most: u32) -> u32 {
-        let due = self.due(target);
-        let keeps = |workers: u32| {
-            let mut keeps = true;
-            self.roll(workers, pool, |step, begun, _| {
-                keeps = due.get(step).is_none_or(|due| begun + TOLERANCE >= *due);
-                keeps
-            });
-            keeps
-        };
-        if least >= most || keeps(least) {
-            return least.min(most);
+        if least >= most {
+            return most;
         }
-        let (mut short, mut enough) = (least, most);
+        let due = self.due(target);
+        if self.keeps(&due, pool, least) { least } else { self.search(&due, pool, least, most) }
+    }
+
+    /// Returns the same from those that are there, with whom so many units will have been [begun](Self::begun).
+    pub fn fewest_from_there(&self, target: &Target, pool: &Pool, begun: &[f64], most: u32) -> u32 {
+        if pool.there >= most {
+            return most;
+        }
+        let due = self.due(target);
+        let is_kept = due.iter().zip(begun).all(|(due, begun)| in_time(*due, *begun));
+        if is_kept { pool.there } else { self.search(&due, pool, pool.there, most) }
+    }
+
+    /// Returns the fewest workers that begin what is `due`, of which `short` are not enough; `enough` if no fewer are.
+    fn search(&self, due: &[f64], pool: &Pool, mut short: u32, mut enough: u32) -> u32 {
         while enough - short > 1 {
             let middle = short + (enough - short) / 2;
-            if keeps(middle) { enough = middle } else { short = middle }
+            if self.keeps(due, pool, middle) { enough = middle } else { short = middle }
         }
         enough
+    }
+
+    fn keeps(&self, due: &[f64], pool: &Pool, workers: u32) -> bool {
+        let mut keeps = true;
+        self.roll(workers, pool, |step, begun, _| {
+            keeps = due.get(step).is_none_or(|due| in_time(*due, begun));
+            keeps
+        });
+        keeps
     }
 
     /// Returns the units that `workers` finish in each step.
@@ -86,13 +106,24 @@ impl Outlook {
         finished
     }
 
-    /// Returns the longest wait, in seconds, that a unit begun by `workers` within the outlook will have had.
-    pub fn longest_wait_s(&self, workers: u32, pool: &Pool) -> f64 {
+    /// Returns the units that `workers` will have begun by the end of each step.
+    pub fn begun(&self, workers: u32, pool: &Pool) -> Vec<f64> {
+        let mut all = Vec::with_capacity(self.slots.len());
+        self.roll(workers, pool, |_, begun, _| {
+            all.push(begun);
+            true
+        });
+        all
+    }
+
+    /// Returns the longest wait, in seconds, that a unit begun within the outlook will have had, where so many will have been
+    /// [begun](Self::begun).
+    pub fn longest_wait_s(&self, begun: &[f64]) -> f64 {
         let queue = self.waiting.iter().map(|(waited_s, count)| (-waited_s, *count));
         let coming = self.arrivals.iter().enumerate().map(|(step, count)| (step as f64 * self.step_s, *count));
         let mut groups = queue.chain(coming).filter(|(_, count)| *count > 0.0).peekable();
         let (mut before, mut longest) = (0.0, 0.0_f64);
-        self.roll(workers, pool, |step, begun, _| {
+        for (step, begun) in begun.iter().enumerate() {
             let now_s = step as f64 * self.step_s;
             while let Some((arrived_s, count)) = groups.peek().copied()
                 && before + count <= begun + TOLERANCE
@@ -102,8 +133,7 @@ impl Outlook {
                 before += count;
                 groups.next();
             }
-            true
-        });
+        }
         let left = groups.next().map_or(0.0, |(arrived_s, _)| self.slots.len() as f64 * self.step_s - arrived_s);
         longest.max(left)
     }
@@ -204,6 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn those_that_are_there_are_searched_from_as_any_others() {
+        for (waiting, rate) in [(0.0, 0.1), (20.0, 0.2), (80.0, 0.5)] {
+            let outlook = outlook(waiting, rate);
+            let begun = outlook.begun(POOL.there, &POOL);
+            let (from_there, fewest) = (
+                outlook.fewest_from_there(&TARGET, &POOL, &begun, 1000),
+                outlook.fewest(&TARGET, &POOL, POOL.there, 1000),
+            );
+            assert_eq!(from_there, fewest, "{waiting} {rate}");
+            assert_eq!(outlook.fewest_from_there(&TARGET, &POOL, &begun, 4), 4);
+        }
+    }
+
+    #[test]
     fn nothing_is_begun_above_the_partitions() {
         let bounded = Outlook { most_in_work: 10.0, ..outlook(500.0, 0.0) };
         assert_eq!(bounded.fewest(&TARGET, &POOL, 1, 400), 400, "no number is enough");
@@ -212,7 +256,7 @@ mod tests {
     #[test]
     fn longest_wait_falls_with_workers() {
         let outlook = outlook(60.0, 0.2);
-        let waits: Vec<f64> = [10, 20, 40].map(|workers| outlook.longest_wait_s(workers, &POOL)).into();
+        let waits: Vec<f64> = [10, 20, 40].map(|workers| outlook.longest_wait_s(&outlook.begun(workers, &POOL))).into();
         assert!(waits.is_sorted_by(|a, b| a >= b), "{waits:?}");
         assert!(waits[0] > waits[2]);
     }

@@ -4,11 +4,11 @@ use crate::observation::{Observation, Stage};
 use crate::pin::Pin;
 
 /// Fewest and most workers of a stage, and what set the upper one, in words.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
     pub least: u32,
     pub most: u32,
-    pub most_because: String,
+    pub most_because: &'static str,
 }
 
 impl Bounds {
@@ -18,7 +18,7 @@ impl Bounds {
     /// than a quota is for nothing to do: a pin's maximum is no reason to have them, its minimum is.
     pub(super) fn new(stage: &Stage, pin: Option<&Pin>, quota: Option<u32>) -> Self {
         let pin = pin.copied().unwrap_or_default();
-        let pinned = |count: u32| Self { least: count, most: count, most_because: "a pin".to_owned() };
+        let pinned = |count: u32| Self { least: count, most: count, most_because: "a pin" };
         if let Some(fixed) = pin.fixed {
             return pinned(fixed);
         }
@@ -28,7 +28,7 @@ impl Bounds {
             return pinned(least);
         }
         let partitions: u32 = stage.lanes.iter().map(|lane| lane.partitions).fold(0, u32::saturating_add);
-        let mut bounds = Self { least, most, most_because: because.to_owned() };
+        let mut bounds = Self { least, most, most_because: because };
         if partitions > 0 {
             bounds.lower(partitions, "the partitions");
         }
@@ -40,15 +40,15 @@ impl Bounds {
 
     /// Returns these bounds for adding workers when as many as `workers` can have work in the lanes where there is any.
     pub(super) fn narrowed(&self, workers: u32) -> Self {
-        let mut narrowed = self.clone();
+        let mut narrowed = *self;
         narrowed.lower(workers, "the lanes that have work");
         narrowed
     }
 
-    fn lower(&mut self, most: u32, because: &str) {
+    fn lower(&mut self, most: u32, because: &'static str) {
         let most = most.max(self.least);
         if most < self.most {
-            (self.most, self.most_because) = (most, because.to_owned());
+            (self.most, self.most_because) = (most, because);
         }
     }
 }

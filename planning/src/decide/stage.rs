@@ -123,8 +123,9 @@ fn good(
     let least_load = ((load * steering.load_floor + spare).round() as u32).min(there);
     let enough = outlook.fewest(&steering.down, &pool, bounds.least.min(there), there).max(least_load);
     outlook.arrivals.clone_from(&coming.upper);
-    let wait_s = outlook.longest_wait_s(there, &pool);
-    let needed = outlook.fewest(&steering.up, &pool, there.min(upper.most), upper.most);
+    let begun = outlook.begun(there, &pool);
+    let wait_s = outlook.longest_wait_s(&begun);
+    let needed = outlook.fewest_from_there(&steering.up, &pool, &begun, upper.most);
 
     let short = (load * steering.load_floor + 0.5 * spare).floor() as u32;
     let needed = if there < short { needed.max(((load + spare).round() as u32).min(upper.most)) } else { needed };

@@ -1,5 +1,7 @@
 //! The workers of one stage: asked for, starting, ready, draining, gone.
 
+use std::cmp::Reverse;
+
 /// A worker's life.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum State {
@@ -58,16 +60,15 @@ impl Pool {
     /// Takes workers away until `target` are left: the newest that are starting first, then idle ones, then busy ones,
     /// which finish what they have in hand.
     pub(super) fn shrink(&mut self, now: f64, target: u32) {
-        while self.replicas() > target {
-            let rank = |id: &u32| {
-                let worker = &self.workers[*id as usize];
-                (worker.state == State::Ready, worker.busy)
-            };
-            let Some(place) = (0..self.active.len()).rev().min_by_key(|place| rank(&self.active[*place])) else {
-                return;
-            };
-            let id = self.active.remove(place);
-            let worker = &mut self.workers[id as usize];
+        let rank = |place: &usize| {
+            let worker = &self.workers[self.active[*place] as usize];
+            (worker.state == State::Ready, worker.busy, Reverse(*place))
+        };
+        let mut places: Vec<usize> = (0..self.active.len()).collect();
+        places.sort_unstable_by_key(rank);
+        places.truncate(self.active.len().saturating_sub(target as usize));
+        for place in &places {
+            let worker = &mut self.workers[self.active[*place] as usize];
             if worker.busy == 0 {
                 worker.state = State::Gone;
                 self.paid_s += now - worker.asked_at;
@@ -77,6 +78,8 @@ impl Pool {
                 self.busy_ready_slots -= worker.busy;
             }
         }
+        let workers = &self.workers;
+        self.active.retain(|id| matches!(workers[*id as usize].state, State::Starting | State::Ready));
     }
 
     /// Says whether a slot is free.

@@ -1,7 +1,5 @@
 //! The product's flow as it is simulated, and how long that takes.
 
-use std::time::Instant;
-
 use planning::plan::emulated::{Emulation, Sent};
 use planning::plan::runs::{Job, Scaling, Span, run};
 use planning::plan::scenario::Scenario;
@@ -35,11 +33,21 @@ fn a_day_of_four_thousand_videos_is_simulated_in_a_second() {
     // Unoptimised it takes some ten times as long: a tenth of the day stands for it.
     let (videos, limit_s) = if cfg!(debug_assertions) { (400, 10.0) } else { (4000, 1.0) };
     let scenario = Scenario::of_users(videos / 8, videos);
-    let begun = Instant::now();
-    let job = Job { scaling: Scaling::KedaTuned, seed: 1, span: Span::Whole };
-    let run = run(&scenario, job, &|| false).expect("nobody stops it");
-    let took_s = begun.elapsed().as_secs_f64();
-    assert!(run.outcome.videos.len() as f64 > 0.9 * f64::from(videos));
+    let job = Job { scaling: Scaling::Spillway, seed: 1, span: Span::Whole };
+    let took_s = || {
+        let begun_s = cpu_s();
+        let run = run(&scenario, job, &|| false).expect("nobody stops it");
+        let took_s = cpu_s() - begun_s;
+        assert!(run.outcome.videos.len() as f64 > 0.9 * f64::from(videos));
+        took_s
+    };
+    let took_s = (0..3).map(|_| took_s()).fold(f64::INFINITY, f64::min);
     println!("a day of {videos} videos: {took_s:.2} s");
     assert!(took_s < limit_s, "{took_s} s");
+}
+
+/// Returns the CPU time of this thread, in seconds: others use the machine too, and a simulation is of one thread.
+fn cpu_s() -> f64 {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux tells it");
+    told.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok()).expect("a number") / 1e9
 }
