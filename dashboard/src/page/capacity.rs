@@ -145,11 +145,12 @@ impl Page<'_> {
     }
 
     fn breaking(&self) -> Vec<Row> {
+        let Some(answer) = self.answer else { return Vec::new() };
         let row = |breaking: &Breaking| Row {
             name: words::when(breaking),
-            cells: vec![breaking.what.clone(), words::used(breaking), breaking.then.clone()],
+            cells: vec![breaking.what.clone(), words::used(answer, breaking), breaking.then.clone()],
         };
-        self.answer.iter().flat_map(|answer| &answer.breaking).map(row).collect()
+        answer.breaking.iter().map(row).collect()
     }
 
     fn sources(&self) -> Vec<(String, String, String)> {

@@ -146,16 +146,14 @@ pub fn answer(scenario: &Scenario, effort: &Effort<'_>) -> Option<Answer> {
             jobs.extend((2..=u64::from(of(scaling))).map(|seed| Job { scaling, seed, span: Span::Whole }));
         }
     }
-    jobs.extend((1..=u64::from(seeds.div_ceil(5))).map(|seed| Job {
-        scaling: Scaling::Spillway,
-        seed,
-        span: Span::PeakUnlimited,
-    }));
     let runs = runs::run_all(scenario, &jobs, effort)?;
+    let open = Scenario { limits: scenario.limits.open(), ..scenario.clone() };
+    let peak = |seed: u64| Job { scaling: Scaling::Spillway, seed, span: Span::Peak };
+    let peaks: Vec<Job> = (1..=u64::from(seeds.div_ceil(5))).map(peak).collect();
+    let unlimited = runs::run_all(&open, &peaks, effort)?;
     let rivals: Vec<Rival> = Scaling::ALL.into_iter().map(|scaling| rival(scenario, scaling, &runs)).collect();
-    let unlimited: Vec<&Run> = runs.iter().filter(|run| run.job.span == Span::PeakUnlimited).collect();
     let per_month = rivals.first().map_or(0.0, |ours| ours.bill.per_month);
-    let breaking = breaking::find(scenario, &unlimited, per_month);
+    let breaking = breaking::find(scenario, &unlimited, per_month, effort)?;
     let videos_per_day = scenario.arrivals.videos_per_day();
     let grain = system::grain(scenario, videos_per_day * scenario.arrivals.length_s() / DAY_S);
     let waits: Vec<f64> = unlimited.iter().map(|run| quantile(run.queue_waits_s(), 0.95)).collect();
@@ -205,7 +203,7 @@ fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
         utilisation: total(|stage| stage.busy_s) / paid_slot_s.max(f64::MIN_POSITIVE),
         changes_per_day: total(|stage| stage.changes as f64) * DAY_S / length_s,
         bill: bill(scenario, scaling, total(|stage| stage.paid_s) / length_s),
-        workers: first.map_or(Vec::new(), |run| workers(run)),
+        workers: first.map_or(Vec::new(), |run| run.workers()),
         waiting: first.map_or(Vec::new(), |run| waiting(run)),
         waits_s: first.map_or(Vec::new(), |run| {
             let mut waits_s = run.queue_waits_s();
@@ -231,25 +229,6 @@ fn bill(scenario: &Scenario, scaling: Scaling, mean_workers: f64) -> Bill {
     let per_month = workers + base + storage;
     let videos = videos_per_month.max(f64::MIN_POSITIVE);
     Bill { workers, base, storage, per_month, per_video: per_month / videos, workers_per_video: workers / videos }
-}
-
-/// Returns the scale of all stages over time, from the start of the busiest hour.
-fn workers(run: &Run) -> Vec<(f64, f64)> {
-    let mut now: Vec<f64> = vec![0.0; run.outcome.stages.len()];
-    let all = run.outcome.stages.iter().enumerate();
-    let mut changes: Vec<(f64, usize, u32)> =
-        all.flat_map(|(place, stage)| stage.scales.iter().map(move |(at_s, to)| (*at_s, place, *to))).collect();
-    changes.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let mut points: Vec<(f64, f64)> = Vec::new();
-    for (at_s, place, to) in changes {
-        now[place] = f64::from(to);
-        let point = (at_s - run.busiest_s, now.iter().sum());
-        match points.last_mut() {
-            Some(last) if last.0 == point.0 => *last = point,
-            _ => points.push(point),
-        }
-    }
-    points
 }
 
 /// Returns what waits at all stages over time, from the start of the busiest hour.

@@ -75,6 +75,13 @@ impl Arrivals {
         Ok(Self { curve: Trace { bucket_s, counts }, burst: 0, burst_at_s: 0.0 })
     }
 
+    /// Returns the same with so many times the videos.
+    pub fn times(&self, times: f64) -> Self {
+        let counts = self.curve.counts.iter().map(|count| count * times).collect();
+        let burst = (f64::from(self.burst) * times).round() as u32;
+        Self { curve: Trace { counts, ..self.curve }, burst, ..*self }
+    }
+
     /// Returns how many videos come in a day.
     pub fn videos_per_day(&self) -> f64 {
         (self.curve.counts.iter().sum::<f64>() + f64::from(self.burst)) * DAY_S / self.length_s()
@@ -129,6 +136,13 @@ mod tests {
         let peak = day.draw((PEAK_AT_S, PEAK_AT_S + BURST_S), 3);
         assert!((500..510).contains(&peak.len()), "{}", peak.len());
         assert_eq!(day.busiest_hour_s(), PEAK_AT_S);
+    }
+
+    #[test]
+    fn more_of_a_day_is_more_of_its_curve_and_of_its_burst() {
+        let (day, twice) = (Arrivals::day(500, 4000), Arrivals::day(500, 4000).times(2.0));
+        assert_eq!((twice.burst, twice.busiest_hour_s()), (1000, day.busiest_hour_s()));
+        assert!((twice.videos_per_day() - 8000.0).abs() < 1e-6);
     }
 
     #[test]

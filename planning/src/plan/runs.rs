@@ -75,8 +75,6 @@ pub enum Span {
     Whole,
     /// The busiest hour, from an hour before to an hour after.
     Peak,
-    /// The same where nothing is limited: what it would need.
-    PeakUnlimited,
 }
 
 /// What a simulation came to.
@@ -103,6 +101,12 @@ impl Run {
         self.of_busiest(waits)
     }
 
+    /// Returns how long the first units of videos waited at the stage in place `stage`, in seconds, of those that came in the
+    /// busiest hour.
+    pub fn waits_at_s(&self, stage: usize) -> Vec<f64> {
+        self.of_busiest(self.outcome.first_waits_s(stage))
+    }
+
     /// Returns how long videos were worked on until their end, in seconds, of those that came in the busiest hour and were
     /// begun.
     pub fn processing_s(&self) -> Vec<f64> {
@@ -114,6 +118,25 @@ impl Run {
     pub fn unfinished(&self) -> f64 {
         let ends = self.of_busiest(self.outcome.videos.iter().map(|video| video.done_at).collect());
         ends.iter().filter(|done_at| done_at.is_none()).count() as f64 / ends.len().max(1) as f64
+    }
+
+    /// Returns the scale of all stages over time, from the start of the busiest hour: seconds and workers.
+    pub fn workers(&self) -> Vec<(f64, f64)> {
+        let mut now: Vec<f64> = vec![0.0; self.outcome.stages.len()];
+        let all = self.outcome.stages.iter().enumerate();
+        let mut changes: Vec<(f64, usize, u32)> =
+            all.flat_map(|(place, stage)| stage.scales.iter().map(move |(at_s, to)| (*at_s, place, *to))).collect();
+        changes.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut points: Vec<(f64, f64)> = Vec::new();
+        for (at_s, place, to) in changes {
+            now[place] = f64::from(to);
+            let point = (at_s - self.busiest_s, now.iter().sum());
+            match points.last_mut() {
+                Some(last) if last.0 == point.0 => *last = point,
+                _ => points.push(point),
+            }
+        }
+        points
     }
 
     fn of_busiest<T>(&self, values: Vec<T>) -> Vec<T> {
@@ -144,18 +167,27 @@ impl Effort<'_> {
 
 /// Runs `jobs`; the results are in their order. Returns nothing if it was stopped.
 pub fn run_all(scenario: &Scenario, jobs: &[Job], effort: &Effort<'_>) -> Option<Vec<Run>> {
-    let results: Mutex<Vec<(usize, Run)>> = Mutex::default();
+    each(jobs, effort.threads, |job| run(scenario, *job, effort.stop))
+}
+
+/// Makes something of each of `items` on so many threads; the results are in their order. Returns nothing once one of them is
+/// nothing.
+pub(super) fn each<T, R>(items: &[T], threads: usize, make: impl Fn(&T) -> Option<R> + Sync) -> Option<Vec<R>>
+where
+    T: Sync,
+    R: Send,
+{
+    let results: Mutex<Vec<(usize, R)>> = Mutex::default();
     let next = AtomicUsize::new(0);
-    let threads = effort.threads.clamp(1, jobs.len().max(1));
     std::thread::scope(|scope| {
-        for _ in 0..threads {
+        for _ in 0..threads.clamp(1, items.len().max(1)) {
             scope.spawn(|| {
                 loop {
                     let place = next.fetch_add(1, Ordering::Relaxed);
-                    let Some(job) = jobs.get(place) else { return };
-                    let Some(run) = run(scenario, *job, effort.stop) else { return };
+                    let Some(item) = items.get(place) else { return };
+                    let Some(result) = make(item) else { return };
                     if let Ok(mut results) = results.lock() {
-                        results.push((place, run));
+                        results.push((place, result));
                     }
                 }
             });
@@ -163,7 +195,7 @@ pub fn run_all(scenario: &Scenario, jobs: &[Job], effort: &Effort<'_>) -> Option
     });
     let mut results = results.into_inner().unwrap_or_default();
     results.sort_by_key(|(place, _)| *place);
-    (results.len() == jobs.len()).then(|| results.into_iter().map(|(_, run)| run).collect())
+    (results.len() == items.len()).then(|| results.into_iter().map(|(_, result)| result).collect())
 }
 
 /// Makes one simulation. Returns nothing if it was stopped.
@@ -172,23 +204,17 @@ pub fn run(scenario: &Scenario, job: Job, stop: &dyn Fn() -> bool) -> Option<Run
     let end_s = scenario.arrivals.length_s();
     let (from_s, until_s) = match job.span {
         Span::Whole => (0.0, end_s),
-        Span::Peak | Span::PeakUnlimited => ((busiest_s - BEFORE_S).max(0.0), (busiest_s + AFTER_S).min(end_s)),
+        Span::Peak => ((busiest_s - BEFORE_S).max(0.0), (busiest_s + AFTER_S).min(end_s)),
     };
     let length_s = until_s - from_s;
     let videos = scenario.arrivals.videos_per_day() * length_s / DAY_S + f64::from(scenario.arrivals.burst);
     let is_old = job.scaling == Scaling::Old;
     let grain = if is_old { 1 } else { system::grain(scenario, videos) };
-    let (mut flow, load) = if is_old {
+    let (flow, load) = if is_old {
         (system::old_flow(scenario.machines.tick_s), system::old_load(scenario, (from_s, until_s), job.seed))
     } else {
         (system::flow(scenario), system::load(scenario, (from_s, until_s), job.seed, grain))
     };
-    if job.span == Span::PeakUnlimited {
-        for stage in &mut flow.stages {
-            (stage.max_replicas, stage.partitions, stage.quota_per_hour) =
-                (u32::from(u16::MAX), u32::from(u16::MAX), None);
-        }
-    }
     let keda = |keda: Keda| KedaScaler::grained(keda, system::stands_for(grain));
     let mut scaler: Box<dyn Scaler> = match job.scaling {
         Scaling::Spillway => Box::new(Planned::new(policy(scenario))),

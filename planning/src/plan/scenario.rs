@@ -167,6 +167,19 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Returns no limit on anything that work could wait for.
+    pub fn open(&self) -> Self {
+        Self {
+            max_workers: u32::from(u16::MAX),
+            partitions: u32::from(u16::MAX),
+            quota_per_hour: None,
+            budget_per_hour: None,
+            ..self.clone()
+        }
+    }
+}
+
 impl Default for Bytes {
     fn default() -> Self {
         Self {
@@ -182,6 +195,11 @@ impl Default for Bytes {
 }
 
 impl Scenario {
+    /// Returns the same with so many times the load.
+    pub fn times(&self, times: f64) -> Self {
+        Self { arrivals: self.arrivals.times(times), ..self.clone() }
+    }
+
     /// Makes the scenario of `users` who come within ten seconds at the busiest time of a day of `videos_per_day`.
     pub fn of_users(users: u32, videos_per_day: u32) -> Self {
         Self {

@@ -2,6 +2,7 @@
 
 use super::answer::{Answer, Band, Rival};
 use super::breaking::Breaking;
+use super::carrying::Carries;
 use super::runs::Scaling;
 use super::scenario::Scenario;
 use crate::cost::StageCost;
@@ -70,20 +71,31 @@ pub fn sources(scenario: &Scenario) -> Vec<(String, String, String)> {
 
 /// Says when something breaks.
 pub fn when(breaking: &Breaking) -> String {
-    match (breaking.limit, breaking.days) {
-        (None, _) => "no limit".to_owned(),
-        (_, Some(days)) if days <= 0.0 => "now".to_owned(),
-        (_, Some(days)) => format!("in {days:.0} d"),
-        (_, None) => "> 10 years".to_owned(),
+    match (breaking.limit, breaking.days, breaking.carries) {
+        (None, ..) => "no limit".to_owned(),
+        (_, Some(days), _) if days <= 0.0 => "now".to_owned(),
+        (_, Some(days), _) => format!("in {days:.0} d"),
+        (_, None, Some(Carries::AtLeast(times))) => format!("above {times:.0} x"),
+        (_, None, _) => "> 10 years".to_owned(),
     }
 }
 
-/// Says how much is used of what there is.
-pub fn used(breaking: &Breaking) -> String {
-    match breaking.limit {
-        Some(limit) => format!("{} of {} {}", whole(breaking.used), whole(limit), breaking.unit),
-        None => format!("{} {}", whole(breaking.used), breaking.unit),
+/// Says how much is used of what there is, or how much of the load of `answer` it carries.
+pub fn used(answer: &Answer, breaking: &Breaking) -> String {
+    let Some(limit) = breaking.limit else { return format!("{} {}", whole(breaking.used), breaking.unit) };
+    let has = format!("{} {}", amount(limit), breaking.unit);
+    let load = |times: f64| format!("{} videos a day, {times:.2} x this load", whole(times * answer.videos_per_day));
+    match breaking.carries {
+        None => format!("{} of {has}", amount(breaking.used)),
+        Some(Carries::UpTo(times)) if times <= 0.0 => format!("{has} carry no such load"),
+        Some(Carries::UpTo(times)) => format!("{has} carry {}", load(times)),
+        Some(Carries::AtLeast(times)) => format!("{has} carry {} and more", load(times)),
     }
+}
+
+/// Writes a number as a whole one, but for one of less than ten that is none.
+fn amount(value: f64) -> String {
+    if value < 10.0 && value.fract() != 0.0 { format!("{value:.2}") } else { whole(value) }
 }
 
 /// Writes a band as its middle and ends.

@@ -111,6 +111,13 @@ impl Outcome {
         self.firsts.chunks(stages).map(of).collect()
     }
 
+    /// Returns how long each video's first unit at the stage in place `stage` waited, in seconds; 0 for one that did not come
+    /// that far.
+    pub fn first_waits_s(&self, stage: usize) -> Vec<f64> {
+        let firsts = self.firsts.iter().skip(stage).step_by(self.stages.len().max(1));
+        firsts.map(|first| first.wait_s(self.length_s)).collect()
+    }
+
     /// Returns how long each video was worked on, from the moment when its first unit was begun until its end, in
     /// seconds; one that is not done counts until now, one that was not begun has no time.
     pub fn processing_s(&self) -> Vec<Option<f64>> {

@@ -2,17 +2,21 @@
 
 use planning::plan::answer::{Answer, answer};
 use planning::plan::arrivals::Arrivals;
+use planning::plan::breaking::Breaking;
+use planning::plan::carrying::Carries;
 use planning::plan::runs::Effort;
 use planning::plan::runs::Scaling;
 use planning::plan::scenario::Scenario;
 use serde_json::Value;
 
-/// Two hours of little load: enough for all that is told.
+/// Five quarters of an hour of little load and short videos: enough for all that is told.
 fn small() -> Scenario {
     let counts: String =
-        (0..120).map(|minute| format!("{},{}\n", minute * 60, if minute == 70 { 30 } else { 1 })).collect();
+        (0..75).map(|minute| format!("{},{}\n", minute * 60, if minute == 30 { 30 } else { 1 })).collect();
     let arrivals = Arrivals::parse(&format!("seconds,arrivals\n{counts}"), None).expect("a trace");
-    Scenario { name: "small".to_owned(), arrivals, ..Scenario::of_users(0, 0) }
+    let mut scenario = Scenario { name: "small".to_owned(), arrivals, ..Scenario::of_users(0, 0) };
+    scenario.mix.lengths = vec![(60.0, 2.0), (180.0, 4.0)];
+    scenario
 }
 
 fn answered(scenario: &Scenario) -> Answer {
@@ -56,13 +60,58 @@ fn the_first_limit_to_break_is_the_one_that_is_short() {
     check(&scenario, "partitions");
     scenario.limits.partitions = 400;
     scenario.limits.budget_per_month = Some(1.0);
-    check(&scenario, "budget");
+    check(&scenario, "budget for a month");
     scenario.limits.budget_per_month = None;
+    scenario.limits.budget_per_hour = Some(0.3);
+    check(&scenario, "budget for an hour");
+    scenario.limits.budget_per_hour = None;
     scenario.limits.broker_disk_gb = 1e-3;
     check(&scenario, "brokers' disk");
     scenario.limits.broker_disk_gb = 1e9;
     scenario.limits.quota_per_hour = Some(10.0);
     check(&scenario, "outside quota");
+}
+
+/// Returns what is said of the limit called `what`.
+fn limit(answer: &Answer, what: &str) -> Breaking {
+    answer.breaking.iter().find(|breaking| breaking.what.starts_with(what)).expect("a limit").clone()
+}
+
+#[test]
+fn a_limit_breaks_at_the_load_at_which_it_alone_makes_waits_miss_their_target() {
+    let mut scenario = small();
+    scenario.limits.partitions = 400;
+    scenario.limits.max_workers = 12;
+    let workers = limit(&answered(&scenario), "workers");
+    let Some(Carries::UpTo(times)) = workers.carries else { panic!("{workers:?}") };
+    let days = workers.days.expect("it grows");
+    assert!((1.2f64.powf(days / 30.44) - times.max(1.0)).abs() < 0.01, "{workers:?}");
+    // What is somewhat more than that is too much, and what is somewhat less is not.
+    let again = |times: f64| limit(&answered(&scenario.times(times)), "workers").days;
+    assert_eq!(again(1.2 * times), Some(0.0));
+    assert!(again(0.8 * times).is_none_or(|days| days > 0.0));
+}
+
+#[test]
+fn less_than_would_be_asked_for_may_be_enough() {
+    let mut scenario = small();
+    let plenty = limit(&answered(&scenario), "workers");
+    assert!(plenty.days.is_none_or(|days| days > 0.0), "{plenty:?}");
+    // As much as a third less, and waits keep their target all the same.
+    scenario.limits.max_workers = (plenty.used * 0.67).floor() as u32;
+    let fewer = limit(&answered(&scenario), "workers");
+    assert!(fewer.used > f64::from(scenario.limits.max_workers), "{fewer:?}");
+    assert!(fewer.days.is_none_or(|days| days > 0.0), "{fewer:?}");
+}
+
+#[test]
+fn what_would_be_without_limits_has_no_budget_either() {
+    let mut scenario = small();
+    let unlimited = answered(&scenario).unlimited_wait_p95_s;
+    scenario.limits.budget_per_hour = Some(0.3);
+    let held = answered(&scenario);
+    assert_eq!(held.unlimited_wait_p95_s, unlimited);
+    assert!(held.rivals[0].queue_wait_p95_s.mid > 2.0 * unlimited.mid, "{:?}", held.rivals[0].queue_wait_p95_s);
 }
 
 #[test]

@@ -58,9 +58,9 @@ fn section(answer: &Answer) -> String {
     let breaking = answer
         .breaking
         .iter()
-        .map(|breaking| vec![when(breaking), breaking.what.clone(), used(breaking), breaking.then.clone()]);
+        .map(|breaking| vec![when(breaking), breaking.what.clone(), used(answer, breaking), breaking.then.clone()]);
     html += "<h3>What breaks first</h3>";
-    html += &page::table(&["when", "what", "used", "then"], 4, &breaking.collect::<Vec<_>>());
+    html += &page::table(&["when", "what", "how far", "then"], 4, &breaking.collect::<Vec<_>>());
     html += "<section class=\"charts\">";
     for chart in charts(answer) {
         html += &chart.html();

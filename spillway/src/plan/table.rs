@@ -56,7 +56,7 @@ fn one(answer: &Answer) -> String {
     let unlimited = times(answer.unlimited_wait_p95_s);
     let _ = writeln!(text, "\n  What breaks first (if nothing were limited, the wait p95 would be {unlimited})");
     for breaking in &answer.breaking {
-        let _ = writeln!(text, "  {:<12}{:<36}{}", when(breaking), breaking.what, used(breaking));
+        let _ = writeln!(text, "  {:<12}{:<30}{}", when(breaking), breaking.what, used(answer, breaking));
         if breaking.days.is_some() {
             let _ = writeln!(text, "  {:<12}{}", "", breaking.then);
         }
