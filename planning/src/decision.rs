@@ -48,8 +48,9 @@ pub struct Inputs {
     pub expected_upper: f64,
     /// What the expectation is led by: `level` (persistence), `trend`, `day`, `week`, or `upstream`.
     pub led_by: String,
-    /// Share of the last forecasts that came within the band.
-    pub coverage: f64,
+    /// Share of the last forecasts that came within the band; nothing where nothing is forecast, or none came due yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<f64>,
     /// Longest wait expected with the workers there are, in seconds.
     pub wait_s: f64,
     /// Workers that would be enough for now.

@@ -54,7 +54,8 @@ pub(super) struct Coming {
     /// Mean rate that workers must be kept for, in records a second.
     pub rate: f64,
     pub led_by: &'static str,
-    pub coverage: f64,
+    /// Of forecasts; nothing where there are none.
+    pub coverage: Option<f64>,
 }
 
 impl Coming {
@@ -68,7 +69,7 @@ impl Coming {
             expected,
             rate: 0.0,
             led_by: "upstream",
-            coverage: 1.0,
+            coverage: None,
         }
     }
 

@@ -61,8 +61,8 @@ pub struct Forecast {
     pub beyond: f64,
     /// How many standard deviations of Poisson arrivals the upper band lies above.
     pub band: f64,
-    /// Share of the last forecasts that came within the band.
-    pub coverage: f64,
+    /// Share of the last forecasts that came within the band; nothing until some came due.
+    pub coverage: Option<f64>,
     /// The member that weighs most; `level` where the skill gate is shut.
     pub led_by: &'static str,
     /// Records whose upload is under way beyond what the rate explains, and when they are expected, in seconds.

@@ -58,8 +58,22 @@ fn the_band_holds_the_share_it_is_asked_for() {
         let error = f64::from(step * 7919 % 4001) / 1000.0 - 2.0;
         band.learn(100.0 + 10.0 * error, 100.0);
     }
-    assert!((band.coverage() - 0.7).abs() < 0.05, "{}", band.coverage());
+    assert!(band.coverage().is_some_and(|held| (held - 0.7).abs() < 0.05), "{:?}", band.coverage());
     assert!((band.upper() - 0.8).abs() < 0.15, "{}", band.upper());
+}
+
+#[test]
+fn what_held_is_told_once_some_came_due_and_is_what_was_measured() {
+    let mut band = Band::new(0.7);
+    for due in 0..20 {
+        assert_eq!(band.coverage(), None, "{due}");
+        // Every fourth came far above what was expected.
+        band.learn(if due % 4 == 0 { 1000.0 } else { 90.0 }, 100.0);
+    }
+    assert!(band.coverage().is_some_and(|held| (held - 0.75).abs() < 1e-9), "{:?}", band.coverage());
+    // A forecast comes due when its time has passed, not before.
+    assert_eq!(after(37, |_| 1.0).coverage, None);
+    assert!(after(100, |_| 1.0).coverage.is_some());
 }
 
 #[test]

@@ -170,7 +170,7 @@ impl Change {
             ("expected to come in that time", say::number(inputs.expected)),
             ("at most", say::number(inputs.expected_upper)),
             ("the forecast is led by", inputs.led_by.clone()),
-            ("forecasts that held lately", say::percent(Some(inputs.coverage))),
+            ("forecasts that held lately", say::percent(inputs.coverage)),
             ("longest wait with those there", say::span(inputs.wait_s)),
             ("enough for now, workers", inputs.enough.to_string()),
         ]

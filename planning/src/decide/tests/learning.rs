@@ -48,3 +48,32 @@ fn what_came_while_upstream_was_not_seen_tells_of_no_ratio() {
     let (calm, troubled) = (last(&|_| false), last(&|tick| (40..110).contains(&tick)));
     assert!(calm > 1.0 && troubled < 1.2 * calm, "{troubled} instead of {calm}");
 }
+
+#[test]
+fn what_forecasts_held_is_told_of_the_stage_that_has_some_once_some_came_due() {
+    let mut memory = Memory::default();
+    let mut coverage = |tick: u32| {
+        let mut later = stage(tick, 0.0, 30);
+        later.stage = "cut".to_owned();
+        let decision = decide(&Policy::default(), &mut memory, &seen(tick, vec![stage(tick, 0.0, 30), later]));
+        decision.stages.into_iter().map(|stage| stage.inputs.and_then(|inputs| inputs.coverage)).collect::<Vec<_>>()
+    };
+    assert_eq!(coverage(0), [None, None]);
+    let last = (1..120).map(coverage).last().unwrap();
+    assert!(last[0].is_some_and(|held| (0.0..=1.0).contains(&held)) && last[1].is_none(), "{last:?}");
+}
+
+#[test]
+fn a_recording_of_before_is_read_and_what_is_not_known_is_left_out() {
+    let read = |text: &str| serde_json::from_str::<StageDecision>(text).unwrap().inputs.unwrap();
+    let line = |coverage: &str| {
+        format!(
+            r#"{{"stage":"cut","replicas":1,"reason":"","inputs":{{"waiting":0,"service_s":1,"startup_s":45,"horizon_s":50,
+            "expected":0,"expected_upper":0,"led_by":"level",{coverage}"wait_s":0,"enough":1}}}}"#
+        )
+    };
+    assert_eq!(read(&line(r#""coverage":0.7,"#)).coverage, Some(0.7));
+    let unknown = read(&line(""));
+    assert_eq!(unknown.coverage, None);
+    assert!(!serde_json::to_string(&unknown).unwrap().contains("coverage"));
+}
