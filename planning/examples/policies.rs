@@ -10,23 +10,26 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pipeline::lane::Lane;
 use pipeline::memory::resident_bytes;
 use planning::decide::decide;
 use planning::memory::Memory;
-use planning::observation::{self, Observation, Stage, Starting, Workers};
+use planning::observation::Observation;
 use planning::policy::Policy;
 use planning::simulate::engine;
-use planning::simulate::flow::{Flow, Spread, StageSpec};
+use planning::simulate::flow::Flow;
 use planning::simulate::keda::{Keda, KedaScaler};
-use planning::simulate::load::{Kind, Load, Trace, Video, Work};
+use planning::simulate::load::{Load, Trace};
 use planning::simulate::oracle::Oracle;
 use planning::simulate::outcome::Outcome;
-use planning::simulate::scaler::{Planned, Scaler};
+use planning::simulate::scaler::Scaler;
 use planning::trace::rows;
 
+use jobs::{SLO_S, at_once, flow, large, load};
+
+#[path = "../tests/it/jobs.rs"]
+mod jobs;
+
 const DAYS_S: f64 = 5.0 * 86_400.0;
-const SLO_S: f64 = 120.0;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -59,28 +62,7 @@ fn month() {
     let mut resident = Vec::new();
     let started = Instant::now();
     for tick in 0..TICKS {
-        let at = f64::from(tick) * 5.0;
-        // Up and down by the hour, so that queues come and go.
-        let wave = 1.0 + (at / 3600.0).sin();
-        let stages = (0..10).map(|stage| Stage {
-            stage: format!("stage{stage}"),
-            lanes: Lane::ALL.map(|lane| observed(lane, f64::from(tick), 100.0 * wave)).into(),
-            workers: Workers {
-                ready: 900,
-                busy: 900,
-                starting: vec![Starting { ready_in_s: 30.0 }; 100],
-                draining: 10,
-            },
-            replicas: 1000,
-            max_replicas: 2000,
-            slots_per_worker: 1,
-            slots_busy: 400.0,
-            wait_slo_s: SLO_S,
-            done_total: f64::from(tick) * 40.0,
-            busy_seconds_total: f64::from(tick) * 2400.0,
-            ..Stage::default()
-        });
-        let seen = Observation { at, stages: stages.collect(), ..Observation::default() };
+        let seen = large(tick);
         let before = Instant::now();
         decide(&policy, &mut memory, &seen);
         slowest = slowest.max(before.elapsed());
@@ -95,27 +77,42 @@ fn month() {
     );
 }
 
-fn observed(lane: Lane, tick: f64, waiting: f64) -> observation::Lane {
-    observation::Lane {
-        lane: lane.to_string(),
-        partitions: 400,
-        end_offset_total: tick * 10.0 + 100.0 + waiting,
-        committed_total: tick * 10.0,
-        arrived_total: tick * 10.0 + 100.0 + waiting,
-        head_age_s: 5.0,
-        ..observation::Lane::default()
+/// The policy, with what its forecasts held.
+#[derive(Default)]
+struct Watched {
+    policy: Policy,
+    memory: Memory,
+    /// Sum of the shares that were told for the first stage, and how many they were.
+    held: (f64, u32),
+}
+
+impl Scaler for Watched {
+    fn scale(&mut self, seen: &Observation) -> Vec<u32> {
+        let decision = decide(&self.policy, &mut self.memory, seen);
+        let inputs = decision.stages.first().and_then(|stage| stage.inputs.as_ref());
+        if let Some(held) = inputs.and_then(|inputs| inputs.coverage) {
+            self.held = (self.held.0 + held, self.held.1 + 1);
+        }
+        decision.stages.iter().map(|stage| stage.replicas).collect()
     }
 }
 
-fn scaler(policy: &str, flow: &Flow, load: &Load, length_s: f64) -> Box<dyn Scaler> {
-    match policy {
+/// Runs `policy`, and returns also the share of its forecasts that lay within the band, where it has some.
+fn run(policy: &str, flow: &Flow, load: &Load, length_s: f64) -> (Outcome, Option<f64>) {
+    let mut ours = Watched::default();
+    let mut rival: Box<dyn Scaler> = match policy {
+        "ours" => return (engine::run(flow, load, &mut ours, length_s), share(ours.held)),
         "perfect" => Box::new(Oracle::new(flow, load, length_s)),
-        "ours" => Box::new(Planned::new(Policy::default())),
         "keda1" => Box::new(KedaScaler::new(Keda::with_defaults(1.0))),
         "keda1fast" => Box::new(KedaScaler::new(Keda::fast(1.0))),
         "keda2fast" => Box::new(KedaScaler::new(Keda::fast(2.0))),
         other => panic!("no policy {other}"),
-    }
+    };
+    (engine::run(flow, load, rival.as_mut(), length_s), None)
+}
+
+fn share((sum, count): (f64, u32)) -> Option<f64> {
+    (count > 0).then(|| sum / f64::from(count))
 }
 
 fn read(folder: &Path) -> Vec<(String, Trace)> {
@@ -134,30 +131,8 @@ fn read(folder: &Path) -> Vec<(String, Trace)> {
     traces
 }
 
-fn flow(stages: usize, startup_s: f64, partitions: u32) -> Flow {
-    let stages = (0..stages).map(|index| StageSpec {
-        name: format!("stage{index}"),
-        after: if index == 0 { vec![] } else { vec![index - 1] },
-        partitions,
-        slots_per_worker: 1,
-        startup: Spread::constant(startup_s),
-        min_replicas: 1,
-        max_replicas: 400,
-        wait_slo_s: SLO_S,
-        cost_per_worker_hour: 1.0,
-        ..StageSpec::default()
-    });
-    Flow { stages: stages.collect(), tick_s: 5.0, ..Flow::default() }
-}
-
-fn load(arrivals: Vec<f64>, stages: usize, seed: u64) -> Load {
-    let videos = arrivals.into_iter().map(|arrives_at| Video { arrives_at, lane: Lane::Standard, kind: 0 });
-    let work = Work { units: 1, service: Spread { mean_s: 60.0, cv: 0.7 } };
-    Load { videos: videos.collect(), kinds: vec![Kind { media_s: 60.0, work: vec![work; stages] }], seed }
-}
-
 fn compare(traces: &[(String, Trace)], startup_s: f64, policy: &str, verbose: bool) {
-    let results: Mutex<Vec<(usize, Outcome)>> = Mutex::default();
+    let results: Mutex<Vec<(usize, Outcome, Option<f64>)>> = Mutex::default();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for _ in 0..2 {
@@ -168,33 +143,34 @@ fn compare(traces: &[(String, Trace)], startup_s: f64, policy: &str, verbose: bo
                     let trace = trace.first(DAYS_S);
                     let arrivals = trace.arrivals(trace.factor(60.0, 20.0, 300.0, 192.0), 7 + index as u64);
                     let (flow, load) = (flow(1, startup_s, 240), load(arrivals, 1, 11));
-                    let mut scaler = scaler(policy, &flow, &load, trace.length_s());
-                    let outcome = engine::run(&flow, &load, scaler.as_mut(), trace.length_s());
-                    results.lock().expect("no panic").push((index, outcome));
+                    let (outcome, held) = run(policy, &flow, &load, trace.length_s());
+                    results.lock().expect("no panic").push((index, outcome, held));
                 }
             });
         }
     });
     let mut results = results.into_inner().expect("no panic");
-    results.sort_by_key(|(index, _)| *index);
+    results.sort_by_key(|(index, ..)| *index);
     let count = results.len() as f64;
-    let mean = |of: &dyn Fn(&Outcome) -> f64| results.iter().map(|(_, o)| of(o)).sum::<f64>() / count;
-    let mut p95: Vec<f64> = results.iter().map(|(_, o)| o.stages[0].wait_quantile(0.95)).collect();
+    let mean = |of: &dyn Fn(&Outcome) -> f64| results.iter().map(|(_, o, _)| of(o)).sum::<f64>() / count;
+    let mut p95: Vec<f64> = results.iter().map(|(_, o, _)| o.stages[0].wait_quantile(0.95)).collect();
     p95.sort_by(f64::total_cmp);
+    let held: Option<f64> = results.iter().map(|(.., held)| *held).sum();
     println!(
-        "{startup_s:>4} {policy:<10} over {:.3} %  p95 {:.0}  utilisation {:.1} (pooled {:.1})  changes {:.0}",
+        "{startup_s:>4} {policy:<10} over {:.3} %  p95 {:.0}  utilisation {:.1} (pooled {:.1})  changes {:.0}  coverage {}",
         100.0 * mean(&|o| o.stages[0].share_over(SLO_S)),
         p95[p95.len() / 2],
         100.0 * mean(&|o| o.stages[0].utilisation()),
-        100.0 * results.iter().map(|(_, o)| o.stages[0].busy_s).sum::<f64>()
-            / results.iter().map(|(_, o)| o.stages[0].paid_s).sum::<f64>(),
+        100.0 * results.iter().map(|(_, o, _)| o.stages[0].busy_s).sum::<f64>()
+            / results.iter().map(|(_, o, _)| o.stages[0].paid_s).sum::<f64>(),
         mean(&|o| o.stages[0].changes as f64),
+        percent(held.map(|sum| sum / count)),
     );
     if verbose {
-        for (index, outcome) in &results {
+        for (index, outcome, held) in &results {
             let stage = &outcome.stages[0];
             println!(
-                "     {:<24} over {:.3} %  p95 {:.0}  utilisation {:.1}  changes {}  busy {:.1} starting {:.1} %",
+                "     {:<24} over {:.3} %  p95 {:.0}  utilisation {:.1}  changes {}  busy {:.1} starting {:.1} %  coverage {}",
                 traces[*index].0,
                 100.0 * stage.share_over(SLO_S),
                 stage.wait_quantile(0.95),
@@ -202,9 +178,14 @@ fn compare(traces: &[(String, Trace)], startup_s: f64, policy: &str, verbose: bo
                 stage.changes,
                 stage.busy_s / outcome.length_s,
                 100.0 * stage.started as f64 * startup_s / stage.paid_s,
+                percent(*held),
             );
         }
     }
+}
+
+fn percent(share: Option<f64>) -> String {
+    share.map_or_else(|| "-".to_owned(), |share| format!("{:.1} %", 100.0 * share))
 }
 
 /// The two bursts: 500 at once on one stage, 100 at once on three in a row.
@@ -212,11 +193,7 @@ fn spike(policy: &str) {
     let runs = 20;
     let (mut p95, mut over, mut hours, mut first) = (0.0, 0.0, 0.0, 0.0f64);
     for seed in 0..runs {
-        let trace = Trace { bucket_s: 10.0, counts: vec![500.0] };
-        let mut arrivals = trace.arrivals(1.0, seed);
-        arrivals.truncate(500);
-        let (flow, load) = (flow(1, 45.0, 400), load(arrivals, 1, seed));
-        let outcome = engine::run(&flow, &load, scaler(policy, &flow, &load, 1800.0).as_mut(), 1800.0);
+        let (outcome, _) = run(policy, &flow(1, 45.0, 400), &load(at_once(500, seed), 1, seed), 1800.0);
         let stage = &outcome.stages[0];
         p95 += stage.wait_quantile(0.95) / runs as f64;
         over += 100.0 * stage.share_over(SLO_S) / runs as f64;
@@ -228,9 +205,7 @@ fn spike(policy: &str) {
     );
     let (mut p95, mut hours) = (0.0, 0.0);
     for seed in 0..runs {
-        let arrivals = Trace { bucket_s: 10.0, counts: vec![100.0] }.arrivals(1.0, seed);
-        let (flow, load) = (flow(3, 180.0, 240), load(arrivals, 3, seed));
-        let outcome = engine::run(&flow, &load, scaler(policy, &flow, &load, 3600.0).as_mut(), 3600.0);
+        let (outcome, _) = run(policy, &flow(3, 180.0, 240), &load(at_once(100, seed), 3, seed), 3600.0);
         p95 += outcome.video_wait_quantile(0.95) / runs as f64;
         hours += outcome.stages.iter().map(|s| s.worker_hours()).sum::<f64>() / runs as f64;
     }

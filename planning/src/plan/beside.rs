@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::answer::Band;
-use super::emulated::{Emulation, Sent};
+use super::emulated::{Emulation, MEASURED_S, MIDPOINTS_S, Sent};
 use super::system;
 use crate::policy::Policy;
 use crate::simulate::engine;
@@ -68,7 +68,7 @@ pub fn beside(json: &str, seeds: u32) -> Result<Vec<Row>> {
     let report: Report = serde_json::from_str(json).context("understand the report of a load test")?;
     let about = &report.about;
     let spec = about.emulated.as_ref().context("its workers were not emulated: nobody knows what they did")?;
-    let mean_s = if spec.basis == "ranges" { 305.0 } else { 400.0 };
+    let mean_s = if spec.basis == "ranges" { MIDPOINTS_S } else { MEASURED_S };
     let mut emulation = Emulation { mean_s, startup_s: spec.startup_s, ..Emulation::default() };
     emulation.max_workers = about.max_workers.unwrap_or(emulation.max_workers);
     let begun_ms = about.begun_at.as_millisecond();

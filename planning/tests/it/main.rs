@@ -1,6 +1,7 @@
 //! The simulator held against theory, and plans held against the simulator.
 
 mod flows;
+mod jobs;
 mod laws;
 mod plans;
 mod targets;
