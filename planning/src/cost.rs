@@ -54,10 +54,11 @@ impl Default for Prices {
 }
 
 impl Costs {
-    /// Returns what was measured of this product, see `docs/speed.md`.
+    /// Returns what was measured of this product, on the machine of the whole and newer column of `docs/speed.md`, which is
+    /// the slower one.
     pub fn measured() -> Self {
         const TALK: &str = "README.md, first demonstration: busy time for a talk of 86 s";
-        const MINUTE: &str = "docs/speed.md: CPU seconds for one minute of 1280x720, two cores of an Intel Xeon";
+        const MINUTE: &str = "docs/speed.md: CPU seconds for one minute of 1280x720, two cores of an AMD EPYC";
         let cost = |stage, busy_s_per_media_s, source: &str| StageCost {
             stage,
             busy_s_per_media_s,
@@ -66,10 +67,10 @@ impl Costs {
         let stages = vec![
             cost("fetch", 0.15 / 86.0, TALK),
             cost("split", 0.30 / 86.0, TALK),
-            cost("transcribe", 5.5 / 60.0, MINUTE),
-            cost("analyze", (3.6 + 2.5) / 60.0, MINUTE),
+            cost("transcribe", 9.9 / 60.0, MINUTE),
+            cost("analyze", (6.2 + 4.9) / 60.0, MINUTE),
             cost("moments", 0.04 / 86.0, TALK),
-            cost("cut", 25.5 / 45.0, "docs/speed.md, the same, for 45 s of clips"),
+            cost("cut", 37.7 / 45.0, "docs/speed.md, the same, for 45 s of clips"),
         ];
         Self { stages, variation: 0.3 }
     }
@@ -160,6 +161,26 @@ mod tests {
         let apart: f64 = ["fetch", "split", "moments"].iter().map(|stage| costs.of(stage)).sum();
         assert!((apart - 0.01 * 1.1).abs() < 1e-9, "{apart}");
         assert!(costs.stages.iter().all(|cost| cost.source.starts_with("bench.json")));
+    }
+
+    #[test]
+    fn what_is_taken_as_measured_is_what_the_page_says_of_one_machine() {
+        let page = include_str!("../../docs/speed.md");
+        let epyc = |row: &str| {
+            let line = page.lines().find(|line| line.starts_with(&format!("| {row}"))).expect("a row");
+            let cell = line.split('|').rev().nth(1).expect("the last column");
+            cell.trim()
+                .trim_matches('*')
+                .split(' ')
+                .next()
+                .and_then(|number| number.parse::<f64>().ok())
+                .expect("a number")
+        };
+        let costs = Costs::measured();
+        let near = |stage: &str, wanted: f64| assert!((costs.of(stage) - wanted).abs() < 1e-9, "{stage}");
+        near("analyze", (epyc("floor, bare work") + epyc("looking for faces")) / 60.0);
+        near("transcribe", epyc("speech") / 60.0);
+        near("cut", epyc("encoding") / 45.0);
     }
 
     #[test]
