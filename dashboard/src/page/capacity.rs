@@ -122,6 +122,10 @@ impl Page<'_> {
         self.answer.map_or_else(String::new, words::heading)
     }
 
+    fn bands(&self) -> String {
+        self.answer.map_or_else(String::new, words::bands)
+    }
+
     fn rivals(&self) -> Vec<Row> {
         let rivals = self.answer.iter().flat_map(|answer| &answer.rivals);
         let row = |rival| {
@@ -137,8 +141,8 @@ impl Page<'_> {
             name: stage.stage.clone(),
             cells: vec![
                 words::banded(stage.peak_workers),
-                format!("{:.1}", stage.mean_workers),
-                words::percent(stage.utilisation),
+                words::between(stage.mean_workers, |workers| format!("{workers:.1}")),
+                words::between(stage.utilisation, words::percent),
             ],
         };
         ours.map(row).collect()

@@ -14,7 +14,11 @@ const WAIT_LIMIT_S: f64 = 120.0;
 /// Points of a curve that is drawn.
 const POINTS: usize = 720;
 
-/// A number that depends on chance: what 5, 50 and 95 % of the seeds stay below.
+/// Seeds from which on the ends of a band are less than the whole of it.
+pub const BAND_SEEDS: u32 = 20;
+
+/// A number that depends on chance: what 5, 50 and 95 % of the seeds stay below, which are the least and the most of fewer
+/// than [`BAND_SEEDS`].
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
 pub struct Band {
     /// 5 %.
@@ -47,8 +51,10 @@ pub struct Answer {
 pub struct Rival {
     /// Who scales.
     pub scaling: Scaling,
-    /// Seeds behind the bands.
+    /// Seeds behind the bands of waits, work and workers in the peak.
     pub seeds: u32,
+    /// Seeds behind those of the whole time: use, workers all day and cost.
+    pub whole_seeds: u32,
     /// Of the busiest hour's videos, in seconds.
     pub queue_wait_p50_s: Band,
     /// The same.
@@ -64,10 +70,14 @@ pub struct Rival {
     /// By stage, in the order of the flow.
     pub stages: Vec<StageUse>,
     /// Busy over paid time of all slots, over the whole time.
-    pub utilisation: f64,
+    pub utilisation: Band,
     /// Changes of scale a day.
-    pub changes_per_day: f64,
-    /// What it costs.
+    pub changes_per_day: Band,
+    /// What all costs, a video.
+    pub cost_per_video: Band,
+    /// What all costs, a month.
+    pub cost_per_month: Band,
+    /// What the middle of that is made of.
     pub bill: Bill,
     /// Workers of all stages over the busiest hours, as seconds and number, for one seed.
     #[serde(skip)]
@@ -88,9 +98,9 @@ pub struct StageUse {
     /// Most workers at once in the busiest hours.
     pub peak_workers: Band,
     /// Workers paid for on average over the whole time.
-    pub mean_workers: f64,
+    pub mean_workers: Band,
     /// Busy over paid time of its slots.
-    pub utilisation: f64,
+    pub utilisation: Band,
 }
 
 /// What a month costs.
@@ -133,23 +143,25 @@ impl Answer {
 }
 
 /// Simulates `scenario` under all ways of scaling: its busiest hours from as many seeds as `effort` says, a fifth of them for
-/// the rivals, and the whole of it once. Returns nothing if it was stopped.
+/// the rivals and for the whole of it. Returns nothing if it was stopped.
 pub fn answer(scenario: &Scenario, effort: &Effort<'_>) -> Option<Answer> {
     let seeds = effort.seeds.max(1);
-    let of = |scaling| if scaling == Scaling::Spillway { seeds } else { seeds.div_ceil(5) };
+    let few = seeds.div_ceil(5);
     let mut jobs = Vec::new();
     for scaling in Scaling::ALL {
-        jobs.push(Job { scaling, seed: 1, span: Span::Whole });
-        if scaling != Scaling::Old {
-            jobs.extend((1..=u64::from(of(scaling))).map(|seed| Job { scaling, seed, span: Span::Peak }));
-        } else {
-            jobs.extend((2..=u64::from(of(scaling))).map(|seed| Job { scaling, seed, span: Span::Whole }));
-        }
+        jobs.extend((1..=u64::from(few)).map(|seed| Job { scaling, seed, span: Span::Whole }));
+        // The old system's queue of one day is one of all of it.
+        let peaks = match scaling {
+            Scaling::Spillway => seeds,
+            Scaling::Old => 0,
+            _ => few,
+        };
+        jobs.extend((1..=u64::from(peaks)).map(|seed| Job { scaling, seed, span: Span::Peak }));
     }
     let runs = runs::run_all(scenario, &jobs, effort)?;
     let open = Scenario { limits: scenario.limits.open(), ..scenario.clone() };
     let peak = |seed: u64| Job { scaling: Scaling::Spillway, seed, span: Span::Peak };
-    let peaks: Vec<Job> = (1..=u64::from(seeds.div_ceil(5))).map(peak).collect();
+    let peaks: Vec<Job> = (1..=u64::from(few)).map(peak).collect();
     let unlimited = runs::run_all(&open, &peaks, effort)?;
     let rivals: Vec<Rival> = Scaling::ALL.into_iter().map(|scaling| rival(scenario, scaling, &runs)).collect();
     let per_month = rivals.first().map_or(0.0, |ours| ours.bill.per_month);
@@ -164,45 +176,37 @@ pub fn answer(scenario: &Scenario, effort: &Effort<'_>) -> Option<Answer> {
 fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
     let of = |span| runs.iter().filter(move |run| run.job.scaling == scaling && run.job.span == span);
     let peaks: Vec<&Run> = of(if scaling == Scaling::Old { Span::Whole } else { Span::Peak }).collect();
-    let whole = of(Span::Whole).next();
-    let band = |value: &dyn Fn(&Run) -> f64| Band::of(&peaks.iter().map(|run| value(run)).collect::<Vec<f64>>());
-    let wait = |share| band(&|run| quantile(run.queue_waits_s(), share));
-    let processing = |share| band(&|run| quantile(run.processing_s(), share));
-    let length_s = whole.map_or(DAY_S, |run| run.outcome.length_s);
-    let stages = whole.iter().flat_map(|run| run.outcome.stages.iter().enumerate());
-    let stages = stages.map(|(place, stage)| StageUse {
-        stage: scenario
-            .costs
-            .stages
-            .get(place)
-            .filter(|_| scaling != Scaling::Old)
-            .map_or("all steps", |cost| cost.stage)
-            .to_owned(),
-        peak_workers: band(&|run| f64::from(run.outcome.stages[place].peak_replicas)),
-        mean_workers: stage.paid_s / length_s,
-        utilisation: stage.utilisation(),
-    });
-    let total = |of: fn(&crate::simulate::outcome::StageOutcome) -> f64| -> f64 {
-        whole.iter().flat_map(|run| &run.outcome.stages).map(of).sum()
-    };
-    let paid_slot_s = total(|stage| stage.paid_s * f64::from(stage.slots_per_worker.max(1)));
+    let wholes: Vec<&Run> = of(Span::Whole).collect();
+    let peak = |value: &dyn Fn(&Run) -> f64| band(&peaks, value);
+    let whole = |value: &dyn Fn(&Run) -> f64| band(&wholes, value);
+    let wait = |share| peak(&|run| quantile(run.queue_waits_s(), share));
+    let processing = |share| peak(&|run| quantile(run.processing_s(), share));
+    let bill = |run: &Run| bill(scenario, scaling, run.outcome.mean_workers());
+    let (cost_per_video, cost_per_month) = (whole(&|run| bill(run).per_video), whole(&|run| bill(run).per_month));
+    let middle = wholes.iter().map(|run| bill(run)).find(|bill| bill.per_month == cost_per_month.mid);
     let first = peaks.first();
     Rival {
         scaling,
         seeds: peaks.len() as u32,
+        whole_seeds: wholes.len() as u32,
         queue_wait_p50_s: wait(0.5),
         queue_wait_p95_s: wait(0.95),
-        waited_too_long: band(&|run| {
+        waited_too_long: peak(&|run| {
             let waits = run.queue_waits_s();
             waits.iter().filter(|wait_s| **wait_s > WAIT_LIMIT_S).count() as f64 / waits.len().max(1) as f64
         }),
         processing_p50_s: processing(0.5),
         processing_p95_s: processing(0.95),
-        unfinished: band(&Run::unfinished).mid,
-        stages: stages.collect(),
-        utilisation: total(|stage| stage.busy_s) / paid_slot_s.max(f64::MIN_POSITIVE),
-        changes_per_day: total(|stage| stage.changes as f64) * DAY_S / length_s,
-        bill: bill(scenario, scaling, total(|stage| stage.paid_s) / length_s),
+        unfinished: peak(&Run::unfinished).mid,
+        stages: stages(scenario, scaling, &peaks, &wholes),
+        utilisation: whole(&|run| run.outcome.utilisation()),
+        changes_per_day: whole(&|run| {
+            let changes: u64 = run.outcome.stages.iter().map(|stage| stage.changes).sum();
+            changes as f64 * DAY_S / run.outcome.length_s
+        }),
+        cost_per_video,
+        cost_per_month,
+        bill: middle.unwrap_or_default(),
         workers: first.map_or(Vec::new(), |run| run.workers()),
         waiting: first.map_or(Vec::new(), |run| waiting(run)),
         waits_s: first.map_or(Vec::new(), |run| {
@@ -211,6 +215,27 @@ fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
             waits_s
         }),
     }
+}
+
+/// Describes `value` over `runs`, one a seed.
+fn band(runs: &[&Run], value: &dyn Fn(&Run) -> f64) -> Band {
+    Band::of(&runs.iter().map(|run| value(run)).collect::<Vec<f64>>())
+}
+
+/// Describes the use of each stage's workers.
+fn stages(scenario: &Scenario, scaling: Scaling, peaks: &[&Run], wholes: &[&Run]) -> Vec<StageUse> {
+    let name = |place: usize| match scaling {
+        Scaling::Old => "all steps",
+        _ => scenario.costs.stages[place].stage,
+    };
+    let stage = |place: usize| StageUse {
+        stage: name(place).to_owned(),
+        peak_workers: band(peaks, &|run| f64::from(run.outcome.stages[place].peak_replicas)),
+        mean_workers: band(wholes, &|run| run.outcome.stages[place].paid_s / run.outcome.length_s),
+        utilisation: band(wholes, &|run| run.outcome.stages[place].utilisation()),
+    };
+    let count = wholes.first().map_or(0, |run| run.outcome.stages.len());
+    (0..count).map(stage).collect()
 }
 
 fn bill(scenario: &Scenario, scaling: Scaling, mean_workers: f64) -> Bill {

@@ -1,6 +1,6 @@
 //! What a plan comes to, in words: the same in tables, pages and the dashboard.
 
-use super::answer::{Answer, Band, Rival};
+use super::answer::{Answer, BAND_SEEDS, Band, Rival};
 use super::breaking::Breaking;
 use super::carrying::Carries;
 use super::runs::Scaling;
@@ -21,6 +21,24 @@ pub fn heading(answer: &Answer) -> String {
     )
 }
 
+/// Says what stands in brackets.
+pub fn bands(answer: &Answer) -> String {
+    let ends = |seeds: u32| match seeds {
+        0 | 1 => "one seed".to_owned(),
+        BAND_SEEDS.. => format!("5 to 95 % of {seeds} seeds"),
+        _ => format!("min to max of {seeds} seeds"),
+    };
+    let peak = |rival: Option<&Rival>| rival.map_or(0, |rival| rival.seeds);
+    let whole = answer.rivals.first().map_or(0, |ours| ours.whole_seeds);
+    format!(
+        "In brackets: of the busiest hour's waits, work and workers {} for spillway and {} for the others; of use, changes, \
+         workers and cost of the whole time {}",
+        ends(peak(answer.rivals.first())),
+        ends(peak(answer.rivals.get(1))),
+        ends(whole)
+    )
+}
+
 /// Returns what is told of a way of scaling, a column each: name, waits, waits too long, work, use, changes, cost.
 pub fn cells(rival: &Rival) -> [String; 10] {
     let told = |band: Band, share: f64| {
@@ -35,10 +53,10 @@ pub fn cells(rival: &Rival) -> [String; 10] {
         percent(rival.waited_too_long.mid),
         told(rival.processing_p50_s, 0.5),
         told(rival.processing_p95_s, 0.95),
-        percent(rival.utilisation),
-        if rival.scaling == Scaling::Old { "-".to_owned() } else { whole(rival.changes_per_day) },
-        format!("${:.4}", rival.bill.per_video),
-        money(rival.bill.per_month),
+        between(rival.utilisation, percent),
+        if rival.scaling == Scaling::Old { "-".to_owned() } else { banded(rival.changes_per_day) },
+        between(rival.cost_per_video, |price| format!("${price:.4}")),
+        between(rival.cost_per_month, money),
     ]
 }
 
@@ -100,7 +118,12 @@ fn amount(value: f64) -> String {
 
 /// Writes a band as its middle and ends.
 pub fn banded(band: Band) -> String {
-    let [low, mid, high] = [band.low, band.mid, band.high].map(whole);
+    between(band, whole)
+}
+
+/// Writes a band as its middle and ends, each as `write` does; the middle alone where the ends read the same.
+pub fn between(band: Band, write: impl Fn(f64) -> String) -> String {
+    let [low, mid, high] = [band.low, band.mid, band.high].map(write);
     if low == high { mid } else { format!("{mid} ({low}-{high})") }
 }
 
@@ -110,8 +133,7 @@ pub fn times(band: Band) -> String {
     if band.mid < 2.0 * HOUR_S {
         return format!("{} s", banded(band)).replace(") s", " s)").replacen(" (", " s (", 1);
     }
-    let [low, mid, high] = [band.low, band.mid, band.high].map(|seconds| format!("{:.1}", seconds / HOUR_S));
-    if low == high { format!("{mid} h") } else { format!("{mid} h ({low}-{high} h)") }
+    between(band, |seconds| format!("{:.1} h", seconds / HOUR_S))
 }
 
 /// Writes a share.
@@ -141,6 +163,23 @@ pub fn whole(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plan::runs::Effort;
+
+    #[test]
+    fn a_band_says_what_it_is_by_its_seeds() {
+        let mut answer = crate::plan::answer::answer(&Scenario::of_users(1, 1), &Effort::all(1)).unwrap();
+        let mut said = |ours: u32, others: u32| {
+            (answer.rivals[0].seeds, answer.rivals[1].seeds, answer.rivals[0].whole_seeds) = (ours, others, others);
+            bands(&answer)
+        };
+        let words = said(20, 4);
+        assert!(
+            words.contains("5 to 95 % of 20 seeds for spillway and min to max of 4 seeds for the others"),
+            "{words}"
+        );
+        assert!(words.ends_with("min to max of 4 seeds"), "{words}");
+        assert!(said(19, 1).contains("min to max of 19 seeds for spillway and one seed for"));
+    }
 
     #[test]
     fn numbers_are_written_to_be_read() {
@@ -150,6 +189,6 @@ mod tests {
         assert_eq!(banded(Band { low: 2.0, mid: 2.0, high: 2.2 }), "2");
         assert_eq!(times(Band { low: 1.0, mid: 2.0, high: 3.0 }), "2 s (1-3 s)");
         assert_eq!(times(Band { low: 7.0, mid: 7.0, high: 7.0 }), "7 s");
-        assert_eq!(times(Band { low: 9e3, mid: 9e3, high: 18e3 }), "2.5 h (2.5-5.0 h)");
+        assert_eq!(times(Band { low: 9e3, mid: 9e3, high: 18e3 }), "2.5 h (2.5 h-5.0 h)");
     }
 }

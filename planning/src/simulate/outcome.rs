@@ -98,6 +98,18 @@ impl StageOutcome {
 }
 
 impl Outcome {
+    /// Returns busy over paid time of all slots.
+    pub fn utilisation(&self) -> f64 {
+        let paid_s = |stage: &StageOutcome| stage.paid_s * f64::from(stage.slots_per_worker.max(1));
+        let busy_s: f64 = self.stages.iter().map(|stage| stage.busy_s).sum();
+        busy_s / self.stages.iter().map(paid_s).sum::<f64>().max(f64::MIN_POSITIVE)
+    }
+
+    /// Returns the workers of all stages that are paid for, on average.
+    pub fn mean_workers(&self) -> f64 {
+        self.stages.iter().map(|stage| stage.paid_s).sum::<f64>() / self.length_s.max(f64::MIN_POSITIVE)
+    }
+
     /// Returns how long each video lay in queues until its first segment was begun, in seconds: its waits at the stages
     /// `before`, and that of the first unit begun at any of the stages `segments`. A wait that goes on counts until now.
     pub fn queue_waits_s(&self, before: &[usize], segments: &[usize]) -> Vec<f64> {

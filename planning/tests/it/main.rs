@@ -6,6 +6,7 @@ mod laws;
 mod plans;
 mod targets;
 mod theory;
+mod told;
 
 use pipeline::lane::Lane;
 use planning::simulate::flow::{Flow, Spread, StageSpec};

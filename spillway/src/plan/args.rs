@@ -24,9 +24,10 @@ const EXAMPLES: &str = "Examples:
 /// replaces (20 workers, 180 videos an hour, first come, first served).
 ///
 /// Waits are those of the videos that come in the busiest hour: the time in queues until the first segment is begun; work
-/// lasts from the first worker to the end. Numbers in brackets are what 5 and 95 % of the seeds stay below. Without any
-/// flag it answers for 500, 2,000 and 10,000 users at once with the costs measured of this product. All that is assumed
-/// can be set, and stands below the tables with its source.
+/// lasts from the first worker to the end. Numbers in brackets are what 5 and 95 % of the seeds stay below, or the least and
+/// the most of fewer than 20. A limit breaks at the load at which it alone makes waits miss their target. Without any flag it
+/// answers for 500, 2,000 and 10,000 users at once with the costs measured of this product. All that is assumed can be set,
+/// and stands below the tables with its source.
 #[derive(clap::Args, Clone, Debug)]
 #[command(after_help = EXAMPLES)]
 pub struct PlanArgs {
@@ -125,7 +126,8 @@ pub struct PlanArgs {
     /// By how much the load grows in a month, in percent: for the days until something breaks.
     #[arg(long, value_name = "PERCENT", default_value_t = 20.0, help_heading = "Answer", value_parser = price)]
     growth: f64,
-    /// How many times the busiest hour is simulated, each with other chance, for the bands; the rivals get a fifth.
+    /// How many times the busiest hour is simulated, each with other chance, for the bands; the rivals and the whole day get
+    /// a fifth.
     #[arg(long, value_name = "COUNT", default_value_t = 20, help_heading = "Answer", value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub seeds: u32,
     /// Simulate instead the videos of an emulated load test (`spillway loadtest --emulate --json FILE`), and show its waits

@@ -1,8 +1,6 @@
 //! `spillway plan`: what a load needs, costs and breaks, by simulation.
 
 mod args;
-mod page;
-mod table;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -11,6 +9,7 @@ use anyhow::{Context, Result};
 use planning::plan::answer::{Answer, answer};
 use planning::plan::beside::beside;
 use planning::plan::runs::Effort;
+use planning::plan::{page, table};
 
 pub use args::PlanArgs;
 

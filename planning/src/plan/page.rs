@@ -2,10 +2,10 @@
 
 use std::fmt::Write as _;
 
-use planning::page::{self, Chart, Line, escaped};
-use planning::plan::answer::Answer;
-use planning::plan::runs::Scaling;
-use planning::plan::words::{banded, cells, heading, percent, sources, used, when};
+use super::answer::Answer;
+use super::runs::Scaling;
+use super::words::{banded, bands, between, cells, heading, percent, sources, used, when};
+use crate::page::{self, Chart, Line, escaped};
 
 /// The part of the busiest hours that is drawn, in seconds from their start.
 const DRAWN_S: (f64, f64) = (-600.0, 3600.0);
@@ -15,7 +15,7 @@ pub fn page(answers: &[Answer]) -> String {
     let mut body = String::from(
         "<p>Simulated with the policy that scales the live system, over its lanes, partitions and start-up times. Waits are \
          those of the videos that come in the busiest hour: the time in queues until the first segment is begun; work lasts \
-         from the first worker to the end. Numbers in brackets are what 5 and 95 % of the seeds stay below.</p>",
+         from the first worker to the end.</p>",
     );
     for answer in answers {
         body += &section(answer);
@@ -30,7 +30,12 @@ pub fn page(answers: &[Answer]) -> String {
 }
 
 fn section(answer: &Answer) -> String {
-    let mut html = format!("<h2>{}</h2><p>{}.</p>", escaped(&answer.scenario.name), escaped(&heading(answer)));
+    let mut html = format!(
+        "<h2>{}</h2><p>{}.</p><p>{}.</p>",
+        escaped(&answer.scenario.name),
+        escaped(&heading(answer)),
+        escaped(&bands(answer))
+    );
     let heads = [
         "",
         "wait p50",
@@ -49,8 +54,8 @@ fn section(answer: &Answer) -> String {
         vec![
             stage.stage.clone(),
             banded(stage.peak_workers),
-            format!("{:.1}", stage.mean_workers),
-            percent(stage.utilisation),
+            between(stage.mean_workers, |workers| format!("{workers:.1}")),
+            between(stage.utilisation, percent),
         ]
     });
     html += "<h3>Workers</h3>";

@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use planning::plan::answer::{Answer, Rival};
-use planning::plan::beside::Row;
-use planning::plan::words::{banded, cells, heading, money, percent, sources, times, used, when};
+use super::answer::Answer;
+use super::beside::Row;
+use super::words::{banded, bands, between, cells, heading, money, percent, sources, times, used, when};
 
 /// Returns everything there is to say.
 pub fn text(answers: &[Answer]) -> String {
@@ -25,23 +25,32 @@ fn one(answer: &Answer) -> String {
     let mut text = format!("\n{}\n\n", heading(answer));
     let _ = writeln!(
         text,
-        "  {:<17}{:>10}{:>25}{:>9}{:>10}{:>25}{:>6}{:>9}{:>10}{:>10}",
-        "busiest hour", "wait p50", "p95", "> 120 s", "work p50", "p95", "use", "changes", "a video", "a month"
+        "  {:<17}{:>25}{:>27}{:>9}{:>25}{:>27}",
+        "busiest hour", "wait p50", "p95", "> 120 s", "work p50", "p95"
     );
-    for rival in &answer.rivals {
-        text += &row(rival);
+    for [name, wait_p50, wait_p95, over, work_p50, work_p95, ..] in answer.rivals.iter().map(cells) {
+        let _ = writeln!(text, "  {name:<17}{wait_p50:>25}{wait_p95:>27}{over:>9}{work_p50:>25}{work_p95:>27}");
     }
-    let _ = writeln!(text, "\n  {:<12}{:>22}{:>14}{:>8}", "spillway", "workers in the peak", "all day", "use");
+    let _ = writeln!(
+        text,
+        "\n  {:<17}{:>22}{:>25}{:>27}{:>29}",
+        "the whole time", "use", "changes a day", "a video", "a month"
+    );
+    for [name, .., used, changes, video, month] in answer.rivals.iter().map(cells) {
+        let _ = writeln!(text, "  {name:<17}{used:>22}{changes:>25}{video:>27}{month:>29}");
+    }
+    let _ = writeln!(text, "\n  {:<12}{:>22}{:>22}{:>22}", "spillway", "workers in the peak", "all day", "use");
     for stage in answer.rivals.iter().take(1).flat_map(|ours| &ours.stages) {
         let _ = writeln!(
             text,
-            "  {:<12}{:>22}{:>14.1}{:>8}",
+            "  {:<12}{:>22}{:>22}{:>22}",
             stage.stage,
             banded(stage.peak_workers),
-            stage.mean_workers,
-            percent(stage.utilisation)
+            between(stage.mean_workers, |workers| format!("{workers:.1}")),
+            between(stage.utilisation, percent)
         );
     }
+    let _ = writeln!(text, "\n  {}.", bands(answer));
     if let Some(ours) = answer.rivals.first() {
         let bill = &ours.bill;
         let _ = writeln!(
@@ -62,16 +71,6 @@ fn one(answer: &Answer) -> String {
         }
     }
     text
-}
-
-fn row(rival: &Rival) -> String {
-    let cells = cells(rival);
-    let [name, wait_p50, wait_p95, over, work_p50, work_p95, used, changes, video, month] = &cells;
-    let middle = |cell: &str| cell.split(" (").next().unwrap_or_default().to_owned();
-    let (wait_p50, work_p50) = (middle(wait_p50), middle(work_p50));
-    format!(
-        "  {name:<17}{wait_p50:>10}{wait_p95:>25}{over:>9}{work_p50:>10}{work_p95:>25}{used:>6}{changes:>9}{video:>10}{month:>10}\n"
-    )
 }
 
 /// Returns a run beside its simulation.
