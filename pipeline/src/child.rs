@@ -65,26 +65,25 @@ pub async fn end(child: &mut Child, grace: Duration) -> Result<ExitStatus> {
 }
 
 /// Keeps one child called `name` running until `stop`: whenever it dies, it is started again after a wait that
-/// doubles up to ten seconds; one that ends well, as a worker that was told to drain does, is replaced at once. With `slots` it is told each time another number of slots is wanted
-/// ([`control`](crate::control)); `command` gives it those wanted when it starts.
+/// doubles up to ten seconds; one that ends well, as a worker that was told to drain does, is replaced at once. With
+/// `wanted` it is told each time something else is ([`control`](crate::control)); `command` gives it the slots wanted when it
+/// starts. Once it is let go its end is waited for, however long it works, and none takes its place. At `stop` it has `grace`.
 ///
 /// # Errors
 /// When it cannot be started at all.
 pub async fn supervise(
     name: String,
     mut command: impl FnMut() -> Command + Send,
-    mut slots: Option<watch::Receiver<u32>>,
+    mut wanted: Option<watch::Receiver<Control>>,
     stop: CancellationToken,
     grace: Duration,
 ) -> Result<()> {
     let mut wait = FIRST_WAIT;
     while !stop.is_cancelled() {
         let started = Instant::now();
-        let input = match &mut slots {
-            Some(slots) => {
-                slots.mark_unchanged();
-                Stdio::piped()
-            }
+        let input = match &mut wanted {
+            Some(wanted) if wanted.borrow_and_update().let_go => return Ok(()),
+            Some(_) => Stdio::piped(),
             None => Stdio::null(),
         };
         let mut child = start(&mut command(), input, Signal::SIGKILL)?;
@@ -93,13 +92,17 @@ pub async fn supervise(
         let input = child.stdin.take();
         let status = tokio::select! {
             status = child.wait() => status.context("wait for a child")?,
-            never = control(&name, input, &mut slots) => match never {},
+            never = tell(&name, input, &mut wanted) => match never {},
             () = stop.cancelled() => {
                 let status = end(&mut child, grace).await?;
                 info!(name, %status, "child ended");
                 return Ok(());
             }
         };
+        if wanted.as_ref().is_some_and(|wanted| wanted.borrow().let_go) {
+            info!(name, %status, "child ended");
+            return Ok(());
+        }
         if started.elapsed() >= HEALTHY {
             wait = FIRST_WAIT;
         }
@@ -121,11 +124,11 @@ pub async fn supervise(
     Ok(())
 }
 
-/// Tells a child how many slots are wanted whenever that changes.
-async fn control(name: &str, input: Option<ChildStdin>, slots: &mut Option<watch::Receiver<u32>>) -> Infallible {
-    if let (Some(mut input), Some(slots)) = (input, slots) {
-        while slots.changed().await.is_ok() {
-            let line = serde_json::json!(Control { slots: *slots.borrow_and_update() });
+/// Tells a child what is wanted of it whenever that changes.
+async fn tell(name: &str, input: Option<ChildStdin>, wanted: &mut Option<watch::Receiver<Control>>) -> Infallible {
+    if let (Some(mut input), Some(wanted)) = (input, wanted) {
+        while wanted.changed().await.is_ok() {
+            let line = serde_json::json!(*wanted.borrow_and_update());
             // One that ends meanwhile is started with what is wanted.
             if let Err(error) = input.write_all(format!("{line}\n").as_bytes()).await {
                 debug!(name, %error, "child not told");
@@ -197,11 +200,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let told = folder.path().join("told");
         let script = format!("while read -r line; do echo \"$line\" >> {}; done", told.display());
-        let (want, wanted) = watch::channel(1);
+        let (want, wanted) = watch::channel(Control::slots(1));
         let stop = CancellationToken::new();
         let both = async {
             for slots in [2, 0] {
-                want.send_replace(slots);
+                want.send_replace(Control::slots(slots));
                 let line = format!("{{\"slots\":{slots}}}\n");
                 while !std::fs::read_to_string(&told).unwrap_or_default().ends_with(&line) {
                     tokio::task::yield_now().await;
@@ -213,5 +216,33 @@ mod tests {
         let watched = supervise("test".to_owned(), || shell(&script), Some(wanted), stop.clone(), grace);
         let (outcome, ()) = tokio::join!(watched, both);
         outcome.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_child_that_is_let_go_ends_in_its_own_time_and_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
+            "cd {}; echo x >> starts; read -r line; touch told; while [ ! -e go ]; do sleep 0.01; done; touch finished",
+            folder.path().display()
+        );
+        let is_there = |name: &str| folder.path().join(name).exists();
+        let (want, wanted) = watch::channel(Control::slots(1));
+        let going = async {
+            while !is_there("starts") {
+                tokio::task::yield_now().await;
+            }
+            want.send_replace(Control::let_go());
+            while !is_there("told") {
+                tokio::task::yield_now().await;
+            }
+            std::fs::write(folder.path().join("go"), "").unwrap();
+        };
+        // It ends without `stop`, and is not ended by a grace that is over at once.
+        let watched =
+            supervise("test".to_owned(), || shell(&script), Some(wanted), CancellationToken::new(), Duration::ZERO);
+        let (outcome, ()) = tokio::join!(watched, going);
+        outcome.unwrap();
+        assert!(is_there("finished"));
+        assert_eq!(std::fs::read_to_string(folder.path().join("starts")).unwrap(), "x\n");
     }
 }

@@ -5,40 +5,60 @@ use std::io::BufRead;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
 /// The most slots that a worker may be told to have.
 pub const MAX_SLOTS: u32 = 1024;
 
-/// One line: `{"slots": 12}`.
+/// One line: `{"slots": 12}`, or at last `{"slots": 0, "let_go": true}`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Control {
     /// How many units are to be worked on at once, 0 to 1024.
     pub slots: u32,
+    /// Whether the worker is not wanted any more: it takes no more, finishes what it has in hand, and ends. There is no way
+    /// back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub let_go: bool,
+}
+
+impl Control {
+    /// Wants this many slots.
+    pub fn slots(slots: u32) -> Self {
+        Self { slots, let_go: false }
+    }
+
+    /// Wants the worker no more.
+    pub fn let_go() -> Self {
+        Self { slots: 0, let_go: true }
+    }
 }
 
 /// Listens to standard input, and returns how many slots are wanted: at first `slots`. When the input ends they stay as
-/// they are.
+/// they are. `let_go` is cancelled when the worker is not wanted any more.
 ///
 /// # Errors
 /// When no thread can be started.
-pub fn listen(slots: u32) -> Result<watch::Receiver<u32>> {
+pub fn listen(slots: u32, let_go: CancellationToken) -> Result<watch::Receiver<u32>> {
     let (want, wanted) = watch::channel(slots);
     // Reading standard input cannot be called off: a thread of its own does not keep the process from ending.
-    let listening = move || heed(std::io::stdin().lock(), &want);
+    let listening = move || heed(std::io::stdin().lock(), &want, &let_go);
     std::thread::Builder::new().name("control".to_owned()).spawn(listening).context("start a thread")?;
     Ok(wanted)
 }
 
 /// Passes on what is wanted; a line that says nothing is told and changes nothing.
-fn heed(lines: impl BufRead, want: &watch::Sender<u32>) {
+fn heed(lines: impl BufRead, want: &watch::Sender<u32>, let_go: &CancellationToken) {
     for line in lines.lines() {
         let Ok(line) = line else { return };
         match serde_json::from_str::<Control>(&line) {
-            Ok(Control { slots }) if slots <= MAX_SLOTS => {
-                want.send_replace(slots);
+            Ok(control) if control.slots <= MAX_SLOTS => {
+                want.send_replace(control.slots);
+                if control.let_go {
+                    let_go.cancel();
+                }
             }
-            Ok(Control { slots }) => warn!(slots, most = MAX_SLOTS, "more slots wanted than a worker may have"),
+            Ok(Control { slots, .. }) => warn!(slots, most = MAX_SLOTS, "more slots wanted than a worker may have"),
             Err(error) => warn!(%error, line, "no order that is known"),
         }
     }
@@ -50,10 +70,15 @@ mod tests {
 
     #[test]
     fn the_last_order_that_can_be_read_counts() {
-        let (want, wanted) = watch::channel(3);
-        heed("{\"slots\": 12}\n\nslots\n{\"slots\": -1}\n{\"slots\": 2000}\n".as_bytes(), &want);
-        assert_eq!(*wanted.borrow(), 12);
-        heed("{\"slots\": 0, \"later\": true}".as_bytes(), &want);
-        assert_eq!(*wanted.borrow(), 0);
+        let ((want, wanted), let_go) = (watch::channel(3), CancellationToken::new());
+        let told = |lines: &str| {
+            heed(lines.as_bytes(), &want, &let_go);
+            (*wanted.borrow(), let_go.is_cancelled())
+        };
+        assert_eq!(told("{\"slots\": 12}\n\nslots\n{\"slots\": -1}\n{\"slots\": 2000}\n"), (12, false));
+        assert_eq!(told("{\"slots\": 0, \"later\": true}"), (0, false));
+        let line = serde_json::json!(Control::let_go()).to_string();
+        assert_eq!((told(&line), line.as_str()), ((0, true), "{\"let_go\":true,\"slots\":0}"));
+        assert_eq!(serde_json::json!(Control::slots(2)).to_string(), "{\"slots\":2}", "as older workers know it");
     }
 }

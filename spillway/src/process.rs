@@ -112,7 +112,8 @@ pub struct WorkerArgs {
     runtime: RuntimeArgs,
     #[command(flatten)]
     admin: AdminArgs,
-    /// Listen to standard input for how many units to work on at once, a line of JSON each time: `{"slots": 12}`.
+    /// Listen to standard input for how many units to work on at once, a line of JSON each time: `{"slots": 12}`;
+    /// `{"slots": 0, "let_go": true}` lets the worker finish what it has in hand, within the hard limit, and end.
     #[arg(long)]
     control: bool,
 }
@@ -191,8 +192,10 @@ impl Process {
     pub async fn connect(args: WorkerArgs) -> Result<Self> {
         let stop = service::stop_on_signal()?;
         topics::check(&args.brokers).await?;
-        let wanted = if args.control { Some(control::listen(args.runner.slots)?) } else { None };
-        let sizing = Sizing { wanted, ..Sizing::default() };
+        let mut sizing = Sizing::default();
+        if args.control {
+            sizing.wanted = Some(control::listen(args.runner.slots, sizing.let_go.clone())?);
+        }
         let connected = timeout(CONNECT_LIMIT, async {
             let store = store::open(&args.store).await?;
             store::check_whole(&store).await?;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use async_trait::async_trait;
 use pipeline::child;
+use pipeline::control::Control;
 use pipeline::stage::StageName;
 use tokio::process::Command;
 use tokio::sync::{Mutex, watch};
@@ -41,14 +42,13 @@ struct Crew {
 }
 
 struct Process {
-    slots: watch::Sender<u32>,
-    /// Ends this one: it finishes what it has in hand.
-    stop: CancellationToken,
+    /// What is wanted of it: one that is let go finishes what it has in hand.
+    want: watch::Sender<Control>,
 }
 
 impl Local {
     /// Will run the stages of `crews` in processes of up to `slots_per_process` slots, until `stop`; each process may
-    /// take `grace` to end.
+    /// take `grace` to end then. One that is let go before, because fewer are wanted, may take as long as its work does.
     pub fn new(
         crews: BTreeMap<StageName, Starts>,
         slots_per_process: u32,
@@ -107,24 +107,23 @@ impl Act for Local {
         let crew = crews.get_mut(&stage).with_context(|| format!("{stage} does not run here"))?;
         let shares = shares(slots, self.slots_per_process, crew.processes.len());
         for process in crew.processes.drain(shares.len().min(crew.processes.len())..) {
-            process.stop.cancel();
+            process.want.send_replace(Control::let_go());
         }
         for (index, share) in shares.iter().enumerate() {
             if let Some(process) = crew.processes.get(index) {
-                process.slots.send_if_modified(|slots| std::mem::replace(slots, *share) != *share);
+                process.want.send_if_modified(|wanted| std::mem::replace(&mut wanted.slots, *share) != *share);
                 continue;
             }
-            let (slots, wanted) = watch::channel(*share);
-            let stop = self.stop.child_token();
+            let (want, wanted) = watch::channel(Control::slots(*share));
             // A number is not used twice: the process that had it may not have ended.
             let mut start = (crew.starts)(crew.started);
             let name = format!("{stage}-{}", crew.started);
             crew.started += 1;
             let current = wanted.clone();
-            let command = move || start(*current.borrow());
-            let watched = child::supervise(name, command, Some(wanted), stop.clone(), self.grace);
+            let command = move || start(current.borrow().slots);
+            let watched = child::supervise(name, command, Some(wanted), self.stop.clone(), self.grace);
             self.tasks.lock().await.spawn(watched);
-            crew.processes.push(Process { slots, stop });
+            crew.processes.push(Process { want });
         }
         info!(%stage, slots, processes = shares.len(), "slots changed");
         crew.slots = slots;
@@ -142,7 +141,45 @@ fn shares(slots: u32, most: u32, current: usize) -> Vec<u32> {
 
 #[cfg(test)]
 mod tests {
+    use testing::until::until;
+
     use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    /// Its grace is over at once: a process that had to end in it would not finish.
+    #[tokio::test]
+    async fn a_process_too_many_finishes_what_it_has_in_hand() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = format!(
+            "cd {}; while read -r line; do case $line in *let_go*) touch told-$0; \
+             while [ ! -e go ]; do sleep 0.01; done; touch finished-$0; exit;; esac; done",
+            folder.path().display()
+        );
+        let starts: Starts = Box::new(move |number| {
+            let script = script.clone();
+            Box::new(move |_| {
+                let mut command = Command::new("sh");
+                command.args(["-c", &script, &number.to_string()]);
+                command
+            })
+        });
+        let stop = CancellationToken::new();
+        let local = Local::new([(StageName::Cut, starts)].into(), 1, Duration::ZERO, stop.clone());
+        let is_there = async |name: &str| folder.path().join(name).exists().then_some(());
+        let scaling = async {
+            local.scale(StageName::Cut, 2).await.unwrap();
+            local.scale(StageName::Cut, 0).await.unwrap();
+            until("the second is told", PATIENCE, async || is_there("told-1").await).await;
+            std::fs::write(folder.path().join("go"), "").unwrap();
+            until("it finishes", PATIENCE, async || is_there("finished-1").await).await;
+            until("none takes its place", PATIENCE, async || (local.tasks.lock().await.len() == 1).then_some(())).await;
+            stop.cancel();
+        };
+        let (ran, ()) = tokio::join!(local.run(), scaling);
+        ran.unwrap();
+        assert!(is_there("told-0").await.is_none(), "the first stays");
+    }
 
     #[test]
     fn slots_are_spread_evenly() {

@@ -369,6 +369,14 @@ impl Consumer {
         self.group.lag.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Leaves the partitions to the other members, for good. What is in hand may be finished, and is acknowledged by
+    /// whoever has its partition then. The events must still be served.
+    pub fn leave(&self) {
+        if let Some(client) = &self.client {
+            client.unsubscribe();
+        }
+    }
+
     /// Sends the positions and leaves the group. Both futures that serve the consumer must have ended.
     pub async fn close(self) {
         // Closing waits for the broker's answer.

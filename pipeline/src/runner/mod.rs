@@ -3,11 +3,13 @@
 //!
 //! In the order of a record's way: whose turn it is (`lanes`), room to work (`slots`), whether dependencies
 //! answer (`breaker`), what it is (`input`) and becomes (`unit`, `attempt`, `keep`), and how it is given up (`letters`).
-//! `gather` is the other way to take records, `report` says what goes on, `orders` hears what a worker is told.
+//! `gather` is the other way to take records, `report` says what goes on, `orders` hears what a worker is told, `drain` ends
+//! it.
 
 mod args;
 mod attempt;
 mod breaker;
+mod drain;
 mod gather;
 mod input;
 mod keep;
@@ -43,8 +45,6 @@ use report::{Activity, Reporter, lanes_of};
 use slots::Slots;
 use unwanted::Unwanted;
 
-/// How long units may take to hand themselves back once the drain's grace is over.
-const HAND_BACK: Duration = Duration::from_secs(5);
 /// How long acknowledgements of the last records may take.
 const FLUSH: Duration = Duration::from_secs(5);
 
@@ -81,7 +81,8 @@ struct Shop<S> {
 }
 
 /// Runs `stage` until `stop`: then takes no more, finishes what is in hand within the grace period, hands the rest
-/// back, and leaves the group.
+/// back, and leaves the group. One that is let go ([`Sizing::let_go`]) does the same, in its own time; `stop` is cancelled
+/// once it has ended.
 ///
 /// # Errors
 /// When the broker cannot be reached at the start, the topics do not fit, a client cannot go on, or work crashed.
@@ -103,7 +104,7 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
         slots: Arc::new(Slots::new(args.slots, sizing.startup, args.parked_mib)),
         unwanted: Unwanted::new(store.clone()),
         activity: Arc::default(),
-        stop: stop.clone(),
+        stop: stop.child_token(),
         cutoff: CancellationToken::new(),
         args,
         store,
@@ -121,12 +122,15 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
             Kind::Gather => gather::take(&shop, &consumer, &mut tasks).await,
         }
     };
-    let outcome = tokio::select! {
+    let mut outcome = tokio::select! {
         taken = taken => taken,
         Some(ended) = services.join_next() => ended.map_err(crashed).and_then(|ended| ended),
     };
+    if outcome.is_ok() {
+        outcome = drain::unhurried(&shop, &consumer, &mut tasks, &stop).await;
+    }
     stop.cancel();
-    let outcome = outcome.and(drain(&shop, tasks).await);
+    let outcome = outcome.and(drain::hurried(&shop, &consumer, tasks).await);
     services.shutdown().await;
     if timeout(FLUSH, reporter.last_word()).await.is_err() {
         debug!("the last report is not sent");
@@ -144,7 +148,7 @@ pub async fn run<S: Stage>(stage: S, worker: Worker, stop: CancellationToken) ->
 }
 
 /// Starts what goes on beside the work: events of the group, positions, the balance of lanes, brokers that were forgotten,
-/// reports, changes of size.
+/// reports, changes of size, and that the worker is let go.
 fn serve<S: Stage>(
     shop: &Arc<Shop<S>>,
     consumer: &Arc<Consumer>,
@@ -169,6 +173,12 @@ fn serve<S: Stage>(
     });
     let reporter = reporter.clone();
     services.spawn(async move { reporter.run().await });
+    let (let_go, stop) = (sizing.let_go.clone(), shop.stop.clone());
+    services.spawn(async move {
+        let_go.cancelled().await;
+        stop.cancel();
+        std::future::pending().await
+    });
     let slots = shop.slots.clone();
     services.spawn(async move {
         slots.resize(sizing).await;
@@ -208,31 +218,6 @@ async fn take<S: Stage>(shop: &Arc<Shop<S>>, consumer: &Arc<Consumer>, tasks: &m
             tasks.spawn(async move { unit::handle(&shop, lane, record, Some(slot)).await });
         }
     }
-}
-
-/// Waits for work in hand, for the grace period; then it is handed back.
-async fn drain<S: Stage>(shop: &Shop<S>, mut tasks: JoinSet<()>) -> Result<()> {
-    if !tasks.is_empty() {
-        info!(units = tasks.len(), "finishing what is in hand");
-    }
-    if timeout(shop.args.drain_grace, ended(&mut tasks)).await.is_err() {
-        warn!(units = tasks.len(), "handing back what is not finished");
-        shop.cutoff.cancel();
-    }
-    match timeout(HAND_BACK, ended(&mut tasks)).await {
-        Ok(ended) => ended,
-        Err(_) => {
-            tasks.shutdown().await;
-            Err(anyhow!("work did not stop in time"))
-        }
-    }
-}
-
-async fn ended(tasks: &mut JoinSet<()>) -> Result<()> {
-    while let Some(ended) = tasks.join_next().await {
-        ended.map_err(crashed)?;
-    }
-    Ok(())
 }
 
 /// Says that a task panicked.

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
-/// Whether a worker's slots change while it works, and how soon a new one works.
+/// Whether a worker's slots change while it works, how soon a new one works, and when none is wanted any more.
 #[derive(Clone, Debug, Default)]
 pub struct Sizing {
     /// How many are wanted; without it as many as the arguments say.
     pub wanted: Option<watch::Receiver<u32>>,
     /// How long a new slot takes until it works: none for real work, what its worker would take for emulated work.
     pub startup: Duration,
+    /// Cancelled when the worker is one too many: it takes no more, and has as long for what it has in hand as a unit may
+    /// take (`--hard-limit`), and not only the drain's grace.
+    pub let_go: CancellationToken,
 }
 
 /// The right to work; held while a unit is worked on.
@@ -101,7 +105,7 @@ impl Slots {
     /// Keeps as many slots as are wanted, for ever. A new one opens when it has started; one too many is closed when it
     /// is free: what is in hand is finished.
     pub(super) async fn resize(&self, sizing: Sizing) {
-        let Sizing { mut wanted, startup } = sizing;
+        let Sizing { mut wanted, startup, .. } = sizing;
         loop {
             if let Some(wanted) = &mut wanted {
                 let count = *wanted.borrow_and_update();
@@ -153,7 +157,7 @@ mod tests {
         let (want, wanted) = watch::channel(count);
         let slots = Arc::new(Slots::new(count, startup, 1));
         let resized = slots.clone();
-        tokio::spawn(async move { resized.resize(Sizing { wanted: Some(wanted), startup }).await });
+        tokio::spawn(async move { resized.resize(Sizing { wanted: Some(wanted), startup, ..Sizing::default() }).await });
         (want, slots)
     }
 

@@ -1,6 +1,8 @@
 //! Every record has its answer, acknowledged in order.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use pipeline::event::{Happened, WorkerState};
 use pipeline::lane::Lane;
@@ -111,7 +113,7 @@ async fn a_unit_that_outlasts_the_grace_is_handed_back_unharmed() {
             Ok(())
         }
     });
-    let args = RunnerArgs { drain_grace: std::time::Duration::from_millis(50), ..quick() };
+    let args = RunnerArgs { drain_grace: Duration::from_millis(50), ..quick() };
     let worker = world.start(stage.clone(), args.clone());
     stage.seen.begun(1).await;
     worker.stop().await.unwrap();
@@ -119,6 +121,61 @@ async fn a_unit_that_outlasts_the_grace_is_handed_back_unharmed() {
     gate.add_permits(1);
     let next = world.start(stage, args);
     world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 1).await;
-    assert_eq!(world.store.ran_alone.load(std::sync::atomic::Ordering::SeqCst), 0, "it was no suspect");
+    assert_eq!(world.store.ran_alone.load(Ordering::SeqCst), 0, "it was no suspect");
     next.stop().await.unwrap();
+}
+
+/// The stage's first unit waits for `gate` or until it must stop; all others are done at once.
+fn first_waits(gate: &Arc<Semaphore>) -> Scripted {
+    let (gate, begun) = (gate.clone(), Arc::new(AtomicUsize::new(0)));
+    Scripted::new(move |_, pulse| {
+        let (gate, number) = (gate.clone(), begun.fetch_add(1, Ordering::SeqCst));
+        async move {
+            if number > 0 {
+                return Ok(());
+            }
+            tokio::select! {
+                permit = gate.acquire() => permit.expect("never closed").forget(),
+                () = pulse.stop().cancelled() => pulse.beat()?,
+            }
+            Ok(())
+        }
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_let_go_finishes_beyond_the_grace_and_nothing_waits_for_it() {
+    let world = World::new(2).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let stage = first_waits(&gate);
+    let args = RunnerArgs { drain_grace: Duration::ZERO, ..quick() };
+    let video = world.submit(Lane::Express).await;
+    let first = world.start(stage.clone(), args.clone());
+    stage.seen.begun(1).await;
+    first.let_go();
+    // What lies in all partitions is done by another while the first still works.
+    let second = world.start(stage.clone(), args);
+    let others = world.submit_many(Lane::Express, 8).await;
+    let done = world.read_when(Topic::VideoReady, 8).await;
+    assert!(done.iter().all(|seen| seen.body != video.as_bytes()), "the first unit is in hand");
+    gate.add_permits(1);
+    first.ended().await.unwrap();
+    world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 9).await;
+    let once = others.into_iter().chain([video]).map(|video| (video, 1)).collect();
+    assert_eq!(stage.seen.attempts(), once, "nothing is done twice");
+    second.stop().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_worker_that_is_let_go_still_ends_when_it_is_told_to_stop() {
+    let world = World::new(1).await;
+    world.submit(Lane::Express).await;
+    let gate = Arc::new(Semaphore::new(0));
+    let stage = first_waits(&gate);
+    let worker = world.start(stage.clone(), RunnerArgs { drain_grace: Duration::ZERO, ..quick() });
+    stage.seen.begun(1).await;
+    worker.let_go();
+    worker.stop().await.unwrap();
+    assert!(world.read(Topic::VideoReady).await.is_empty(), "it was handed back");
+    assert_eq!(world.store.total_failures(), 0);
 }

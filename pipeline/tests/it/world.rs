@@ -65,6 +65,7 @@ pub struct World {
 /// A worker that runs.
 pub struct Running {
     pub readiness: Readiness,
+    let_go: CancellationToken,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -84,6 +85,11 @@ impl Running {
     /// Tells it to stop.
     pub fn tell(&self) {
         self.stop.cancel();
+    }
+
+    /// Tells it that it is one too many.
+    pub fn let_go(&self) {
+        self.let_go.cancel();
     }
 
     pub async fn joined(&self) {
@@ -121,8 +127,9 @@ impl World {
             readiness: readiness.clone(),
             sizing: Sizing::default(),
         };
+        let let_go = worker.sizing.let_go.clone();
         let task = tokio::spawn(run(stage, worker, stop.clone()));
-        Running { readiness, stop, task }
+        Running { readiness, let_go, stop, task }
     }
 
     /// Publishes a new video; records go round the partitions.

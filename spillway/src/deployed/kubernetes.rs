@@ -1,7 +1,9 @@
 //! What the manifests say, held against the types of the API and the command line they start.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
+use clap::ArgMatches;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::batch::v1::Job;
 use k8s_openapi::api::core::v1::{ConfigMap, Container, PodSpec, Service, ServiceAccount};
@@ -68,16 +70,22 @@ fn variables(container: &Container) -> BTreeMap<String, String> {
     variables
 }
 
-fn check_pod(pod: &PodSpec) {
-    let [container] = pod.containers.as_slice() else { panic!("one container") };
-    assert_eq!(container.image.as_deref(), Some(concat!("spillway:", env!("CARGO_PKG_VERSION"))));
+/// Returns how the binary understands what a container starts it with.
+#[track_caller]
+fn matches(container: &Container) -> ArgMatches {
     let args: Vec<&str> = container.args.iter().flatten().map(String::as_str).collect();
     let variables = variables(container);
     let named = variables.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-    let matches = parse(&args, &named).unwrap_or_else(|error| panic!("{args:?}: {error}"));
+    parse(&args, &named).unwrap_or_else(|error| panic!("{args:?}: {error}"))
+}
+
+fn check_pod(pod: &PodSpec) {
+    let [container] = pod.containers.as_slice() else { panic!("one container") };
+    assert_eq!(container.image.as_deref(), Some(concat!("spillway:", env!("CARGO_PKG_VERSION"))));
+    let (args, matches) = (&container.args, matches(container));
     if let Some(Some(grace)) = ["drain_grace", "ingest_grace"]
         .iter()
-        .find_map(|name| innermost(&matches).try_get_one::<std::time::Duration>(name).ok())
+        .find_map(|name| innermost(&matches).try_get_one::<Duration>(name).ok())
     {
         let given = pod.termination_grace_period_seconds.expect("a time") as u64;
         assert!(given > (*grace + LEAVE).as_secs(), "{args:?}: {given} s");
@@ -98,6 +106,21 @@ fn every_container_starts_what_the_binary_knows() {
     for job in of::<Job>("Job") {
         check_pod(&job.spec.expect("a spec").template.spec.expect("a pod"));
     }
+}
+
+/// A pod that is one too many is not to give up what it has in hand: it would be begun anew elsewhere.
+#[test]
+fn what_is_scaled_has_as_long_to_end_as_a_unit_may_take() {
+    let mut scaled = 0;
+    for deployment in of::<Deployment>("Deployment").iter().filter(|deployment| deployment.spec.replicas.is_none()) {
+        let pod = deployment.spec.template.spec.as_ref().expect("a pod");
+        let matches = matches(&pod.containers[0]);
+        let time = |name: &str| *innermost(&matches).get_one::<Duration>(name).expect("it has a default");
+        let (drain, hard) = (time("drain_grace"), time("hard_limit"));
+        assert!(drain > hard, "{:?}: {drain:?} to drain, and a unit may take {hard:?}", deployment.metadata.name);
+        scaled += 1;
+    }
+    assert_eq!(scaled, STAGES.len());
 }
 
 #[test]
