@@ -19,15 +19,14 @@ impl Clock {
     }
 
     /// Returns the time in seconds: the Unix epoch's at the start, so that it goes forward over restarts too.
-    pub fn at_s(&self) -> f64 {
-        self.began_at.as_millisecond() as f64 / 1e3 + self.of_world(self.began.elapsed())
+    pub fn at_s(&self, now: Instant) -> f64 {
+        self.began_at.as_millisecond() as f64 / 1e3 + self.of_world(now.duration_since(self.began))
     }
 
     /// Returns the same as a date.
-    pub fn wall(&self) -> Timestamp {
-        self.began_at
-            .saturating_add(Duration::from_secs_f64(self.of_world(self.began.elapsed())))
-            .unwrap_or(Timestamp::MAX)
+    pub fn wall(&self, now: Instant) -> Timestamp {
+        let since = Duration::from_secs_f64(self.of_world(now.duration_since(self.began)));
+        self.began_at.saturating_add(since).unwrap_or(Timestamp::MAX)
     }
 
     /// Returns how long a time of the world is here, in seconds.

@@ -57,6 +57,8 @@ static LEADS: LazyLock<IntGauge> = LazyLock::new(|| {
 pub enum What {
     /// Reading ends or positions from the brokers.
     Lag,
+    /// Hearing the workers of a stage that has some.
+    Reports,
     /// Reading or changing a scale.
     Scale,
     /// Publishing a decision.
@@ -101,6 +103,7 @@ pub fn changed(stage: StageName, from: u32, to: u32) {
 pub fn failed(what: What) {
     let what = match what {
         What::Lag => "lag",
+        What::Reports => "reports",
         What::Scale => "scale",
         What::Publish => "publish",
         What::Record => "record",

@@ -18,6 +18,7 @@ use pipeline::topic::Topic;
 use planning::decide::decide;
 use planning::decision::StageDecision;
 use planning::memory::Memory;
+use planning::observation::{Observation, Stage};
 use planning::pin::{Pin, Pins};
 use planning::policy::Policy;
 use planning::record::Recorded;
@@ -184,14 +185,14 @@ impl<'a> Autoscaler<'a> {
 
     fn hear(&mut self, record: &Stored) {
         match WorkerReport::decode(&*record.body) {
-            Ok(report) => self.observer.hear(report),
+            Ok(report) => self.observer.hear(report, Instant::now()),
             Err(error) => debug!(%error, "a heartbeat that cannot be read"),
         }
     }
 
     fn hear_ingest(&mut self, record: &Stored) {
         match SystemState::decode(&*record.body) {
-            Ok(state) => self.observer.hear_ingest(state),
+            Ok(state) => self.observer.hear_ingest(state, Instant::now()),
             Err(error) => debug!(%error, "a state of the service that cannot be read"),
         }
     }
@@ -204,7 +205,8 @@ impl<'a> Autoscaler<'a> {
         let mut trouble = Trouble::default();
         let lags = self.read_lags(&mut trouble).await;
         let scales = self.read_scales(&mut trouble).await;
-        let seen = self.observer.observe(&lags, &scales, pins);
+        let seen = self.observer.observe(Instant::now(), &lags, &scales, pins);
+        note_silence(&lags, &seen, &mut trouble);
         let decision = decide(&self.policy, &mut self.memory, &seen);
         let mut recorded = Recorded { seen, decided: decision.stages };
         self.bring_about(&mut recorded, &scales, pins, &mut trouble).await;
@@ -326,6 +328,16 @@ impl<'a> Autoscaler<'a> {
         let (topic, lane, headers) = (Topic::AutoscalerDecision, Lane::Standard, Headers::default());
         let post = Post { topic, lane, key: None, video: None, headers: &headers, body: &body };
         Ok(self.producer.post(post, &self.batch).await?)
+    }
+}
+
+/// Notes which stages are as they were although what waits for them was read: their workers say nothing.
+fn note_silence(lags: &Read, seen: &Observation, trouble: &mut Trouble) {
+    let is_read = |stage: &Stage| stage.stage.parse().is_ok_and(|name: StageName| matches!(lags.get(&name), Some(Ok(_))));
+    for stage in seen.stages.iter().filter(|stage| is_read(stage)) {
+        if let Some(why) = &stage.stale {
+            trouble.note(What::Reports, "not heard: a stage is as it was", anyhow!("{}: {why}", stage.stage));
+        }
     }
 }
 

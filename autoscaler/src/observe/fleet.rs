@@ -81,10 +81,16 @@ pub struct Crew {
     pub busy: u32,
     /// In how long those open that are starting and say so, in milliseconds of the world, soonest first.
     pub starting_ms: Vec<u32>,
+    /// Replicas that say that they are starting, and not in how long they open.
+    pub starting: u32,
     /// Replicas that finish what they have and take no more.
     pub draining: u32,
     /// Workers that wait for a dependency.
     pub paused_workers: u32,
+    /// Workers that were heard lately, whatever they do; those that said that they end are not among them.
+    pub heard: u32,
+    /// Workers that fell silent without having said that they end.
+    pub silent: u32,
     /// What they wait for, in words; of several the first in the order of the alphabet, so that it does not flicker.
     pub paused_for: Option<String>,
     /// Workers that take work or wait for a dependency.
@@ -145,16 +151,23 @@ impl Fleet {
         self.workers.retain(|_, worker| now.duration_since(worker.heard) < self.silence * REMEMBER_TIMES);
     }
 
+    /// Returns how long a worker counts that says nothing.
+    pub fn silence(&self) -> Duration {
+        self.silence
+    }
+
     /// Returns the workers of `stage` that were heard lately.
     pub fn crew(&self, stage: StageName, now: Instant) -> Crew {
         let mut crew = Crew { done: self.done.get(&stage).copied().unwrap_or_default(), ..Crew::default() };
-        let alive = |worker: &&Worker| now.duration_since(worker.heard) <= self.silence;
-        for Worker { report, heard } in self.workers.values().filter(alive) {
-            if report.stage() != stage {
+        for Worker { report, heard } in self.workers.values().filter(|worker| worker.report.stage() == stage) {
+            let since = now.duration_since(*heard);
+            let goes_on = u32::from(report.state() != WorkerState::Draining || report.busy > 0);
+            if since > self.silence {
+                crew.silent += goes_on;
                 continue;
             }
-            let since_ms = now.duration_since(*heard).as_millis() as u64;
-            self.count(&mut crew, report, since_ms);
+            crew.heard += goes_on;
+            self.count(&mut crew, report, since.as_millis() as u64);
         }
         crew.starting_ms.sort_unstable();
         crew
@@ -179,7 +192,9 @@ impl Fleet {
             };
             return;
         }
-        if state != WorkerState::Starting {
+        if state == WorkerState::Starting {
+            crew.starting += u32::from(self.unit == Unit::Worker);
+        } else {
             crew.workers += 1;
             crew.slots_per_worker = crew.slots_per_worker.max(report.slots);
             if state == WorkerState::Paused {
@@ -242,6 +257,22 @@ mod tests {
         fleet.forget(later + 41 * SILENCE);
         fleet.hear(report("a", 20), later + 41 * SILENCE);
         assert_eq!(fleet.crew(StageName::Cut, later).done.all.units, 5, "who was forgotten begins anew");
+    }
+
+    #[test]
+    fn who_said_that_it_ends_is_not_missed() {
+        let (mut fleet, now) = (Fleet::new(Unit::Worker, SILENCE), Instant::now());
+        let draining = |worker, busy| WorkerReport {
+            state: WorkerState::Draining as i32,
+            busy,
+            ..report(worker, 0)
+        };
+        for report in [report("a", 0), draining("b", 2), draining("c", 0)] {
+            fleet.hear(report, now);
+        }
+        let (crew, later) = (fleet.crew(StageName::Cut, now), fleet.crew(StageName::Cut, now + 2 * SILENCE));
+        assert_eq!((crew.heard, crew.silent), (2, 0));
+        assert_eq!((later.heard, later.silent), (0, 2));
     }
 
     #[test]
@@ -315,6 +346,7 @@ mod tests {
         assert_eq!(slots.held_up().as_deref(), Some("1 of 2 workers wait: no store"));
         let workers = heard(Unit::Worker);
         assert_eq!((workers.ready, workers.busy, workers.draining, workers.slots_per_worker), (2, 1, 1, 4));
-        assert_eq!((workers.in_hand, workers.starting_ms), (9, vec![]));
+        assert_eq!((workers.in_hand, workers.starting_ms, workers.starting), (9, vec![], 1));
+        assert_eq!(slots.starting, 0, "a process that starts is no slot");
     }
 }

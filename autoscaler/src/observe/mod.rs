@@ -3,6 +3,7 @@
 
 mod arrivals;
 mod fleet;
+mod missing;
 mod startup;
 mod uploads;
 
@@ -23,6 +24,7 @@ use crate::args::Bounds;
 use crate::clock::Clock;
 use arrivals::Arrivals;
 use fleet::{Crew, Fleet};
+use missing::Reports;
 use startup::Startups;
 use uploads::Uploads;
 
@@ -44,6 +46,7 @@ struct Known {
     /// Where each lane ended when it was first seen.
     began: Option<[i64; Lane::ALL.len()]>,
     startups: Startups,
+    reports: Reports,
     /// What was last seen of it.
     last: Option<Stage>,
     /// Why it was held up then, if it was.
@@ -57,14 +60,14 @@ impl Observer {
         Self { clock, bounds, startup_s, fleet, uploads: Uploads::default(), stages: BTreeMap::new() }
     }
 
-    /// Hears a worker's heartbeat.
-    pub fn hear(&mut self, report: WorkerReport) {
-        self.fleet.hear(report, Instant::now());
+    /// Hears a worker's heartbeat at `now`.
+    pub fn hear(&mut self, report: WorkerReport, now: Instant) {
+        self.fleet.hear(report, now);
     }
 
-    /// Hears how a process of ingest is.
-    pub fn hear_ingest(&mut self, state: SystemState) {
-        self.uploads.hear(state, Instant::now());
+    /// Hears at `now` how a process of ingest is.
+    pub fn hear_ingest(&mut self, state: SystemState, now: Instant) {
+        self.uploads.hear(state, now);
     }
 
     /// Notes that `fewer` replicas of `stage` are wanted than before.
@@ -72,18 +75,19 @@ impl Observer {
         self.stages.entry(stage).or_default().startups.call_off(fewer);
     }
 
-    /// Returns what is seen now of the stages whose scale is known. One whose lag is not is as it was last seen, and says
-    /// so; left out if it never was.
+    /// Returns what is seen at `now` of the stages whose scale is known. One whose lag is not, or whose workers have all
+    /// fallen silent, is as it was last seen, and says so; left out if it never was.
     pub fn observe(
         &mut self,
+        now: Instant,
         lags: &Read,
         scales: &BTreeMap<StageName, Scale>,
         pins: &BTreeMap<StageName, Pin>,
     ) -> Observation {
-        self.fleet.forget(Instant::now());
+        self.fleet.forget(now);
         let mut seen = Observation {
-            at: self.clock.at_s(),
-            wall_clock: Some(self.clock.wall()),
+            at: self.clock.at_s(now),
+            wall_clock: Some(self.clock.wall(now)),
             budget_per_hour: self.bounds.budget_per_hour,
             pins: pins.iter().map(|(stage, pin)| (stage.to_string(), *pin)).collect(),
             ..Observation::default()
@@ -91,7 +95,7 @@ impl Observer {
         for stage in STAGES {
             let (Some(lanes), Some(scale)) = (lags.get(&stage), scales.get(&stage)) else { continue };
             match lanes {
-                Ok(lanes) => self.look(seen.at, stage, lanes, *scale),
+                Ok(lanes) => self.look((now, seen.at), stage, lanes, *scale),
                 Err(error) => self.miss(stage, &format!("it was not seen: {error:#}")),
             }
             let Some(Known { last: Some(last), held_up, .. }) = self.stages.get(&stage) else { continue };
@@ -99,15 +103,25 @@ impl Observer {
             seen.breakers.extend(held_up.as_ref().map(breaker));
             seen.stages.push(last.clone());
         }
-        let under_way = self.uploads.under_way(Instant::now());
+        let under_way = self.uploads.under_way(now);
         seen.uploads_started_total = under_way.and_then(|under_way| uploads_started(&seen.stages, under_way));
         seen
     }
 
     /// Takes in what is seen of a stage.
-    fn look(&mut self, at: f64, name: StageName, lags: &[LaneLag], scale: Scale) {
-        let crew = self.fleet.crew(name, Instant::now());
-        let seen = self.stage(at, name, lags, scale, &crew);
+    fn look(&mut self, (now, at): (Instant, f64), name: StageName, lags: &[LaneLag], scale: Scale) {
+        let crew = self.fleet.crew(name, now);
+        let lanes = self.lanes(at, name, lags, &crew);
+        let known = self.stages.entry(name).or_default();
+        if known.reports.are_missing(scale.replicas, &crew)
+            && let Some(last) = &mut known.last
+        {
+            known.startups.lose_sight();
+            last.lanes = lanes;
+            last.stale = Some(format!("none of its workers was heard for {:?}", self.fleet.silence()));
+            return;
+        }
+        let seen = self.stage(at, name, lanes, scale, &crew);
         let known = self.stages.entry(name).or_default();
         (known.last, known.held_up) = (Some(seen), crew.held_up());
     }
@@ -119,7 +133,8 @@ impl Observer {
         }
     }
 
-    fn stage(&mut self, at: f64, name: StageName, lags: &[LaneLag], scale: Scale, crew: &Crew) -> Stage {
+    /// Returns what waits for a stage, lane by lane.
+    fn lanes(&mut self, at: f64, name: StageName, lags: &[LaneLag], crew: &Crew) -> Vec<LaneSeen> {
         let known = self.stages.entry(name).or_default();
         let began = *known.began.get_or_insert_with(|| {
             begin(&mut known.arrivals, &self.clock, at, lags);
@@ -144,18 +159,28 @@ impl Observer {
         }
         let head_age_s = self.clock.of_world(Duration::from_millis(crew.head_age_ms));
         raise_oldest(&mut lanes, head_age_s);
+        lanes
+    }
 
-        // What runs beyond what is wanted was told to end, or is about to be gone.
-        let ready = scale.replicas.map_or(crew.ready, |wanted| crew.ready.min(wanted));
-        let wanted = scale.replicas.unwrap_or(ready + crew.starting_ms.len() as u32);
-        known.startups.note(at, wanted, ready);
-        let expected_s = known.startups.p90_s().unwrap_or(self.startup_s);
+    fn stage(&mut self, at: f64, name: StageName, lanes: Vec<LaneSeen>, scale: Scale, crew: &Crew) -> Stage {
+        let known = self.stages.entry(name).or_default();
         let mut starting: Vec<f64> =
             crew.starting_ms.iter().map(|ms| self.clock.of_world(Duration::from_millis((*ms).into()))).collect();
-        let unheard = wanted.saturating_sub(ready) as usize;
+        // What runs beyond what is wanted was told to end, or is about to be gone.
+        let ready = scale.replicas.map_or(crew.ready, |wanted| crew.ready.min(wanted));
+        let unheard = match scale.replicas {
+            Some(wanted) => {
+                known.startups.note(at, wanted, ready);
+                wanted.saturating_sub(ready) as usize
+            }
+            // Since when those start that say so nobody knows.
+            None => starting.len() + crew.starting as usize,
+        };
+        let expected_s = known.startups.p90_s().unwrap_or(self.startup_s);
         starting.truncate(unheard);
         let expected = known.startups.ready_in_s(at, expected_s);
         starting.extend(expected.into_iter().skip(starting.len()));
+        starting.resize(unheard, expected_s);
         Stage {
             stage: name.to_string(),
             lanes,
@@ -214,3 +239,6 @@ fn raise_oldest(lanes: &mut [LaneSeen], head_age_s: f64) {
         oldest.head_age_s = oldest.head_age_s.max(head_age_s);
     }
 }
+
+#[cfg(test)]
+mod tests;

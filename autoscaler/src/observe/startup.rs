@@ -40,6 +40,13 @@ impl Startups {
         self.asked.truncate(left);
     }
 
+    /// Forgets which are starting: it was not seen for a while who works, so nobody knows how long those that work afterwards
+    /// took.
+    pub fn lose_sight(&mut self) {
+        self.asked.clear();
+        self.begun = false;
+    }
+
     /// Returns the time in which nine of ten were ready, in seconds, if some were seen.
     pub fn p90_s(&self) -> Option<f64> {
         p90(self.took.iter().copied())
@@ -84,6 +91,19 @@ mod tests {
         startups.call_off(2);
         startups.note(10.0, 2, 1);
         assert_eq!((startups.p90_s(), startups.ready_in_s(10.0, 45.0)), (None, vec![40.0]));
+    }
+
+    #[test]
+    fn what_was_out_of_sight_tells_of_no_start_up() {
+        let mut startups = Startups::default();
+        startups.note(0.0, 2, 2);
+        startups.note(5.0, 3, 2);
+        startups.note(10.0, 3, 3);
+        startups.note(15.0, 3, 1);
+        startups.lose_sight();
+        startups.note(600.0, 3, 1);
+        startups.note(605.0, 3, 3);
+        assert_eq!(startups.p90_s(), Some(5.0), "only the one that was seen");
     }
 
     #[test]
