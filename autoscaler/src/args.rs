@@ -8,7 +8,7 @@ use pipeline::stage::StageName;
 use planning::observation::Observation;
 use planning::pin::{self, Pin};
 use planning::policy::Policy;
-use planning::stages::scaled;
+use planning::stages::{STAGES, scaled};
 
 /// The policy's settings.
 #[derive(clap::Args, Clone, Debug)]
@@ -19,9 +19,10 @@ pub struct PolicyArgs {
     /// Time a new worker takes until it works, until some were seen starting.
     #[arg(long, env = "SPILLWAY_STARTUP", default_value = "45s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub startup: Duration,
-    /// Time a record takes to be worked on, until some were seen done.
-    #[arg(long, env = "SPILLWAY_SERVICE_TIME", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
-    pub service_time: Duration,
+    /// Time a record takes to be worked on until some were seen done, for all stages or one: `10s`, `cut=30s`; may be given
+    /// several times [default: what was measured of each; 60s when work is emulated].
+    #[arg(long, env = "SPILLWAY_SERVICE_TIME", value_name = "[STAGE=]TIME", value_delimiter = ';', value_parser = stage_time)]
+    pub service_time: Vec<(Option<StageName>, Duration)>,
     /// Time for which fewer workers must be enough before some are let go; start-up time if that is longer.
     #[arg(long, env = "SPILLWAY_DOWN_WINDOW", default_value = "60s", value_parser = humantime::parse_duration, value_name = "TIME")]
     pub down_window: Duration,
@@ -33,15 +34,27 @@ pub struct PolicyArgs {
 impl PolicyArgs {
     /// Returns the policy that the flags make.
     pub fn policy(&self) -> Policy {
+        let mut policy = Policy::measured();
+        policy.service_s = given_s(&self.service_time, None).unwrap_or(policy.service_s);
+        for stage in STAGES {
+            if let Some(service_s) = given_s(&self.service_time, Some(stage)) {
+                policy.service_s_of.insert(stage.to_string(), service_s);
+            }
+        }
         Policy {
             tick_s: self.tick.as_secs_f64(),
             startup_s: self.startup.as_secs_f64(),
-            service_s: self.service_time.as_secs_f64(),
             down_window_s: self.down_window.as_secs_f64(),
             hold_s: self.hold.as_secs_f64(),
-            ..Policy::default()
+            ..policy
         }
     }
+}
+
+/// Returns the time that was given for `stage`, or else for all, in seconds; of several the last.
+fn given_s(times: &[(Option<StageName>, Duration)], stage: Option<StageName>) -> Option<f64> {
+    let of = |wanted: Option<StageName>| times.iter().rev().find(move |(of, _)| *of == wanted);
+    of(stage).or_else(|| of(None)).map(|(_, time)| time.as_secs_f64())
 }
 
 /// The fewest and the most workers of a stage where nothing is said.
@@ -66,7 +79,7 @@ pub struct Bounds {
     pub pin: Vec<(StageName, Pin)>,
     /// How long records may wait before work on them begins, for all stages or one: `120s`, `fetch=30s`; may be given
     /// several times [default: 120s].
-    #[arg(long, env = "SPILLWAY_WAIT_TARGET", value_name = "[STAGE=]TIME", value_delimiter = ';', value_parser = wait_target)]
+    #[arg(long, env = "SPILLWAY_WAIT_TARGET", value_name = "[STAGE=]TIME", value_delimiter = ';', value_parser = stage_time)]
     pub wait_target: Vec<(Option<StageName>, Duration)>,
     /// What all workers together may cost in an hour. Workers above it are let go, but for the fewest of each stage and
     /// those that a pin wants.
@@ -80,13 +93,7 @@ pub struct Bounds {
 impl Bounds {
     /// Returns how long records of `stage` may wait, in seconds.
     pub fn wait_target_s(&self, stage: StageName) -> f64 {
-        self.wait_target_given_s(Some(stage)).unwrap_or(WAIT_TARGET_S)
-    }
-
-    /// Returns what was given for `stage`, or for all, in seconds.
-    fn wait_target_given_s(&self, stage: Option<StageName>) -> Option<f64> {
-        let of = |wanted: Option<StageName>| self.wait_target.iter().rev().find(move |(of, _)| *of == wanted);
-        of(stage).or_else(|| of(None)).map(|(_, time)| time.as_secs_f64())
+        given_s(&self.wait_target, Some(stage)).unwrap_or(WAIT_TARGET_S)
     }
 
     /// Returns the fewest workers of a stage that is not pinned.
@@ -104,7 +111,7 @@ impl Bounds {
         for stage in &mut seen.stages {
             stage.min_replicas = self.min_workers.unwrap_or(stage.min_replicas);
             stage.max_replicas = self.max_workers.unwrap_or(stage.max_replicas);
-            stage.wait_slo_s = self.wait_target_given_s(stage.stage.parse().ok()).unwrap_or(stage.wait_slo_s);
+            stage.wait_slo_s = given_s(&self.wait_target, stage.stage.parse().ok()).unwrap_or(stage.wait_slo_s);
             stage.cost_per_worker_hour = self.cost_per_worker_hour.or(stage.cost_per_worker_hour);
         }
         seen.budget_per_hour = self.budget_per_hour.or(seen.budget_per_hour);
@@ -147,7 +154,7 @@ fn price(text: &str) -> Result<f64, String> {
     price.ok_or_else(|| "give a price, 0 or more".to_owned())
 }
 
-fn wait_target(text: &str) -> Result<(Option<StageName>, Duration), String> {
+fn stage_time(text: &str) -> Result<(Option<StageName>, Duration), String> {
     match text.split_once('=') {
         Some((stage, time)) => Ok((Some(scaled(stage)?), positive(time)?)),
         None => Ok((None, positive(text)?)),
@@ -163,6 +170,8 @@ mod tests {
 
     #[derive(Parser)]
     struct Alone {
+        #[command(flatten)]
+        policy: PolicyArgs,
         #[command(flatten)]
         bounds: Bounds,
     }
@@ -187,6 +196,22 @@ mod tests {
         check(5, "fixed:0", 0);
         check(5, "fixed:99", 99);
         check(5, "min:3,max:4", 4);
+    }
+
+    #[test]
+    fn records_take_what_was_measured_of_their_stage_unless_it_is_said() {
+        let service_s = |arguments: &[&str]| {
+            let alone = Alone::try_parse_from([&["autoscale"], arguments].concat()).unwrap();
+            let policy = alone.policy.policy();
+            ["fetch", "transcribe", "analyze", "cut", "another"].map(|stage| policy.service_s(stage))
+        };
+        let usual = service_s(&[]);
+        let near = [0.9, 2.75, 0.61, 17.0, 60.0];
+        assert!(usual.iter().zip(near).all(|(is, near)| (is / near - 1.0).abs() < 0.1), "{usual:?}");
+        assert_eq!(service_s(&["--service-time", "7s"]), [7.0; 5]);
+        let one = service_s(&["--service-time", "cut=30s;7s", "--service-time", "fetch=2s"]);
+        assert_eq!(one, [2.0, 7.0, 7.0, 30.0, 7.0]);
+        assert_eq!(service_s(&["--service-time", "cut=30s"])[..3], usual[..3]);
     }
 
     #[test]
@@ -219,6 +244,8 @@ mod tests {
         for wrong in [
             ["--wait-target", "0s"],
             ["--wait-target", "join=30s"],
+            ["--service-time", "join=30s"],
+            ["--service-time", "0s"],
             ["--pin", "cut"],
             ["--pin", "record=max:2"],
             ["--pin", "cut=max:-1"],

@@ -51,13 +51,14 @@ pub(crate) struct Totals {
 }
 
 impl StageMemory {
-    pub(crate) fn new(policy: &Policy) -> Self {
+    /// Knows nothing of `stage` but what `policy` says.
+    pub(crate) fn new(policy: &Policy, stage: &str) -> Self {
         Self {
             judge: Judge::default(),
             totals: None,
             arrivals: Arrivals::default(),
             forecaster: Forecaster::new(policy.coverage),
-            service: Service::new(policy.service_s),
+            service: Service::new(policy.service_s(stage)),
             mix: Mix::default(),
             in_work: InWork::default(),
             startup: Startup::default(),

@@ -27,7 +27,7 @@ pub fn decide(policy: &Policy, memory: &mut Memory, seen: &Observation) -> Decis
     let policy = &Policy { startup_s, ..policy.clone() };
     let (mut verdicts, mut outputs) = (Vec::new(), Vec::new());
     for (index, stage) in seen.stages.iter().enumerate() {
-        let own = memory.stages.entry(stage.stage.clone()).or_insert_with(|| StageMemory::new(policy));
+        let own = memory.stages.entry(stage.stage.clone()).or_insert_with(|| StageMemory::new(policy, &stage.stage));
         let feeds = coming::feeds(seen, index, &outputs);
         let mut verdict = stage::judge(policy, own, seen, index, feeds);
         outputs.push(std::mem::take(&mut verdict.output));

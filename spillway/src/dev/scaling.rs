@@ -15,6 +15,9 @@ use tokio_util::sync::CancellationToken;
 
 /// Slots of a process that emulates: it only waits.
 const EMULATED_SLOTS: u32 = 100;
+/// What an emulated record is taken to need until some were done: the times of the system that is emulated are longer than
+/// ours.
+const EMULATED_SERVICE: Duration = Duration::from_secs(60);
 /// Between heartbeats of a worker; an emulation has them as much more often as its clock goes faster.
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 /// The least of that.
@@ -72,7 +75,10 @@ pub async fn run(
     for stage in STAGES {
         local.scale(stage, args.bounds.clamp(0, pins.get(&stage))).await?;
     }
-    let ScalingArgs { policy, bounds, time_scale, record, .. } = args;
+    let ScalingArgs { mut policy, bounds, time_scale, record, emulate, .. } = args;
+    if emulate.is_some() && policy.service_time.is_empty() {
+        policy.service_time.push((None, EMULATED_SERVICE));
+    }
     let settings = Settings { policy, bounds, time_scale, record };
     let scaling = async {
         let outcome = autoscaler::run(&brokers, settings, &local, watch::channel(true).1, health, stop.clone());

@@ -129,7 +129,7 @@ impl Settings {
     }
 
     fn policy(&self) -> Policy {
-        let usual = Policy::default();
+        let usual = Policy::measured();
         Policy {
             coverage: self.coverage.unwrap_or(usual.coverage),
             down_window_s: self.down_window_s.unwrap_or(usual.down_window_s),
