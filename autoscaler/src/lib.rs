@@ -7,6 +7,7 @@ mod args;
 mod clock;
 mod metrics;
 mod observe;
+mod recall;
 mod record;
 pub mod replay;
 mod run;

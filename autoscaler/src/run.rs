@@ -34,6 +34,7 @@ use crate::args::{Bounds, PolicyArgs, RecordArgs};
 use crate::clock::Clock;
 use crate::metrics::{self, What};
 use crate::observe::Observer;
+use crate::recall::{Recalled, recall};
 use crate::record::Recorder;
 
 /// How long a worker counts that says nothing: three times as long as one without work is silent.
@@ -82,7 +83,7 @@ impl Health {
     }
 }
 
-/// Observes, decides and acts each tick until `stop`. While it does not lead it does all but act and tell, so that
+/// Learns from what was seen before, then observes, decides and acts each tick until `stop`. While it does not lead it does all but act and tell, so that
 /// nothing is new to it when it takes over.
 ///
 /// # Errors
@@ -95,17 +96,18 @@ pub async fn run(
     health: Health,
     stop: CancellationToken,
 ) -> Result<()> {
+    let recalled = recall(brokers, &settings.policy.policy()).await;
     let since = Timestamp::now().saturating_sub(HEAR_BACK).unwrap_or(Timestamp::UNIX_EPOCH);
     let mut reports = follow(brokers, Topic::WorkerReport, Since::Time(since)).await?;
     let mut states = follow(brokers, Topic::SystemState, Since::Time(since)).await?;
     let mut said = follow(brokers, Topic::AutoscalerPin, Since::Beginning).await?;
     let mut pins = Pins::new(settings.bounds.pins());
-    let clock = Clock::new(settings.time_scale);
+    let clock = Clock::new(settings.time_scale).not_before(recalled.last.as_ref().map_or(0.0, |last| last.at));
     let mut ticks = tokio::time::interval(clock.in_world(settings.policy.tick));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // The first is due at once; by the second all who work have been heard.
     ticks.tick().await;
-    let mut autoscaler = Autoscaler::start(brokers, settings, act, clock).await?;
+    let mut autoscaler = Autoscaler::start(brokers, settings, act, clock, recalled).await?;
     loop {
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
@@ -159,19 +161,29 @@ struct Autoscaler<'a> {
 }
 
 impl<'a> Autoscaler<'a> {
-    async fn start(brokers: &'a BrokerArgs, settings: Settings, act: &'a dyn Act, clock: Clock) -> Result<Self> {
+    async fn start(
+        brokers: &'a BrokerArgs,
+        settings: Settings,
+        act: &'a dyn Act,
+        clock: Clock,
+        recalled: Recalled,
+    ) -> Result<Self> {
         let Settings { policy, bounds, record, .. } = settings;
         let silence = clock.in_world(SILENCE).max(LEAST_SILENCE);
         let startup_s = policy.startup.as_secs_f64();
         let most_bytes = record.record_mib.saturating_mul(1 << 20);
         let recorder = record.record.map(|path| Recorder::begin(&path, most_bytes)).transpose()?;
+        let mut observer = Observer::new(clock, bounds.clone(), act.unit(), silence, startup_s);
+        if let Some(last) = &recalled.last {
+            observer.recall(last);
+        }
         Ok(Self {
             brokers,
             act,
-            observer: Observer::new(clock, bounds.clone(), act.unit(), silence, startup_s),
+            observer,
             bounds,
             policy: policy.policy(),
-            memory: Memory::default(),
+            memory: recalled.memory,
             lags: Lags::connect(brokers, &STAGES).await?,
             connected: Instant::now(),
             aged: false,

@@ -16,6 +16,19 @@ pub struct Memory {
     pub(crate) stages: BTreeMap<String, StageMemory>,
 }
 
+impl Memory {
+    /// Keeps what was learned and forgets the last moment: whoever goes on counts from his own start, and holds to the
+    /// scale that is there, not to one that was decided before.
+    pub fn resume(&mut self) {
+        for own in self.stages.values_mut() {
+            (own.judge, own.totals, own.in_work) = (Judge::default(), None, InWork::default());
+            own.forecaster.resume();
+            own.enough.clear();
+            own.decided = None;
+        }
+    }
+}
+
 /// What is remembered of one stage.
 #[derive(Clone, Debug)]
 pub(crate) struct StageMemory {

@@ -60,6 +60,15 @@ impl Observer {
         Self { clock, bounds, startup_s, fleet, uploads: Uploads::default(), stages: BTreeMap::new() }
     }
 
+    /// Takes from what was seen before this autoscaler began how long start-ups take; all else is seen anew.
+    pub fn recall(&mut self, seen: &Observation) {
+        for stage in &seen.stages {
+            if let (Ok(name), Some(p90_s)) = (stage.stage.parse(), stage.startup_p90_s) {
+                self.stages.entry(name).or_default().startups.recall(p90_s);
+            }
+        }
+    }
+
     /// Hears a worker's heartbeat at `now`.
     pub fn hear(&mut self, report: WorkerReport, now: Instant) {
         self.fleet.hear(report, now);

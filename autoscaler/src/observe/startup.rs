@@ -34,6 +34,13 @@ impl Startups {
         self.took.drain(..surplus);
     }
 
+    /// Notes how long nine of ten took before, as far as nothing is known yet.
+    pub fn recall(&mut self, p90_s: f64) {
+        if self.took.is_empty() {
+            self.took.push_back(p90_s);
+        }
+    }
+
     /// Notes that `fewer` replicas are wanted than before: those that start and were asked for last do not come.
     pub fn call_off(&mut self, fewer: u32) {
         let left = self.asked.len().saturating_sub(fewer as usize);

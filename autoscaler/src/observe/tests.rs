@@ -70,6 +70,18 @@ fn workers_that_fall_silent_are_missed_and_seen_as_they_were() {
     assert_eq!((after.stale, after.workers.ready, after.startup_p90_s), (None, 3, None));
 }
 
+#[test]
+fn how_long_start_ups_take_is_known_from_before() {
+    let mut watched = Watched::new();
+    let stage = Stage { stage: STAGE.to_string(), startup_p90_s: Some(80.0), replicas: 9, ..Stage::default() };
+    watched.observer.recall(&Observation { stages: vec![stage], ..Observation::default() });
+    watched.hear(0, 1, WorkerState::Ready);
+    watched.stage(0, Some(1));
+    let seen = watched.stage(5, Some(2));
+    assert_eq!((seen.startup_p90_s, seen.replicas), (Some(80.0), 2));
+    assert_eq!(seen.workers.starting, [Starting { ready_in_s: 80.0 }]);
+}
+
 /// Reports do not stop all at once, nor do they all come back at once.
 #[test]
 fn a_gap_in_the_reports_is_no_start_up() {

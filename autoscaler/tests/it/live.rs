@@ -1,7 +1,9 @@
 //! The loop on a real broker: work waits, workers report, somebody keeps count of replicas.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -10,7 +12,9 @@ use autoscaler::act::Unit;
 use autoscaler::act::{Act, Scale};
 use autoscaler::{Bounds, Health, PolicyArgs, RecordArgs, Settings, replay};
 use clap::Parser;
+use futures::future::join;
 use pipeline::event::{Envelope, Job, Options, SystemState, VideoSource, VideoSubmitted, WorkerReport, WorkerState};
+use pipeline::failure::Failure;
 use pipeline::id::{TenantId, VideoId};
 use pipeline::kafka::topics::Shape;
 use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer, reader, topics};
@@ -101,11 +105,21 @@ async fn submit(producer: &Producer, count: usize) {
 /// Says that a worker has begun, and that it has done ten units since.
 async fn report(producer: &Producer) {
     for done_total in [0, 10] {
-        report_done(producer, done_total).await;
+        report_done(producer, done_total, 3.0).await.unwrap();
     }
 }
 
-async fn report_done(producer: &Producer, done_total: u64) {
+/// Says again and again that a worker lives and what it has done; what cannot be said is not.
+async fn go_on_reporting(producer: &Producer, done_total: &AtomicU64, each_s: f64) -> Infallible {
+    let mut ticks = tokio::time::interval(Duration::from_millis(300));
+    loop {
+        ticks.tick().await;
+        let _ = report_done(producer, done_total.load(Ordering::SeqCst), each_s).await;
+    }
+}
+
+/// Says how many units a worker has done, each in `each_s`.
+async fn report_done(producer: &Producer, done_total: u64, each_s: f64) -> Result<(), Failure> {
     let report = WorkerReport {
         worker: "fetch-1".to_owned(),
         stage: StageName::Fetch as i32,
@@ -113,14 +127,14 @@ async fn report_done(producer: &Producer, done_total: u64) {
         slots: 1,
         busy: 1,
         done_total,
-        busy_seconds_total: 3.0 * done_total as f64,
+        busy_seconds_total: each_s * done_total as f64,
         ..WorkerReport::default()
     };
     let (body, headers, batch) = (report.encode_to_vec(), Headers::default(), Batch::default());
     let (topic, lane) = (Topic::WorkerReport, Lane::Standard);
     let post = Post { topic, lane, key: Some(b"fetch-1"), video: None, headers: &headers, body: &body };
-    producer.post(post, &batch).await.unwrap();
-    batch.acknowledged().await.unwrap();
+    producer.post(post, &batch).await?;
+    batch.acknowledged().await
 }
 
 /// Says that three uploads are under way in a process of ingest.
@@ -177,7 +191,11 @@ async fn waiting_work_is_seen_decided_on_and_told() {
         assert_eq!(told, "the scale of moments is not told");
         stop.cancel();
     };
-    let (ran, ()) = tokio::join!(running, watching);
+    let done = AtomicU64::new(10);
+    let ran = tokio::select! {
+        (ran, ()) = join(running, watching) => ran,
+        never = go_on_reporting(&producer, &done, 3.0) => match never {},
+    };
     ran.unwrap();
 
     let told = decisions(&brokers).await;
@@ -211,6 +229,60 @@ async fn waiting_work_is_seen_decided_on_and_told() {
     }
 }
 
+/// What a record costs is learned before the restart: by what is said of it, all there may be would be asked for.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_restart_knows_what_was_learned_and_keeps_the_scale_that_is_there() {
+    let brokers = brokers().await;
+    let producer = Producer::connect(&brokers).await.unwrap();
+    let settings = settings(&["--max-workers", "30", "--service-time", "60s"]);
+    let (act, last) = (Counted::default(), async || decisions(&brokers).await.pop());
+    let service_s = |tick: &Recorded| tick.decided.first()?.inputs.as_ref().map(|inputs| inputs.service_s);
+    let done = AtomicU64::new(0);
+    let reporting = go_on_reporting(&producer, &done, 0.05);
+    tokio::pin!(reporting);
+
+    let (stop, leads) = (CancellationToken::new(), watch::channel(true).1);
+    let running = autoscaler::run(&brokers, settings.clone(), &act, leads, Health::default(), stop.clone());
+    let watching = async {
+        until("it has looked", PATIENCE, async || last().await).await;
+        done.store(200, Ordering::SeqCst);
+        let is_learned = async || last().await.filter(|tick| service_s(tick).is_some_and(|service_s| service_s < 2.0));
+        until("it knows that a record takes a second", PATIENCE, is_learned).await;
+        stop.cancel();
+    };
+    let ran = tokio::select! {
+        (ran, ()) = join(running, watching) => ran,
+        never = &mut reporting => match never {},
+    };
+    ran.unwrap();
+    assert!(act.replicas.lock().unwrap().is_empty(), "nothing waited");
+
+    // Somebody has scaled it meanwhile.
+    act.scale(StageName::Fetch, 6).await.unwrap();
+    submit(&producer, 100).await;
+    let before = decisions(&brokers).await;
+    let (stop, leads) = (CancellationToken::new(), watch::channel(true).1);
+    let running = autoscaler::run(&brokers, settings, &act, leads, Health::default(), stop.clone());
+    let watching = async {
+        until("it has decided", PATIENCE, async || (decisions(&brokers).await.len() > before.len() + 2).then_some(()))
+            .await;
+        stop.cancel();
+    };
+    let ran = tokio::select! {
+        (ran, ()) = join(running, watching) => ran,
+        never = reporting => match never {},
+    };
+    ran.unwrap();
+    let after = decisions(&brokers).await.split_off(before.len());
+    assert!(after[0].seen.at > before.last().unwrap().seen.at);
+    for tick in &after {
+        let fetch = &tick.decided[0];
+        assert!((fetch.stage.as_str(), fetch.replicas) == ("fetch", 6), "{fetch:?}");
+        assert!(service_s(tick).is_none_or(|service_s| service_s < 2.0), "{fetch:?}");
+    }
+    assert!(after.iter().any(|tick| service_s(tick).is_some()), "it was not only held");
+}
+
 /// The broker is the test's own: nobody else is to miss it.
 #[tokio::test(flavor = "multi_thread")]
 async fn brokers_that_do_not_answer_hold_the_scale_which_then_only_goes_up() {
@@ -242,10 +314,15 @@ async fn brokers_that_do_not_answer_hold_the_scale_which_then_only_goes_up() {
         until("it sees again", PATIENCE, async || health.get().ok()).await;
         stop.cancel();
     };
-    let (ran, ()) = tokio::join!(running, watching);
+    let done = AtomicU64::new(10);
+    let ran = tokio::select! {
+        (ran, ()) = join(running, watching) => ran,
+        never = go_on_reporting(&producer, &done, 3.0) => match never {},
+    };
     ran.unwrap();
 
-    let is_missed = |tick: &Recorded| tick.seen.stages.first().is_some_and(|stage| stage.stale.is_some());
+    let words = |tick: &Recorded| tick.seen.stages.first().and_then(|stage| stage.stale.clone()).unwrap_or_default();
+    let is_missed = |tick: &Recorded| words(tick).starts_with("it was not seen: ");
     let missed: Vec<Recorded> = recorded().into_iter().filter(is_missed).collect();
     assert!(missed.iter().all(|tick| tick.decided.iter().all(|decided| decided.reason.contains("it was not seen: "))));
     let fetch: Vec<u32> = missed.iter().map(|tick| tick.decided[0].replicas).collect();

@@ -48,6 +48,11 @@ impl Span {
         Self { from: other.to.max(self.from), ..self.clone() }
     }
 
+    /// Returns the part of it with the last `records`.
+    pub fn last(&self, records: i64) -> Self {
+        Self { from: self.from.max(self.to - records), ..self.clone() }
+    }
+
     /// Returns the one record at `offset`, if that lies within.
     pub fn only(&self, offset: i64) -> Option<Self> {
         (self.from..self.to).contains(&offset).then(|| Self { from: offset, to: offset + 1, ..self.clone() })

@@ -131,6 +131,11 @@ impl Forecaster {
         }
     }
 
+    /// Drops the forecasts whose time has not come: what comes until somebody looks again is not what they were for.
+    pub fn resume(&mut self) {
+        self.open.clear();
+    }
+
     /// Compares the forecasts whose time has come with what came.
     fn judge(&mut self, seen: &Seen) {
         let keep = 0.5_f64.powf(seen.elapsed_s / LOSS_HALF_LIFE_S);

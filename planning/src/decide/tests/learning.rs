@@ -77,3 +77,21 @@ fn a_recording_of_before_is_read_and_what_is_not_known_is_left_out() {
     assert_eq!(unknown.coverage, None);
     assert!(!serde_json::to_string(&unknown).unwrap().contains("coverage"));
 }
+
+#[test]
+fn who_goes_on_after_a_restart_knows_costs_and_holds_to_nothing_that_was_decided() {
+    let cheap = |tick: u32, ready: u32| {
+        let stage = stage(tick, 0.0, ready);
+        Stage { busy_seconds_total: stage.done_total * 4.0, ..stage }
+    };
+    let mut memory = Memory::default();
+    for tick in 0..120 {
+        one(&mut memory, &seen(tick, vec![cheap(tick, 30)]));
+    }
+    memory.resume();
+    // Counted from its own start, with a scale that somebody changed meanwhile.
+    let observation = Observation { at: 5000.0, ..seen(0, vec![cheap(0, 7)]) };
+    let decision = one(&mut memory, &observation);
+    let inputs = decision.inputs.as_ref().expect("nothing is held");
+    assert!(decision.replicas == 7 && (3.9..7.0).contains(&inputs.service_s), "{decision:?}");
+}

@@ -26,7 +26,7 @@ fn ticks(waiting: &[f64]) -> Vec<Tick> {
             ..Stage::default()
         };
         let seen = Observation { at, stages: vec![stage], ..Observation::default() };
-        let decided = decide(&Policy::default(), &mut Memory::default(), &seen).stages;
+        let decided = decide(&Policy::measured(), &mut Memory::default(), &seen).stages;
         Tick { at_ms: 1000 * at as i64, recorded: Arc::new(Recorded { seen, decided }) }
     };
     waiting.iter().enumerate().map(tick).collect()
