@@ -125,10 +125,8 @@ impl Bounds {
 
     /// Returns `replicas` within the bounds of `stage`; a pin wins over the bounds.
     pub fn clamp(&self, replicas: u32, pin: Option<&Pin>) -> u32 {
-        let Pin { min, max, fixed } = pin.copied().unwrap_or_default();
-        let most = max.unwrap_or(self.max_workers());
-        let least = min.unwrap_or(self.min_workers().min(most));
-        fixed.unwrap_or(replicas.min(most).max(least))
+        let (least, most) = pin::limits(pin, self.min_workers(), self.max_workers());
+        replicas.clamp(least, most)
     }
 }
 

@@ -31,7 +31,8 @@ pub struct Recalled {
 /// a tick that cannot be understood is passed over.
 pub async fn recall(brokers: &BrokerArgs, policy: &Policy) -> Recalled {
     let (mut recalled, mut ticks, begun) = (Recalled::default(), 0_u64, Instant::now());
-    match tokio::time::timeout(LIMIT, read(brokers, policy, &mut recalled, &mut ticks)).await {
+    let outcome = tokio::time::timeout(LIMIT, read(brokers, policy, &mut recalled, &mut ticks)).await;
+    match outcome {
         Ok(Ok(())) => {}
         Ok(Err(error)) => warn!(error = format!("{error:#}"), ticks, "what was seen before is not known"),
         Err(_) => warn!(ticks, limit = ?LIMIT, "not all that was seen before is known"),

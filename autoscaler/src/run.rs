@@ -15,6 +15,7 @@ use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
+use pipeline::workers::SILENCE;
 use planning::decide::decide;
 use planning::decision::StageDecision;
 use planning::memory::Memory;
@@ -37,9 +38,8 @@ use crate::observe::Observer;
 use crate::recall::{Recalled, recall};
 use crate::record::Recorder;
 
-/// How long a worker counts that says nothing: three times as long as one without work is silent.
-const SILENCE: Duration = Duration::from_secs(15);
-/// The least of that, however fast the clock goes: a busy machine may be silent for a while.
+/// The least time for which a worker counts that says nothing, however fast the clock goes: a busy machine may be silent for a
+/// while.
 const LEAST_SILENCE: Duration = Duration::from_secs(3);
 /// How long ago heartbeats may have been published that are heard at the start.
 const HEAR_BACK: Duration = Duration::from_secs(10);
@@ -345,7 +345,8 @@ impl<'a> Autoscaler<'a> {
 
 /// Notes which stages are as they were although what waits for them was read: their workers say nothing.
 fn note_silence(lags: &Read, seen: &Observation, trouble: &mut Trouble) {
-    let is_read = |stage: &Stage| stage.stage.parse().is_ok_and(|name: StageName| matches!(lags.get(&name), Some(Ok(_))));
+    let is_read =
+        |stage: &Stage| stage.stage.parse().is_ok_and(|name: StageName| matches!(lags.get(&name), Some(Ok(_))));
     for stage in seen.stages.iter().filter(|stage| is_read(stage)) {
         if let Some(why) = &stage.stale {
             trouble.note(What::Reports, "not heard: a stage is as it was", anyhow!("{}: {why}", stage.stage));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pipeline::event::{WorkerReport, WorkerState};
 use pipeline::stage::StageName;
+use pipeline::workers::SILENCE;
 use serde::{Deserialize, Serialize};
 
 /// The stages whose units are worked on in slots, in the order of the flow.
@@ -11,7 +12,7 @@ pub const WORK: [StageName; 6] =
     [StageName::Fetch, StageName::Split, StageName::Transcribe, StageName::Analyze, StageName::Moments, StageName::Cut];
 
 /// A worker that has said nothing for so long is gone, in milliseconds.
-const GONE_AFTER_MS: i64 = 15_000;
+const GONE_AFTER_MS: i64 = SILENCE.as_millis() as i64;
 
 /// One stage's workers at a moment.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -82,8 +82,12 @@ pub async fn supervise(
     while !stop.is_cancelled() {
         let started = Instant::now();
         let input = match &mut wanted {
-            Some(wanted) if wanted.borrow_and_update().let_go => return Ok(()),
-            Some(_) => Stdio::piped(),
+            Some(wanted) => {
+                if wanted.borrow_and_update().let_go {
+                    return Ok(());
+                }
+                Stdio::piped()
+            }
             None => Stdio::null(),
         };
         let mut child = start(&mut command(), input, Signal::SIGKILL)?;

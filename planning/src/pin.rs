@@ -55,6 +55,15 @@ impl Pin {
     }
 }
 
+/// Returns the fewest and the most workers of a stage that is to have from `min` to `max`: a pin wins over both, and `max`
+/// over a larger `min`.
+pub fn limits(pin: Option<&Pin>, min: u32, max: u32) -> (u32, u32) {
+    let pin = pin.copied().unwrap_or_default();
+    let most = pin.max.unwrap_or(max);
+    let least = pin.min.unwrap_or(min.min(most));
+    pin.fixed.map_or((least, most.max(least)), |fixed| (fixed, fixed))
+}
+
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let limits = [("min", self.min), ("max", self.max), ("fixed", self.fixed)];
@@ -134,6 +143,22 @@ mod tests {
             assert_eq!(pins.hear(b"cut", &body(None)), Ok((StageName::Cut, None)));
         }
         assert_eq!(shown(&pins), ["fetch=fixed:2", "cut=max:4"]);
+    }
+
+    #[test]
+    fn a_pin_wins_over_what_is_configured() {
+        let check = |pin: &str, expected| {
+            let pin = (!pin.is_empty()).then(|| pin.parse::<Pin>().unwrap());
+            assert_eq!(limits(pin.as_ref(), 2, 10), expected, "{pin:?}");
+        };
+        check("", (2, 10));
+        check("max:20", (2, 20));
+        check("max:1", (1, 1));
+        check("min:20", (20, 20));
+        check("min:3,max:4", (3, 4));
+        check("fixed:0", (0, 0));
+        check("fixed:99", (99, 99));
+        assert_eq!(limits(None, 5, 3), (3, 3));
     }
 
     #[test]

@@ -152,7 +152,7 @@ mod tests {
     async fn a_process_too_many_finishes_what_it_has_in_hand() {
         let folder = tempfile::tempdir().unwrap();
         let script = format!(
-            "cd {}; while read -r line; do case $line in *let_go*) touch told-$0; \
+            "cd {}; touch begun-$0; while read -r line; do case $line in *let_go*) touch told-$0; \
              while [ ! -e go ]; do sleep 0.01; done; touch finished-$0; exit;; esac; done",
             folder.path().display()
         );
@@ -169,6 +169,7 @@ mod tests {
         let is_there = async |name: &str| folder.path().join(name).exists().then_some(());
         let scaling = async {
             local.scale(StageName::Cut, 2).await.unwrap();
+            until("the second has begun", PATIENCE, async || is_there("begun-1").await).await;
             local.scale(StageName::Cut, 0).await.unwrap();
             until("the second is told", PATIENCE, async || is_there("told-1").await).await;
             std::fs::write(folder.path().join("go"), "").unwrap();

@@ -221,10 +221,9 @@ impl Fleet {
 #[cfg(test)]
 mod tests {
     use pipeline::event::{LaneDone, UnitInHand};
+    use pipeline::workers::SILENCE;
 
     use super::*;
-
-    const SILENCE: Duration = Duration::from_secs(15);
 
     fn report(worker: &str, done: u64) -> WorkerReport {
         WorkerReport {
@@ -262,11 +261,7 @@ mod tests {
     #[test]
     fn who_said_that_it_ends_is_not_missed() {
         let (mut fleet, now) = (Fleet::new(Unit::Worker, SILENCE), Instant::now());
-        let draining = |worker, busy| WorkerReport {
-            state: WorkerState::Draining as i32,
-            busy,
-            ..report(worker, 0)
-        };
+        let draining = |worker, busy| WorkerReport { state: WorkerState::Draining as i32, busy, ..report(worker, 0) };
         for report in [report("a", 0), draining("b", 2), draining("c", 0)] {
             fleet.hear(report, now);
         }

@@ -1,11 +1,9 @@
-use std::iter::once;
-
 use anyhow::anyhow;
 use pipeline::event::WorkerState;
+use pipeline::workers::SILENCE;
 
 use super::*;
 
-const SILENCE: Duration = Duration::from_secs(15);
 const STAGE: StageName = StageName::Analyze;
 
 /// An observer whose time the test tells, in seconds since it began.
@@ -118,7 +116,7 @@ fn what_brokers_do_not_tell_is_as_it_was() {
     let mut watched = Watched::new();
     watched.hear(0, 2, WorkerState::Ready);
     watched.stage(0, Some(2));
-    watched.read = once((STAGE, Err(anyhow!("no answer")))).collect();
+    watched.read = Read::from([(STAGE, Err(anyhow!("no answer")))]);
     assert_eq!(watched.stage(5, Some(2)).stale.as_deref(), Some("it was not seen: no answer"));
 }
 

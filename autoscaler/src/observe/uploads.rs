@@ -1,13 +1,10 @@
 //! Uploads under way, as the processes of ingest tell: videos that are about to arrive.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use pipeline::event::SystemState;
-
-/// How long a process counts that says nothing: three times as long as one whose state does not change is silent, in the
-/// world's time.
-const SILENCE: Duration = Duration::from_secs(15);
+use pipeline::workers::SILENCE;
 
 /// What each process of ingest last said.
 #[derive(Default)]
@@ -32,7 +29,8 @@ impl Uploads {
         self.processes.insert(state.process, Told { at_ms: state.at_ms, under_way, heard: now });
     }
 
-    /// Returns how many uploads are under way in all processes that were heard lately; nothing if none was. Those of a
+    /// Returns how many uploads are under way in all processes that were heard lately, in the world's time; nothing if none
+    /// was. Those of a
     /// process that is gone broke off with it.
     pub fn under_way(&mut self, now: Instant) -> Option<u64> {
         self.processes.retain(|_, told| now.duration_since(told.heard) <= SILENCE);
@@ -43,6 +41,8 @@ impl Uploads {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn state(process: &str, at_ms: i64, begun: u64, ended: u64) -> SystemState {

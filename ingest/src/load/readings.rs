@@ -9,9 +9,10 @@ use jiff::Timestamp;
 use nix::sys::statvfs::statvfs;
 use pipeline::event::WorkerReport;
 use pipeline::memory;
+use pipeline::workers::SILENCE;
 
-/// A worker that said nothing for so long is no longer counted, in milliseconds: three times what an idle one takes.
-const SILENT_MS: i64 = 15_000;
+/// A worker that said nothing for so long is no longer counted, in milliseconds.
+const SILENT_MS: i64 = SILENCE.as_millis() as i64;
 
 /// How much memory is used of how much.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

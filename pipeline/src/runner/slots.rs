@@ -157,7 +157,9 @@ mod tests {
         let (want, wanted) = watch::channel(count);
         let slots = Arc::new(Slots::new(count, startup, 1));
         let resized = slots.clone();
-        tokio::spawn(async move { resized.resize(Sizing { wanted: Some(wanted), startup, ..Sizing::default() }).await });
+        tokio::spawn(
+            async move { resized.resize(Sizing { wanted: Some(wanted), startup, ..Sizing::default() }).await },
+        );
         (want, slots)
     }
 

@@ -1,7 +1,7 @@
 //! Between what a decision may move: what was configured, pinned, and can do work at all.
 
 use crate::observation::{Observation, Stage};
-use crate::pin::Pin;
+use crate::pin::{self, Pin};
 
 /// Fewest and most workers of a stage, and what set the upper one, in words.
 #[derive(Clone, Copy, Debug)]
@@ -17,16 +17,9 @@ impl Bounds {
     /// A pin of a person wins over what is configured. More workers than partitions would have nothing to read, and more
     /// than a quota is for nothing to do: a pin's maximum is no reason to have them, its minimum is.
     pub(super) fn new(stage: &Stage, pin: Option<&Pin>, quota: Option<u32>) -> Self {
-        let pin = pin.copied().unwrap_or_default();
-        let pinned = |count: u32| Self { least: count, most: count, most_because: "a pin" };
-        if let Some(fixed) = pin.fixed {
-            return pinned(fixed);
-        }
-        let (most, because) = pin.max.map_or((stage.max_replicas, "the maximum"), |max| (max, "a pin"));
-        let least = pin.min.unwrap_or(stage.min_replicas.min(most));
-        if least > most {
-            return pinned(least);
-        }
+        let (least, most) = pin::limits(pin, stage.min_replicas, stage.max_replicas);
+        let is_pinned = least > stage.max_replicas || pin.is_some_and(|pin| pin.fixed.or(pin.max).is_some());
+        let because = if is_pinned { "a pin" } else { "the maximum" };
         let partitions: u32 = stage.lanes.iter().map(|lane| lane.partitions).fold(0, u32::saturating_add);
         let mut bounds = Self { least, most, most_because: because };
         if partitions > 0 {

@@ -83,9 +83,8 @@ fn check_pod(pod: &PodSpec) {
     let [container] = pod.containers.as_slice() else { panic!("one container") };
     assert_eq!(container.image.as_deref(), Some(concat!("spillway:", env!("CARGO_PKG_VERSION"))));
     let (args, matches) = (&container.args, matches(container));
-    if let Some(Some(grace)) = ["drain_grace", "ingest_grace"]
-        .iter()
-        .find_map(|name| innermost(&matches).try_get_one::<Duration>(name).ok())
+    if let Some(Some(grace)) =
+        ["drain_grace", "ingest_grace"].iter().find_map(|name| innermost(&matches).try_get_one::<Duration>(name).ok())
     {
         let given = pod.termination_grace_period_seconds.expect("a time") as u64;
         assert!(given > (*grace + LEAVE).as_secs(), "{args:?}: {given} s");

@@ -19,5 +19,6 @@ mod models;
 mod outside;
 mod overlap;
 mod refusals;
+mod replay;
 mod restarts;
 mod shell;
