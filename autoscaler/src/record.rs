@@ -77,7 +77,7 @@ mod tests {
                 reason: "a \"reason\"".to_owned(),
                 inputs: None,
             }];
-            recorder.write(&Recorded { seen, decided }).unwrap();
+            recorder.write(&Recorded { seen, decided, policy: None }).unwrap();
         }
         let (last, kept) = (std::fs::read(&path).unwrap(), std::fs::read(folder.path().join("ticks.jsonl.1")).unwrap());
         assert!(last.len() <= 2000 && kept.len() <= 2000 && kept.starts_with(b"{"), "{}", kept.len());

@@ -220,7 +220,7 @@ impl<'a> Autoscaler<'a> {
         let seen = self.observer.observe(Instant::now(), &lags, &scales, pins);
         note_silence(&lags, &seen, &mut trouble);
         let decision = decide(&self.policy, &mut self.memory, &seen);
-        let mut recorded = Recorded { seen, decided: decision.stages };
+        let mut recorded = Recorded { seen, decided: decision.stages, policy: Some(self.policy.clone()) };
         self.bring_about(&mut recorded, &scales, pins, &mut trouble).await;
         if self.leads {
             self.tell(&recorded, &mut trouble).await;

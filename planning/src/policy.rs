@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use pipeline::stage::StageName;
+use serde::{Deserialize, Serialize};
 
 use crate::cost::Costs;
 use crate::plan::scenario::Mix;
 use crate::stages::STAGES;
 
-/// The policy's settings.
-#[derive(Clone, PartialEq, Debug)]
+/// The policy's settings. One that is not written down is as it is by default.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Policy {
     /// Time between two observations, in seconds.
     pub tick_s: f64,

@@ -12,6 +12,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use planning::pin::Pin;
+use planning::policy::Policy;
 use planning::stages::scaled;
 use serde::Serialize;
 
@@ -43,6 +44,8 @@ struct Page {
     stages: [&'static str; planning::stages::STAGES.len()],
     /// What a person has fixed of it.
     pin: Option<Pin>,
+    /// The policy that the last tick was decided by; nothing where the autoscaler does not say.
+    policy: Option<Policy>,
     /// What the viewer wants to be different in the dry run.
     settings: Settings,
     /// What another policy would have now; nothing before the first tick.
@@ -68,7 +71,8 @@ pub async fn show(State(app): State<App>, viewer: Viewer, asked: Asked) -> Resul
     let plots = plots::of(stage, &ticks, &trial);
     let dry_run = DryRun::of(stage, &ticks, &trial);
     let stages = planning::stages::STAGES.map(|stage| stage.as_str());
-    answer(wants, &Page { frame, done, now, stage, stages, pin, settings, dry_run, plots })
+    let policy = ticks.last().and_then(|tick| tick.recorded.policy.clone());
+    answer(wants, &Page { frame, done, now, stage, stages, pin, policy, settings, dry_run, plots })
 }
 
 /// Says what was done just now, and what comes of it.
@@ -108,6 +112,11 @@ impl Page {
             format!("spillway autoscale release {stage}"),
             "spillway autoscale status".to_owned(),
         ]
+    }
+
+    /// Returns what a setting is that the viewer does not give.
+    fn usual(&self) -> Policy {
+        self.policy.clone().unwrap_or_default()
     }
 
     fn decides(&self) -> bool {

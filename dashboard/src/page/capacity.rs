@@ -25,7 +25,7 @@ use crate::frame::Frame;
 use crate::plot::Plot;
 use crate::wants::Wants;
 use plans::Plan;
-use wanted::{FIELDS, Field, GROUPS, Wanted};
+use wanted::{FIELDS, Field, GROUPS, LENGTHS, Wanted};
 
 /// How long a page waits for its answer before it is shown without one.
 const PAGE_WAITS: Duration = Duration::from_millis(300);
@@ -112,6 +112,10 @@ impl Page<'_> {
 
     fn fields(&self, group: &&'static str) -> impl Iterator<Item = &'static Field> {
         FIELDS.iter().filter(move |field| field.group == *group)
+    }
+
+    fn usual_lengths(&self) -> &'static str {
+        LENGTHS
     }
 
     fn beginnings(&self) -> [u32; 3] {

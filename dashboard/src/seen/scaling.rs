@@ -105,7 +105,8 @@ mod tests {
         let decided =
             |stage: &str, replicas| StageDecision { stage: stage.to_owned(), replicas, ..StageDecision::default() };
         let seen = Observation { stages: vec![seen("cut", 4), seen("split", 1)], ..Observation::default() };
-        let recorded = Recorded { seen, decided: vec![decided("cut", 3), decided("split", 2), decided("fetch", 5)] };
+        let decided = vec![decided("cut", 3), decided("split", 2), decided("fetch", 5)];
+        let recorded = Recorded { seen, decided, ..Recorded::default() };
         let mut scaling = Scaling::default();
         scaling.hear(1000, recorded);
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();

@@ -193,6 +193,7 @@ async fn without_keys(home: &Home, brokers: &str) {
     assert_eq!(status, StatusCode::NOT_FOUND);
     nothing_there(&dashboard).await;
     numbers(&dashboard).await;
+    the_dry_run_shows_what_it_goes_by(&dashboard).await;
     refused_to_people(&dashboard).await;
     letters_that_are_not_there(&dashboard, &token(&page)).await;
     let nowhere = dashboard.client.get(dashboard.url("/live?view=nothing")).send().await.expect("an answer");
@@ -227,6 +228,18 @@ async fn numbers(dashboard: &Dashboard) {
     while !said.contains("it may have been deleted") {
         let piece = timeout(LIMIT, stream.chunk()).await.expect("in time").expect("a stream");
         said.push_str(&String::from_utf8_lossy(&piece.expect("the stream goes on")));
+    }
+}
+
+/// What is not given in the dry run is what its field shows in its place.
+async fn the_dry_run_shows_what_it_goes_by(dashboard: &Dashboard) {
+    let answer = dashboard.client.get(dashboard.url("/autoscaler")).send().await.expect("an answer");
+    let page = answer.text().await.expect("a page");
+    let usual = planning::policy::Policy::default();
+    for (field, value) in [("coverage", usual.coverage), ("down", usual.down_window_s)] {
+        let (_, rest) = page.split_once(&format!("name=\"{field}\"")).expect("a field");
+        let (tag, _) = rest.split_once('>').expect("its end");
+        assert!(tag.contains(&format!("placeholder=\"{value}\"")), "{tag}");
     }
 }
 

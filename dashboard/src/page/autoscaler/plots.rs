@@ -141,7 +141,7 @@ mod tests {
         let inputs = Inputs { horizon_s: 10.0, expected: 3.0, expected_upper: 5.0, ..Inputs::default() };
         let decided = StageDecision { stage: "cut".to_owned(), inputs: Some(inputs), ..StageDecision::default() };
         let seen = Observation { at, stages: vec![stage], ..Observation::default() };
-        Tick { at_ms: at as i64 * 1000, recorded: Arc::new(Recorded { seen, decided: vec![decided] }) }
+        Tick { at_ms: at as i64 * 1000, recorded: Arc::new(Recorded { seen, decided: vec![decided], policy: None }) }
     }
 
     #[test]

@@ -24,7 +24,7 @@ const KEPT: usize = 16;
 /// Records of lag a worker, by default and as tuned by hand: those that the planner compares with.
 const KEDA_THRESHOLDS: (f64, f64) = (10.0, 2.0);
 
-/// What the viewer wants to be different; what is not given is as it was recorded, or as the policy has it by default.
+/// What the viewer wants to be different; what is not given is as it was recorded.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
 pub struct Settings {
     /// Longest wait before work begins, in seconds.
@@ -128,8 +128,9 @@ impl Settings {
         [self.wait_s, self.coverage, self.down_window_s, self.startup_s].map(|setting| setting.map(f64::to_bits))
     }
 
-    fn policy(&self) -> Policy {
-        let usual = Policy::measured();
+    /// Returns the policy that decided a tick with these settings in it.
+    fn policy(&self, tick: &Tick) -> Policy {
+        let usual = tick.recorded.policy.clone().unwrap_or_else(Policy::measured);
         Policy {
             coverage: self.coverage.unwrap_or(usual.coverage),
             down_window_s: self.down_window_s.unwrap_or(usual.down_window_s),
@@ -161,7 +162,6 @@ impl Trial {
     }
 
     fn of(ticks: &[Tick], settings: &Settings) -> Self {
-        let policy = settings.policy();
         let mut stages: BTreeMap<String, Other> = BTreeMap::new();
         let mut memory = Memory::default();
         let mut rivals: BTreeMap<String, [Rival; 2]> = BTreeMap::new();
@@ -174,7 +174,7 @@ impl Trial {
                 rivals.clear();
             }
             last_at = seen.at;
-            let decision = decide(&policy, &mut memory, &settings.changed(seen));
+            let decision = decide(&settings.policy(tick), &mut memory, &settings.changed(seen));
             for (stage, decided) in seen.stages.iter().zip(decision.stages) {
                 let other = stages.entry(stage.stage.clone()).or_insert_with(|| Other::unseen(ticks.len()));
                 other.dry_run[place] = Some(decided.replicas);

@@ -36,6 +36,8 @@ const ANSWER: &str = "The answer";
 /// The parts of the form.
 pub const GROUPS: [&str; 4] = [COMES, RUNS, COSTS, ANSWER];
 
+/// The lengths of videos and their weights if none are given, in words.
+pub const LENGTHS: &str = "60s=2,3m=4,10m=3,40m=1";
 /// How many fields there are.
 const COUNT: usize = 20;
 /// How many times the busiest hour is simulated if nothing is said.
@@ -292,6 +294,25 @@ mod tests {
         let usual = Scenario::of_users(500, 500 * VIDEOS_PER_USER);
         assert_eq!(asked.scenario(), usual);
         assert_eq!(asked.command(), "spillway plan --users 500 --seeds 3");
+    }
+
+    #[test]
+    fn what_a_field_shows_in_its_place_is_what_is_simulated_without_it() {
+        let usual = Scenario::of_users(500, 500 * VIDEOS_PER_USER);
+        assert_eq!(LENGTHS.parse::<Lengths>().unwrap().in_seconds(), usual.mix.lengths);
+        for field in &FIELDS {
+            let value = match field.usual {
+                "no limit" => continue,
+                "8 a user" => (8 * 500).to_string(),
+                value => value.to_owned(),
+            };
+            let asked = wanted(&format!("{}={value}", field.name)).unwrap();
+            let mut scenario = asked.scenario();
+            scenario.prices.source.clone_from(&usual.prices.source);
+            assert_eq!((scenario, asked.seeds()), (usual.clone(), SEEDS as u32), "{}", field.name);
+        }
+        let unlimited = (usual.limits.quota_per_hour, usual.limits.budget_per_month, usual.limits.budget_per_hour);
+        assert_eq!(unlimited, (None, None, None));
     }
 
     #[test]

@@ -5,6 +5,11 @@ use super::*;
 
 /// Ticks at which `waiting` records lie at a stage that has two workers.
 fn ticks(waiting: &[f64]) -> Vec<Tick> {
+    decided_by(&Policy::default(), waiting)
+}
+
+fn decided_by(policy: &Policy, waiting: &[f64]) -> Vec<Tick> {
+    let mut memory = Memory::default();
     let tick = |(place, waiting): (usize, &f64)| {
         let at = place as f64 * 5.0;
         let lane = Lane {
@@ -26,8 +31,8 @@ fn ticks(waiting: &[f64]) -> Vec<Tick> {
             ..Stage::default()
         };
         let seen = Observation { at, stages: vec![stage], ..Observation::default() };
-        let decided = decide(&Policy::measured(), &mut Memory::default(), &seen).stages;
-        Tick { at_ms: 1000 * at as i64, recorded: Arc::new(Recorded { seen, decided }) }
+        let decided = decide(policy, &mut memory, &seen).stages;
+        Tick { at_ms: 1000 * at as i64, recorded: Arc::new(Recorded { seen, decided, policy: Some(policy.clone()) }) }
     };
     waiting.iter().enumerate().map(tick).collect()
 }
@@ -52,6 +57,20 @@ fn a_shorter_wait_asks_for_more_workers() {
     assert!(last(&patient) < last(&hasty), "{:?} {:?}", last(&patient), last(&hasty));
     let dry_run = DryRun::of("cut", &ticks, &Trial::of(&ticks, &patient)).unwrap();
     assert!(dry_run.other < dry_run.live && dry_run.ticks == 4 && dry_run.differing_ticks > 0);
+}
+
+#[test]
+fn without_other_settings_it_decides_as_the_policy_that_ran() {
+    let policy = Policy { service_s: 600.0, down_window_s: 5.0, ..Policy::default() };
+    let mut ticks = decided_by(&policy, &[30.0; 6]);
+    let differing = |ticks: &[Tick]| {
+        DryRun::of("cut", ticks, &Trial::of(ticks, &Settings::default())).unwrap().differing_ticks
+    };
+    assert_eq!(differing(&ticks), 0);
+    for tick in &mut ticks {
+        tick.recorded = Arc::new(Recorded { policy: None, ..Recorded::clone(&tick.recorded) });
+    }
+    assert!(differing(&ticks) > 0, "another policy decides otherwise");
 }
 
 #[tokio::test]
