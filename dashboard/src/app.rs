@@ -43,7 +43,7 @@ pub struct App {
     pub stop: CancellationToken,
     /// What was written of each view.
     pub(crate) written: Arc<Written>,
-    /// What others would have decided.
+    /// What another policy would have decided.
     pub(crate) trials: Arc<Trials>,
     /// Scenarios that were simulated.
     pub(crate) plans: Arc<Plans>,

@@ -1,11 +1,17 @@
 //! What the autoscaler saw and decided lately, and what persons have fixed.
 
+mod keda;
+
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use planning::observation::Stage;
 use planning::pin::Pin;
 use planning::record::Recorded;
+
+pub use keda::Keda;
+use keda::Rivals;
 
 /// How far back decisions are read and kept, in milliseconds.
 pub const KEPT_MS: i64 = 3 * 3_600_000;
@@ -19,14 +25,27 @@ pub struct Tick {
     pub at_ms: i64,
     /// What was seen and decided.
     pub recorded: Arc<Recorded>,
+    /// What KEDA would have had then, for each stage that was seen, in that order.
+    pub keda: Arc<[Keda]>,
 }
 
 impl Tick {
     /// Returns how many slots `stage` is to have: it is scaled by workers, each of which may have several.
     pub fn target_slots(&self, stage: &str) -> Option<u32> {
         let decided = self.recorded.decided.iter().find(|decided| decided.stage == stage)?;
-        let seen = self.recorded.seen.stages.iter().find(|seen| seen.stage == stage);
-        Some(decided.replicas.saturating_mul(seen.map_or(1, |seen| seen.slots_per_worker.max(1))))
+        let slots = self.seen(stage).map_or(1, |seen| seen.slots_per_worker.max(1));
+        Some(decided.replicas.saturating_mul(slots))
+    }
+
+    /// Returns what was seen of `stage`.
+    pub fn seen(&self, stage: &str) -> Option<&Stage> {
+        self.recorded.seen.stages.iter().find(|seen| seen.stage == stage)
+    }
+
+    /// Returns how many workers KEDA would have had of `stage`.
+    pub fn keda(&self, stage: &str) -> Option<Keda> {
+        let place = self.recorded.seen.stages.iter().position(|seen| seen.stage == stage)?;
+        self.keda.get(place).copied()
     }
 }
 
@@ -34,6 +53,7 @@ impl Tick {
 #[derive(Debug, Default)]
 pub struct Scaling {
     ticks: VecDeque<Tick>,
+    rivals: Rivals,
     /// What persons have fixed or released while it runs, by stage: when, in milliseconds since the Unix epoch, and how.
     pins: BTreeMap<String, (i64, Option<Pin>)>,
 }
@@ -41,7 +61,8 @@ pub struct Scaling {
 impl Scaling {
     /// Hears a decision that was published at `at_ms`.
     pub fn hear(&mut self, at_ms: i64, recorded: Recorded) {
-        self.ticks.push_back(Tick { at_ms, recorded: Arc::new(recorded) });
+        let keda = self.rivals.scale(&recorded.seen);
+        self.ticks.push_back(Tick { at_ms, recorded: Arc::new(recorded), keda });
     }
 
     /// Hears a record of `autoscaler.pin` that was published at `at_ms`.

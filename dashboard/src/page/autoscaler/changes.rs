@@ -3,7 +3,8 @@
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
-use planning::decision::Inputs;
+use planning::decision::{InLane, Inputs};
+use planning::pin::Pin;
 use planning::stages::scaled;
 use serde::Serialize;
 
@@ -14,7 +15,7 @@ use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::say;
-use crate::seen::scaling::Tick;
+use crate::seen::scaling::{Keda, Tick};
 
 /// So many are shown at once, those of the last tick among them whole.
 const MOST: usize = 200;
@@ -43,6 +44,39 @@ pub struct Change {
     pub reason: String,
     /// What it was made from; nothing where the data was not good.
     pub inputs: Option<Inputs>,
+    /// Within what it was made; nothing where the stage was not seen.
+    pub within: Option<Within>,
+    /// How many workers KEDA would have had then.
+    pub keda: Option<Keda>,
+}
+
+/// Within what a decision was made, as it was at that moment.
+#[derive(Serialize)]
+pub struct Within {
+    pub min_workers: u32,
+    /// Nothing where there is no limit.
+    pub max_workers: Option<u32>,
+    /// What a person had fixed.
+    pub pin: Option<Pin>,
+    /// What all workers together could cost in an hour, if somebody said so.
+    pub budget_per_hour: Option<f64>,
+    /// What one worker of the stage costs in an hour, in the same currency.
+    pub cost_per_worker_hour: Option<f64>,
+    /// Units that an outside API still allowed within the hour, where one is asked.
+    pub quota_left: Option<f64>,
+    /// How long records could wait, in seconds.
+    pub wait_target_s: f64,
+    pub lanes: Vec<Waiting>,
+}
+
+/// What waited in a lane.
+#[derive(Serialize)]
+pub struct Waiting {
+    pub lane: String,
+    /// Records that waited or were worked on.
+    pub lag_records: f64,
+    /// How long the oldest one waited that nobody had begun, in seconds.
+    pub head_age_s: f64,
 }
 
 #[derive(Template, Serialize)]
@@ -111,6 +145,8 @@ pub fn newest(ticks: &[&Tick], stage: Option<&str>, which: Which, most: usize) -
                 to: decided.replicas,
                 reason: decided.reason.clone(),
                 inputs: decided.inputs.clone(),
+                within: Within::of(tick, &decided.stage),
+                keda: tick.keda(&decided.stage),
             });
         }
         if changes.len() >= most {
@@ -118,6 +154,60 @@ pub fn newest(ticks: &[&Tick], stage: Option<&str>, which: Which, most: usize) -
         }
     }
     changes
+}
+
+impl Within {
+    fn of(tick: &Tick, stage: &str) -> Option<Self> {
+        let seen = tick.seen(stage)?;
+        let waiting = |lane: &planning::observation::Lane| Waiting {
+            lane: lane.lane.clone(),
+            lag_records: lane.lag_records(),
+            head_age_s: lane.head_age_s,
+        };
+        Some(Self {
+            min_workers: seen.min_replicas,
+            max_workers: Some(seen.max_replicas).filter(|most| *most < u32::MAX),
+            pin: tick.recorded.seen.pins.get(stage).copied(),
+            budget_per_hour: tick.recorded.seen.budget_per_hour,
+            cost_per_worker_hour: seen.cost_per_worker_hour,
+            quota_left: seen.quota_left,
+            wait_target_s: seen.wait_slo_s,
+            lanes: seen.lanes.iter().map(waiting).collect(),
+        })
+    }
+
+    fn facts(&self) -> Vec<(String, String)> {
+        let fact = |name: &str, value: String| (name.to_owned(), value);
+        let price = |price: f64| format!("${price:.2}");
+        let or = |value: Option<String>, none: &str| value.unwrap_or_else(|| none.to_owned());
+        let mut facts = vec![
+            fact("workers it may have", bounds(self.min_workers, self.max_workers)),
+            fact("pin", or(self.pin.map(|pin| pin.to_string()), "none")),
+            fact("budget for all workers, an hour", or(self.budget_per_hour.map(price), "none")),
+            fact("a worker, an hour", or(self.cost_per_worker_hour.map(price), say::UNKNOWN)),
+            fact(
+                "units that an outside service still allowed",
+                or(self.quota_left.map(say::number), "no limit is known"),
+            ),
+            fact("longest wait there may be", say::span(self.wait_target_s)),
+        ];
+        for lane in &self.lanes {
+            let oldest = if lane.lag_records > 0.0 {
+                format!(", the oldest for {}", say::span(lane.head_age_s))
+            } else {
+                String::new()
+            };
+            let waits = format!("{}{oldest}", say::number(lane.lag_records));
+            facts.push((format!("waited or in work, {}", lane.lane), waits));
+        }
+        facts
+    }
+}
+
+/// Says between what a scale may be.
+pub fn bounds(least: u32, most: Option<u32>) -> String {
+    let most = most.map_or_else(|| "no limit".to_owned(), |most| most.to_string());
+    format!("{least} to {most}")
 }
 
 impl Page {
@@ -159,65 +249,36 @@ impl Change {
         say::moment(say::at(self.at_ms))
     }
 
-    /// Returns what it was made from, a name and a value each.
-    pub fn facts(&self) -> Vec<(&'static str, String)> {
-        let Some(inputs) = &self.inputs else { return Vec::new() };
-        vec![
-            ("records that waited", say::number(inputs.waiting)),
-            ("time of a record in a slot", say::span(inputs.service_s)),
-            ("start-up of a worker", say::span(inputs.startup_s)),
-            ("looked ahead", say::span(inputs.horizon_s)),
-            ("expected to come in that time", say::number(inputs.expected)),
-            ("at most", say::number(inputs.expected_upper)),
-            ("the forecast is led by", inputs.led_by.clone()),
-            ("forecasts that held lately", say::percent(inputs.coverage)),
-            ("longest wait with those there", say::span(inputs.wait_s)),
-            ("enough for now, workers", inputs.enough.to_string()),
-        ]
+    /// Returns what it was made from, within what, and what KEDA would have had, a name and a value each.
+    pub fn facts(&self) -> Vec<(String, String)> {
+        let mut facts = self.inputs.as_ref().map_or_else(Vec::new, made_from);
+        facts.extend(self.within.iter().flat_map(Within::facts));
+        if let Some(keda) = self.keda {
+            let told = format!("{} by default, {} tuned", keda.default, keda.tuned);
+            facts.push(("workers KEDA would have had".to_owned(), told));
+        }
+        facts
     }
+}
+
+fn made_from(inputs: &Inputs) -> Vec<(String, String)> {
+    let variation = inputs.record_variation.map_or_else(|| say::UNKNOWN.to_owned(), say::number);
+    let facts = [
+        ("records that waited", say::number(inputs.waiting)),
+        ("time of a record in a slot", say::span(inputs.service_s)),
+        ("how that varies, variance over the square of the mean", variation),
+        ("start-up of a worker", say::span(inputs.startup_s)),
+        ("looked ahead", say::span(inputs.horizon_s)),
+        ("expected to come in that time", say::number(inputs.expected)),
+        ("at most", say::number(inputs.expected_upper)),
+        ("the forecast is led by", inputs.led_by.clone()),
+        ("forecasts that held lately", say::percent(inputs.coverage)),
+        ("longest wait with those there", say::span(inputs.wait_s)),
+        ("enough for now, workers", inputs.enough.to_string()),
+    ];
+    let lane = |lane: &InLane| (format!("a record of {}", lane.lane), say::span(lane.cost.service_s));
+    facts.map(|(name, value)| (name.to_owned(), value)).into_iter().chain(inputs.lanes.iter().map(lane)).collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use planning::decision::StageDecision;
-    use planning::record::Recorded;
-
-    use super::*;
-
-    fn tick(at_ms: i64, scales: &[(&str, u32)]) -> Tick {
-        let decided = scales.iter().map(|(stage, replicas)| StageDecision {
-            stage: (*stage).to_owned(),
-            replicas: *replicas,
-            ..StageDecision::default()
-        });
-        Tick { at_ms, recorded: Arc::new(Recorded { decided: decided.collect(), ..Recorded::default() }) }
-    }
-
-    #[test]
-    fn what_changed_is_told_newest_first_and_a_stage_that_was_not_seen_changes_nothing() {
-        let ticks = [
-            tick(0, &[("cut", 1), ("fetch", 1)]),
-            tick(5000, &[("cut", 4)]),
-            tick(10_000, &[("cut", 4), ("fetch", 2)]),
-            tick(15_000, &[("cut", 2), ("fetch", 3)]),
-        ];
-        let newest_first: Vec<&Tick> = ticks.iter().rev().collect();
-        let told = |stage, most| {
-            let changes = newest(&newest_first, stage, Which::Changes, most);
-            changes
-                .into_iter()
-                .map(|change| (change.at_ms / 1000, change.stage, change.from, change.to))
-                .collect::<Vec<_>>()
-        };
-        let cut = |at, from, to| (at, "cut".to_owned(), from, to);
-        assert_eq!(told(None, 9), [cut(15, 4, 2), (15, "fetch".to_owned(), 2, 3), cut(5, 1, 4)]);
-        assert_eq!(told(Some("cut"), 1), [cut(15, 4, 2)]);
-        let all = newest(&newest_first, Some("cut"), Which::All, 9);
-        let all: Vec<String> = all.iter().map(Change::told).collect();
-        assert_eq!(all, ["cut 4 → 2", "cut stays at 4", "cut 1 → 4"]);
-        // A page ends with a whole tick, so that the next one misses nothing.
-        assert_eq!(newest(&newest_first, None, Which::All, 1).len(), 2);
-    }
-}
+mod tests;

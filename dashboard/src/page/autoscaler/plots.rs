@@ -40,7 +40,7 @@ impl Drawn<'_> {
     }
 
     fn seen(&self, place: usize) -> Option<&Stage> {
-        self.ticks[place].recorded.seen.stages.iter().find(|stage| stage.stage == self.stage)
+        self.ticks[place].seen(self.stage)
     }
 
     fn decided(
@@ -92,15 +92,16 @@ impl Drawn<'_> {
 
     fn rivals(&self, trial: &Trial) -> Plot {
         let other = trial.stage(self.stage);
-        let scales = |label: &str, of: fn(&super::trial::Other) -> &Vec<Option<u32>>| {
-            let at = |place: &usize| other.and_then(|other| of(other)[*place]).map(f64::from);
-            Line::new(label, Kind::Step, self.places.iter().map(at).collect())
+        let step = |label: &str, at: &dyn Fn(usize) -> Option<u32>| {
+            let y = self.places.iter().map(|place| at(*place).map(f64::from)).collect();
+            Line::new(label, Kind::Step, y)
         };
+        let keda = |place: usize| self.ticks[place].keda(self.stage);
         self.plot("plot-rivals", format!("{}: what others would have there", self.stage), "workers")
             .with(self.decided("live", Kind::Step, |decided| Some(f64::from(decided.replicas))))
-            .with(scales("dry run", |other| &other.dry_run))
-            .with(scales("KEDA, threshold 10", |other| &other.keda_default))
-            .with(scales("KEDA, tuned", |other| &other.keda_tuned))
+            .with(step("dry run", &|place| other?.dry_run[place]))
+            .with(step("KEDA, threshold 10", &|place| Some(keda(place)?.default)))
+            .with(step("KEDA, tuned", &|place| Some(keda(place)?.tuned)))
     }
 
     fn waits(&self) -> Plot {
@@ -134,6 +135,7 @@ mod tests {
     use planning::record::Recorded;
 
     use super::*;
+    use crate::seen::scaling::Keda;
 
     fn tick(at: f64, arrived: f64) -> Tick {
         let lane = Lane { end_offset_total: arrived, ..Lane::default() };
@@ -141,7 +143,9 @@ mod tests {
         let inputs = Inputs { horizon_s: 10.0, expected: 3.0, expected_upper: 5.0, ..Inputs::default() };
         let decided = StageDecision { stage: "cut".to_owned(), inputs: Some(inputs), ..StageDecision::default() };
         let seen = Observation { at, stages: vec![stage], ..Observation::default() };
-        Tick { at_ms: at as i64 * 1000, recorded: Arc::new(Recorded { seen, decided: vec![decided], policy: None }) }
+        let recorded = Arc::new(Recorded { seen, decided: vec![decided], policy: None });
+        let keda = Arc::from([Keda { default: arrived as u32, tuned: 30 }]);
+        Tick { at_ms: at as i64 * 1000, recorded, keda }
     }
 
     #[test]
@@ -150,6 +154,8 @@ mod tests {
         let plots = of("cut", &ticks, &Trial::default());
         let came = plots[0].lines.iter().find(|line| line.label == "came").unwrap();
         assert_eq!(came.y, [Some(7.0), Some(5.0), None, None]);
+        let keda = plots[2].lines.iter().find(|line| line.label == "KEDA, threshold 10").unwrap();
+        assert_eq!(keda.y, [Some(1.0), Some(4.0), Some(8.0), Some(9.0)]);
         // A new autoscaler has a clock of its own.
         let ticks = [tick(95.0, 1.0), tick(0.0, 4.0), tick(5.0, 5.0), tick(10.0, 8.0)];
         let plots = of("cut", &ticks, &Trial::default());

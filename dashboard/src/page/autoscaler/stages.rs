@@ -207,8 +207,7 @@ impl StageNow {
     }
 
     fn bounds(&self) -> String {
-        let most = self.max_workers.map_or_else(|| "no limit".to_owned(), |most| most.to_string());
-        format!("{} to {most}", self.min_workers)
+        changes::bounds(self.min_workers, self.max_workers)
     }
 
     fn pinned(&self) -> String {

@@ -1,15 +1,13 @@
-//! What others would have decided of what was seen: the policy with settings of the viewer's, and KEDA. Both decide again at
-//! each recorded tick; what they would have changed of the queues nobody knows.
+//! What the policy would have decided of what was seen, with settings of the viewer's: it decides again at each recorded tick;
+//! what it would have changed of the queues nobody knows.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use planning::decide::decide;
 use planning::memory::Memory;
-use planning::observation::{Observation, Stage};
+use planning::observation::Observation;
 use planning::policy::Policy;
-use planning::simulate::keda::{Keda, KedaScaler};
-use planning::simulate::scaler::Scaler;
 use serde::Serialize;
 use tokio::sync::Semaphore;
 
@@ -21,8 +19,6 @@ use crate::seen::scaling::Tick;
 pub const SPAN_MS: i64 = 3_600_000;
 /// Trials that are kept for who asks the same.
 const KEPT: usize = 16;
-/// Records of lag a worker, by default and as tuned by hand: those that the planner compares with.
-const KEDA_THRESHOLDS: (f64, f64) = (10.0, 2.0);
 
 /// What the viewer wants to be different; what is not given is as it was recorded.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
@@ -37,18 +33,16 @@ pub struct Settings {
     pub startup_s: Option<f64>,
 }
 
-/// What others would have decided, by stage.
+/// What the other policy would have decided, by stage.
 #[derive(Debug, Default)]
 pub struct Trial {
     stages: BTreeMap<String, Other>,
 }
 
-/// What others would have decided for one stage, an entry a tick: nothing where the stage was not seen.
+/// What it would have decided for one stage, an entry a tick: nothing where the stage was not seen.
 #[derive(Debug)]
 pub struct Other {
     pub dry_run: Vec<Option<u32>>,
-    pub keda_default: Vec<Option<u32>>,
-    pub keda_tuned: Vec<Option<u32>>,
     /// Why the dry run has its last number.
     pub reason: String,
 }
@@ -84,7 +78,7 @@ impl Default for Trials {
 }
 
 impl Trials {
-    /// Lets others decide at `ticks`, the oldest first.
+    /// Lets the other policy decide at `ticks`, the oldest first.
     ///
     /// # Errors
     /// When it panics, which is a bug.
@@ -156,7 +150,7 @@ impl Settings {
 }
 
 impl Trial {
-    /// Returns what others would have decided for a stage, if it was seen.
+    /// Returns what it would have decided for a stage, if it was seen.
     pub fn stage(&self, stage: &str) -> Option<&Other> {
         self.stages.get(stage)
     }
@@ -164,14 +158,12 @@ impl Trial {
     fn of(ticks: &[Tick], settings: &Settings) -> Self {
         let mut stages: BTreeMap<String, Other> = BTreeMap::new();
         let mut memory = Memory::default();
-        let mut rivals: BTreeMap<String, [Rival; 2]> = BTreeMap::new();
         let mut last_at = f64::NEG_INFINITY;
         for (place, tick) in ticks.iter().enumerate() {
             let seen = &tick.recorded.seen;
             // Another autoscaler took over, with a clock of its own and nothing remembered.
             if seen.at <= last_at {
                 memory = Memory::default();
-                rivals.clear();
             }
             last_at = seen.at;
             let decision = decide(&settings.policy(tick), &mut memory, &settings.changed(seen));
@@ -179,9 +171,6 @@ impl Trial {
                 let other = stages.entry(stage.stage.clone()).or_insert_with(|| Other::unseen(ticks.len()));
                 other.dry_run[place] = Some(decided.replicas);
                 other.reason = decided.reason;
-                let rivals = rivals.entry(stage.stage.clone()).or_insert_with(|| Rival::both(stage));
-                other.keda_default[place] = Some(rivals[0].scale(seen.at, stage));
-                other.keda_tuned[place] = Some(rivals[1].scale(seen.at, stage));
             }
         }
         Self { stages }
@@ -190,29 +179,7 @@ impl Trial {
 
 impl Other {
     fn unseen(ticks: usize) -> Self {
-        let none = vec![None; ticks];
-        Self { dry_run: none.clone(), keda_default: none.clone(), keda_tuned: none, reason: String::new() }
-    }
-}
-
-/// KEDA with the scale that it would have by now.
-struct Rival {
-    scaler: KedaScaler,
-    replicas: u32,
-}
-
-impl Rival {
-    fn both(stage: &Stage) -> [Self; 2] {
-        let (usual, tuned) = KEDA_THRESHOLDS;
-        let begin = |keda| Self { scaler: KedaScaler::new(keda), replicas: stage.replicas };
-        [begin(Keda::with_defaults(usual)), begin(Keda::fast(tuned))]
-    }
-
-    fn scale(&mut self, at: f64, stage: &Stage) -> u32 {
-        let own = Stage { replicas: self.replicas, ..stage.clone() };
-        let scales = self.scaler.scale(&Observation { at, stages: vec![own], ..Observation::default() });
-        self.replicas = scales.first().copied().unwrap_or(self.replicas).clamp(stage.min_replicas, stage.max_replicas);
-        self.replicas
+        Self { dry_run: vec![None; ticks], reason: String::new() }
     }
 }
 

@@ -32,20 +32,10 @@ fn decided_by(policy: &Policy, waiting: &[f64]) -> Vec<Tick> {
         };
         let seen = Observation { at, stages: vec![stage], ..Observation::default() };
         let decided = decide(policy, &mut memory, &seen).stages;
-        Tick { at_ms: 1000 * at as i64, recorded: Arc::new(Recorded { seen, decided, policy: Some(policy.clone()) }) }
+        let recorded = Arc::new(Recorded { seen, decided, policy: Some(policy.clone()) });
+        Tick { at_ms: 1000 * at as i64, recorded, keda: Arc::default() }
     };
     waiting.iter().enumerate().map(tick).collect()
-}
-
-#[test]
-fn keda_scales_by_its_own_numbers_and_keeps_them_between_its_looks() {
-    let trial = Trial::of(&ticks(&[0.0, 0.0, 0.0, 200.0, 200.0, 200.0, 200.0]), &Settings::default());
-    let cut = trial.stage("cut").unwrap();
-    let scales = |of: &[Option<u32>]| of.iter().map(|scale| scale.unwrap()).collect::<Vec<_>>();
-    // Ten records a worker want 20, and a look adds four or doubles; two records a worker want more than there may be.
-    assert_eq!(scales(&cut.keda_default), [1, 1, 1, 5, 5, 5, 10]);
-    assert_eq!(scales(&cut.keda_tuned), [1, 1, 1, 30, 30, 30, 30]);
-    assert!(trial.stage("fetch").is_none());
 }
 
 #[test]
@@ -63,14 +53,18 @@ fn a_shorter_wait_asks_for_more_workers() {
 fn without_other_settings_it_decides_as_the_policy_that_ran() {
     let policy = Policy { service_s: 600.0, down_window_s: 5.0, ..Policy::default() };
     let mut ticks = decided_by(&policy, &[30.0; 6]);
-    let differing = |ticks: &[Tick]| {
-        DryRun::of("cut", ticks, &Trial::of(ticks, &Settings::default())).unwrap().differing_ticks
-    };
+    let differing =
+        |ticks: &[Tick]| DryRun::of("cut", ticks, &Trial::of(ticks, &Settings::default())).unwrap().differing_ticks;
     assert_eq!(differing(&ticks), 0);
     for tick in &mut ticks {
         tick.recorded = Arc::new(Recorded { policy: None, ..Recorded::clone(&tick.recorded) });
     }
     assert!(differing(&ticks) > 0, "another policy decides otherwise");
+}
+
+#[test]
+fn a_stage_that_was_not_seen_has_no_dry_run() {
+    assert!(Trial::of(&ticks(&[1.0]), &Settings::default()).stage("fetch").is_none());
 }
 
 #[tokio::test]
