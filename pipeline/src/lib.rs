@@ -1,7 +1,7 @@
 //! The contract and the machinery that every role shares; no business rule lives here.
 //!
 //! In the order of the flow: what is named ([`id`], [`media_time`], [`lane`], [`topic`]), what is said
-//! ([`event`]), what a step is ([`stage`], [`failure`], [`outbox`]), what moves and keeps it ([`kafka`],
+//! ([`event`]), what a step is ([`stage`], [`failure`], [`outbox`], [`outside`]), what moves and keeps it ([`kafka`],
 //! [`runner`], [`workers`], [`dead_letter`], [`payload`], [`blob`], [`store`]), and what every process needs ([`telemetry`],
 //! [`metrics`], [`admin`], [`service`], [`child`], [`process_tree`], [`broker`], [`runtime`], [`secret`]).
 
@@ -14,6 +14,7 @@ pub mod event;
 
 pub mod failure;
 pub mod outbox;
+pub mod outside;
 pub mod stage;
 mod stage_name;
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::event::{Event, Outgoing};
 use crate::failure::{Code, Failure};
 use crate::outbox::Outbox;
+use crate::outside::Quota;
 
 pub use crate::stage_name::StageName;
 
@@ -44,10 +45,9 @@ pub trait Stage: Send + Sync + 'static {
         0
     }
 
-    /// Returns how many requests an outside service allows within the next hour; nothing where none is asked, or it says
-    /// nothing of limits.
-    fn outside_quota_left(&self) -> Option<f64> {
-        None
+    /// Returns what is known of the quota of an outside service; nothing where none is asked.
+    fn outside_quota(&self) -> Quota {
+        Quota::default()
     }
 
     /// Called after `input` of a [`Kind::Work`] stage was given up for `code`, everybody was told and nobody can work on it

@@ -18,6 +18,7 @@ use pipeline::event::{
 };
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::{Outbox, Pulse};
+use pipeline::outside::Quota;
 use pipeline::payload::Carrier;
 use pipeline::stage::{Stage, StageName};
 use prost::Message;
@@ -153,8 +154,8 @@ impl Stage for Transcribe {
         self.transcriber.failures_in_a_row()
     }
 
-    fn outside_quota_left(&self) -> Option<f64> {
-        self.transcriber.quota_left()
+    fn outside_quota(&self) -> Quota {
+        self.transcriber.quota()
     }
 
     async fn process(&self, input: AudioSegment, out: &Outbox<Output>) -> Result<(), Failure> {

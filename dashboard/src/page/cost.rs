@@ -18,12 +18,14 @@ use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::plot::{Kind, Line, Plot};
 use crate::say;
-use crate::seen::State as Seen;
-use spent::{Hour, Share};
+use crate::seen::history::KEPT_MS;
+use crate::seen::{State as Seen, workers};
+use spent::{Hour, OfLane, Share};
 
 /// What a video may cost, and what it is to cost one day, in dollars.
 const TARGETS: (f64, f64) = (0.05, 0.03);
-const HOUR_MS: i64 = 3_600_000;
+/// The most points of the plot of requests.
+const POINTS: usize = 360;
 
 #[derive(Template, Serialize)]
 #[template(path = "cost.html")]
@@ -74,14 +76,18 @@ struct Service {
     refusing: Option<String>,
 }
 
-/// What an outside API still allows a stage.
+/// What an outside API allows a stage, and what was used of that.
 #[derive(Serialize)]
 struct Quota {
     stage: &'static str,
-    /// Requests within the next hour.
-    left: f64,
-    /// Units that the stage finished with it within the last hour; each takes one request or more.
-    units_1h: usize,
+    /// Requests within the last hour; nothing where workers do not count them.
+    used: Option<u64>,
+    /// Requests that it allows within an hour; nothing where it says nothing of limits.
+    limit: Option<f64>,
+    /// Of that, 0 to 1.
+    share: Option<f64>,
+    /// Requests within the next hour, likewise.
+    left: Option<f64>,
 }
 
 /// Shows the page.
@@ -90,7 +96,8 @@ pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fa
     let frame = Frame::new(&app, viewer, "/cost", "Cost", "cost");
     let now = now(&app);
     let hours = spent::hours(&app.seen.read(), app.seen.slot_price, Timestamp::now().as_millisecond());
-    let plots = vec![by_lane(&hours), in_all(&hours)];
+    let mut plots = vec![paid_by_lane(&hours), work_by_lane(&hours), in_all(&hours)];
+    plots.extend(outside(&app.seen.read(), &now.quotas));
     answer(wants, &Page { frame, now, hours, plots })
 }
 
@@ -108,9 +115,9 @@ fn now(app: &App) -> Now {
     let slot_price = app.seen.slot_price;
     let (videos, work_per_video) = spent::work(state, slot_price, now_ms);
     let quotas = StageName::ALL.into_iter().filter_map(|stage| {
-        let left = state.workers.quota_left(stage)?;
-        let units_1h = state.traffic.units_since(stage, now_ms - HOUR_MS).count();
-        Some(Quota { stage: stage.as_str(), left, units_1h })
+        let workers::Quota { left, used, limit } = state.workers.quota(stage)?;
+        let share = used.zip(limit).filter(|(_, limit)| *limit > 0.0).map(|(used, limit)| used as f64 / limit);
+        Some(Quota { stage: stage.as_str(), used, limit, share, left })
     });
     let known = |bytes: u64| (bytes > 0).then_some(bytes);
     let services = state.service.all().map(|said| Service {
@@ -135,13 +142,37 @@ fn now(app: &App) -> Now {
     }
 }
 
-fn by_lane(hours: &[Hour]) -> Plot {
-    let mut plot = over(hours, "plot-lanes", "Work of slots a video that ended in the hour, by lane");
+fn paid_by_lane(hours: &[Hour]) -> Plot {
+    by_lane(hours, "plot-paid", "Slots paid for a video that ended in the hour, by lane", |lane| lane.paid_per_video)
+}
+
+fn work_by_lane(hours: &[Hour]) -> Plot {
+    by_lane(hours, "plot-lanes", "Work of slots a video that ended in the hour, by lane", |lane| lane.work_per_video)
+}
+
+fn by_lane(hours: &[Hour], id: &'static str, title: &str, of: fn(&OfLane) -> Option<f64>) -> Plot {
+    let mut plot = over(hours, id, title);
     for lane in Lane::ALL {
-        let y = hours.iter().map(|hour| hour.lanes[lane.index()].work_per_video).collect();
+        let y = hours.iter().map(|hour| of(&hour.lanes[lane.index()])).collect();
         plot = plot.with(Line::new(lane.as_str(), Kind::Line, y));
     }
     plot
+}
+
+/// Draws what was used of the quotas of outside services, if any is asked.
+fn outside(state: &Seen, quotas: &[Quota]) -> Option<Plot> {
+    let points = state.history.spread(Timestamp::now().as_millisecond() - KEPT_MS, POINTS);
+    points.iter().find(|point| point.outside_used.is_some())?;
+    let at_ms: Vec<i64> = points.iter().map(|point| point.at_ms).collect();
+    let used = points.iter().map(|point| point.outside_used.map(|used| used as f64)).collect();
+    let title = "Requests to outside services within the hour before";
+    let plot = Plot::over_time("plot-outside", title, "requests", &at_ms)
+        .with(Line::new("used", Kind::Step, used).going_on_with("outside_used"));
+    let limit = quotas.iter().filter_map(|quota| quota.limit).reduce(|all, one| all + one);
+    Some(match limit {
+        Some(limit) => plot.with_level("limit", limit),
+        None => plot,
+    })
 }
 
 fn in_all(hours: &[Hour]) -> Plot {
@@ -193,7 +224,54 @@ impl Service {
 }
 
 impl Quota {
-    fn left(&self) -> String {
-        say::number(self.left)
+    /// Says what was used, and of how many.
+    fn told(&self) -> String {
+        let used = self.used.map(|used| say::many(used as usize, "request"));
+        let used = used.unwrap_or_else(|| "an unknown number of requests".to_owned());
+        let share = self.share.map_or_else(String::new, |share| format!(" ({})", say::percent(Some(share))));
+        match self.limit {
+            Some(limit) => format!("{used} within the last hour, of {} that are allowed{share}", say::number(limit)),
+            None => format!("{used} within the last hour; no limit is known"),
+        }
+    }
+
+    fn left(&self) -> Option<String> {
+        self.left.map(say::number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_used_of_a_quota_is_told_with_its_limit_as_far_as_they_are_known() {
+        let quota = |used, limit, share| Quota { stage: "transcribe", used, limit, share, left: None };
+        let told = [
+            quota(Some(750), Some(3000.0), Some(0.25)),
+            quota(Some(1), None, None),
+            quota(None, Some(200.0), None),
+        ];
+        assert_eq!(
+            told.map(|quota| quota.told()),
+            [
+                "750 requests within the last hour, of 3\u{202f}000 that are allowed (25 %)",
+                "1 request within the last hour; no limit is known",
+                "an unknown number of requests within the last hour, of 200 that are allowed",
+            ]
+        );
+    }
+
+    #[test]
+    fn the_history_of_requests_is_drawn_where_a_service_is_asked() {
+        let mut state = Seen::default();
+        let now_ms = Timestamp::now().as_millisecond();
+        let quota = Quota { stage: "transcribe", used: Some(7), limit: Some(50.0), share: None, left: None };
+        state.history.add(crate::seen::history::Point { at_ms: now_ms - 5000, ..Default::default() });
+        assert!(outside(&state, &[]).is_none());
+        let point = crate::seen::history::Point { at_ms: now_ms, outside_used: Some(7), ..Default::default() };
+        state.history.add(point);
+        let plot = outside(&state, &[quota]).unwrap();
+        assert_eq!((&*plot.lines[0].y, plot.levels[0].y), (&[None, Some(7.0)][..], 50.0));
     }
 }

@@ -26,6 +26,8 @@ pub struct Point {
     pub target: Option<u32>,
     /// Slots with a unit in hand.
     pub busy: u32,
+    /// Requests that workers sent to outside services within the hour before; nothing where none is asked.
+    pub outside_used: Option<u64>,
     /// Records that waited for each stage or were in its hands; nothing where its queue was not seen.
     pub lag: [Option<i64>; StageName::ALL.len()],
 }

@@ -108,7 +108,10 @@ fn take(state: &mut State, topic: Topic, record: Stored) {
             Err(error) => debug!(%error, "an event that cannot be read"),
         },
         Topic::AutoscalerDecision => match serde_json::from_slice::<Recorded>(&record.body) {
-            Ok(recorded) => state.scaling.hear(record.published_ms, recorded),
+            Ok(recorded) => {
+                state.slots.told(record.published_ms, &recorded);
+                state.scaling.hear(record.published_ms, recorded);
+            }
             Err(error) => debug!(%error, "a decision that cannot be read"),
         },
         Topic::AutoscalerPin => {
@@ -142,9 +145,11 @@ async fn look(seen: &Seen, brokers: &BrokerArgs) {
         state.service.forget(at_ms);
         state.traffic.forget(at_ms);
         state.scaling.forget(at_ms);
+        state.slots.forget(at_ms);
         // What is not known to be so now is no point of a plot.
         if state.stale(Timestamp::now()).is_none() {
             let point = point(&state, at_ms);
+            state.slots.watched(at_ms, point.ready);
             state.history.add(point);
         }
         drop(state);
@@ -181,6 +186,7 @@ fn point(state: &State, at_ms: i64) -> Point {
         ready: crew.ready,
         target: state.scaling.target(now),
         busy: crew.busy,
+        outside_used: state.workers.outside_used(),
         lag: StageName::ALL.map(|stage| state.queues.is_seen(stage).then(|| state.queues.records(stage))),
     }
 }

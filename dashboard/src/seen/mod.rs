@@ -1,6 +1,6 @@
 //! What happens, as the brokers tell it and as far as they are heard ([`hearing`]): who works ([`workers`]), what becomes of videos ([`traffic`]), what waits
 //! ([`queues`]), what was given up ([`letters`]), what the autoscaler decides ([`scaling`]), how the service is ([`service`]), and all that over time
-//! ([`history`]). [`listen`] keeps it up to date. Nothing here is kept over a restart: topics are read again.
+//! ([`history`], [`slots`]). [`listen`] keeps it up to date. Nothing here is kept over a restart: topics are read again.
 
 pub mod hearing;
 pub mod history;
@@ -9,6 +9,7 @@ pub mod listen;
 pub mod queues;
 pub mod scaling;
 pub mod service;
+pub mod slots;
 pub mod traffic;
 pub mod workers;
 
@@ -25,6 +26,7 @@ use letters::Letters;
 use queues::Queues;
 use scaling::Scaling;
 use service::Service;
+use slots::Slots;
 use traffic::Traffic;
 use workers::Workers;
 
@@ -50,6 +52,8 @@ pub struct State {
     pub service: Service,
     /// All that over time.
     pub history: History,
+    /// Slots that took work, by minute.
+    pub slots: Slots,
 }
 
 impl State {

@@ -3,7 +3,7 @@
 
 mod open;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use pipeline::event::{EndState, Happened, UnitDone, VideoEvent};
 use pipeline::id::TenantId;
@@ -76,6 +76,8 @@ pub struct Traffic {
     waits: VecDeque<(i64, Lane, f64)>,
     units: VecDeque<Unit>,
     troubles: VecDeque<Trouble>,
+    /// Time that slots worked in each clock hour, in seconds, by lane: a unit counts in the hour in which it ends.
+    busy_s: BTreeMap<i64, [f64; Lane::ALL.len()]>,
 }
 
 impl Traffic {
@@ -132,6 +134,7 @@ impl Traffic {
         {
             self.waits.push_back((done.started_ms, lane, waited_s));
         }
+        self.busy_s.entry(done.finished_ms.div_euclid(HOUR_MS)).or_default()[lane.index()] += busy_s;
         self.units.push_back(Unit { at_ms: done.finished_ms, stage, lane, wait_s, busy_s });
         if self.units.len() > MOST_UNITS {
             self.units.pop_front();
@@ -166,6 +169,7 @@ impl Traffic {
             self.closed.remove(&first.video);
             self.ended.pop_front();
         }
+        self.busy_s = self.busy_s.split_off(&(now_ms - KEPT_MS).div_euclid(HOUR_MS));
         self.waits.retain(|(at_ms, ..)| !is_old(*at_ms, UNITS_KEPT_MS));
         self.units.retain(|unit| !is_old(unit.at_ms, UNITS_KEPT_MS));
         self.troubles.retain(|trouble| !is_old(trouble.at_ms, UNITS_KEPT_MS));
@@ -189,6 +193,11 @@ impl Traffic {
     /// Returns the units of `stage` that were finished since `since_ms`.
     pub fn units_since(&self, stage: StageName, since_ms: i64) -> impl Iterator<Item = &Unit> {
         self.units.iter().filter(move |unit| unit.stage == stage && unit.at_ms >= since_ms)
+    }
+
+    /// Returns for how long slots worked in the clock hour that `at_ms` lies in, in seconds, by lane.
+    pub fn busy_s(&self, at_ms: i64) -> [f64; Lane::ALL.len()] {
+        self.busy_s.get(&at_ms.div_euclid(HOUR_MS)).copied().unwrap_or_default()
     }
 
     /// Returns what failed since `since_ms`, oldest first.

@@ -31,6 +31,18 @@ pub struct Crew {
     pub draining: u32,
 }
 
+/// What is known of the quota of the outside service that a stage asks.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Quota {
+    /// Requests that the service still allows within the next hour, by the worker that was told the least: all ask the same
+    /// service, and who asked long ago knows less.
+    pub left: Option<f64>,
+    /// Requests that all workers sent within the last hour.
+    pub used: Option<u64>,
+    /// Requests that the service allows within an hour.
+    pub limit: Option<f64>,
+}
+
 /// A unit that a worker has in hand.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct InHand {
@@ -103,11 +115,20 @@ impl Workers {
         crew
     }
 
-    /// Returns how many requests an outside service still allows the workers of `stage` within the next hour, by the one that
-    /// was told the least: all ask the same service, and who asked long ago knows less. Nothing where none was told.
-    pub fn quota_left(&self, stage: StageName) -> Option<f64> {
-        let reports = self.heard.values().filter(|report| report.stage == stage as i32);
-        reports.filter_map(|report| report.outside_quota_left).reduce(f64::min)
+    /// Returns what the workers of `stage` know of an outside service; nothing where none knows anything.
+    pub fn quota(&self, stage: StageName) -> Option<Quota> {
+        let reports = || self.heard.values().filter(|report| report.stage == stage as i32);
+        let quota = Quota {
+            left: reports().filter_map(|report| report.outside_quota_left).reduce(f64::min),
+            used: reports().filter_map(|report| report.outside_quota_used).reduce(u64::saturating_add),
+            limit: reports().filter_map(|report| report.outside_quota_limit).reduce(f64::max),
+        };
+        (quota != Quota::default()).then_some(quota)
+    }
+
+    /// Returns how many requests workers sent to outside services within the last hour; nothing where none asks one.
+    pub fn outside_used(&self) -> Option<u64> {
+        self.heard.values().filter_map(|report| report.outside_quota_used).reduce(u64::saturating_add)
     }
 
     /// Returns what all workers come to that do work; gatherers, which have a task a partition, do not count.
@@ -151,12 +172,14 @@ mod tests {
         let crew = workers.crew(StageName::Cut);
         assert_eq!((crew.ready, crew.busy, crew.paused, crew.starting), (4, 2, 3, 2));
         assert_eq!(workers.crew(StageName::Fetch), Crew::default());
-        assert_eq!(workers.quota_left(StageName::Cut), None);
-        for (worker, at_ms, left) in [("b", 1000, 70.0), ("c", 9000, 90.0)] {
+        assert_eq!((workers.quota(StageName::Cut), workers.outside_used()), (None, None));
+        for (worker, at_ms, left, used) in [("b", 1000, 70.0, 3), ("c", 9000, 90.0, 40)] {
             let report = report(worker, at_ms, WorkerState::Starting, 2, 0);
-            workers.hear(WorkerReport { outside_quota_left: Some(left), ..report });
+            let (outside_quota_left, outside_quota_used) = (Some(left), Some(used));
+            workers.hear(WorkerReport { outside_quota_left, outside_quota_used, ..report });
         }
-        assert_eq!(workers.quota_left(StageName::Cut), Some(70.0));
+        let quota = Quota { left: Some(70.0), used: Some(43), limit: None };
+        assert_eq!((workers.quota(StageName::Cut), workers.outside_used()), (Some(quota), Some(43)));
         workers.forget(16_000);
         assert_eq!(workers.all().iter().map(|report| &*report.worker).collect::<Vec<_>>(), ["c"]);
     }

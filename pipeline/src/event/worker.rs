@@ -66,6 +66,13 @@ pub struct WorkerReport {
     /// What of its finished units was of which lane; nothing of a lane of which there were none.
     #[prost(message, repeated, tag = "20")]
     pub done_of: Vec<LaneDone>,
+    /// Requests that this worker sent to an outside service within the last hour; nothing where it asks none.
+    #[prost(uint64, optional, tag = "21")]
+    pub outside_quota_used: Option<u64>,
+    /// Requests that the service allows all who ask it within an hour of which none was used before; nothing where it does not
+    /// say.
+    #[prost(double, optional, tag = "22")]
+    pub outside_quota_limit: Option<f64>,
 }
 
 /// What a worker finished of one lane since it started.

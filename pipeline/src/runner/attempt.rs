@@ -141,8 +141,8 @@ impl<S: Stage> Shop<S> {
             self.tell(unit, Happened::UnitDone(done)).await
         };
         let (result, ending) = self.watch(unit, lease, &pulse).over(work, || sink.close()).await;
-        let (failures, quota_left) = (self.stage.outside_failures(), self.stage.outside_quota_left());
-        self.activity.set_outside(Outside { failures, quota_left });
+        let (failures, quota) = (self.stage.outside_failures(), self.stage.outside_quota());
+        self.activity.set_outside(Outside { failures, quota });
         Worked { result, ending, begun }
     }
 

@@ -24,6 +24,7 @@ use crate::lane::Lane;
 use crate::media_time::MediaTime;
 use crate::memory;
 use crate::metrics;
+use crate::outside::Quota;
 use crate::stage::{Stage, StageName};
 use crate::topic::Topic;
 
@@ -44,12 +45,12 @@ pub(super) struct Activity {
 }
 
 /// What a stage knows of an outside service that it asks.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Default)]
 pub(super) struct Outside {
     /// Requests that failed in a row.
     pub(super) failures: u32,
-    /// Requests that it allows within the next hour, if it says so.
-    pub(super) quota_left: Option<f64>,
+    /// What it allows, and what was used of that.
+    pub(super) quota: Quota,
 }
 
 /// A unit that is worked on.
@@ -280,7 +281,7 @@ impl Reporter {
         let done = *self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
         let units = self.activity.units();
         let (slots, starting) = self.slots.count();
-        let outside = *self.activity.outside.lock().unwrap_or_else(PoisonError::into_inner);
+        let outside = self.activity.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let oldest_ms = self.activity.oldest_head_ms.load(Ordering::Relaxed);
         WorkerReport {
             worker: self.worker.clone(),
@@ -299,7 +300,9 @@ impl Reporter {
             units,
             pid: std::process::id(),
             outside_failures: outside.failures,
-            outside_quota_left: outside.quota_left,
+            outside_quota_left: outside.quota.left,
+            outside_quota_used: outside.quota.sent.map(|sent| sent.within_hour(Timestamp::now())),
+            outside_quota_limit: outside.quota.limit,
             paused_for: self.breaker.closed().err().map(bounded).unwrap_or_default(),
             slots_starting_ms: starting.iter().map(|left| left.as_millis() as u32).collect(),
             done_of: Lane::ALL.into_iter().zip(done).filter_map(done_of).collect(),

@@ -273,7 +273,10 @@ fn workers() -> Vec<(&'static str, Vec<u8>, bool)> {
     let lanes = WorkerReport { done_of: vec![of_lane], ..WorkerReport::default() };
     let in_hand = UnitInHand { video: "v".into(), unit: "clip/1".into(), lane: Lane::Batch as i32, age_ms: 7 };
     let busy = WorkerReport { units: vec![in_hand], busy: 1, queued: 2, pid: 3, ..WorkerReport::default() };
+    let used =
+        WorkerReport { outside_quota_used: Some(0), outside_quota_limit: Some(3000.0), ..WorkerReport::default() };
     vec![
+        sample("worker-report-quota-used", &used),
         sample("worker-report-in-hand", &busy),
         sample("worker-report-outside", &outside),
         sample("worker-command", &command),

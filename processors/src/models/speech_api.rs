@@ -5,20 +5,23 @@ mod answer;
 
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
 use futures::FutureExt;
 use futures::future::BoxFuture;
+use jiff::Timestamp;
 use pipeline::failure::Failure;
 use pipeline::outbox::Pulse;
+use pipeline::outside::{Quota, Requests};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Response, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
 use super::transcriber::{HeardWord, SAMPLE_RATE, Speech, Transcriber};
+use allowance::Allowance;
 use answer::Answer;
 
 /// A piece of sound is about 30 s: one request each.
@@ -71,8 +74,9 @@ pub struct SpeechApi {
     /// When the next request may be sent, where there is a quota.
     turn: Mutex<Instant>,
     failures_in_a_row: AtomicU32,
-    /// Requests that it allows within an hour, as it last said.
-    quota_left: Mutex<Option<f64>>,
+    /// What it allows, as it last said.
+    allowance: Mutex<Option<Allowance>>,
+    sent: Arc<Requests>,
 }
 
 impl SpeechApi {
@@ -99,7 +103,8 @@ impl SpeechApi {
             client,
             turn: Mutex::new(Instant::now()),
             failures_in_a_row: AtomicU32::new(0),
-            quota_left: Mutex::new(None),
+            allowance: Mutex::default(),
+            sent: Arc::default(),
         })
     }
 
@@ -136,9 +141,14 @@ impl SpeechApi {
         if let Some(Key(key)) = &self.service.key {
             request = request.bearer_auth(key);
         }
-        let response = request.send().await.map_err(unanswered)?;
-        if let Some(left) = allowance::within_hour(response.headers()) {
-            *self.quota_left.lock().unwrap_or_else(PoisonError::into_inner) = Some(left);
+        let response = request.send().await;
+        // One that waited too long for its answer has used up as much as one that was answered.
+        if !response.as_ref().is_err_and(reqwest::Error::is_connect) {
+            self.sent.count(Timestamp::now());
+        }
+        let response = response.map_err(unanswered)?;
+        if let Some(allowance) = Allowance::told(response.headers()) {
+            *self.allowance.lock().unwrap_or_else(PoisonError::into_inner) = Some(allowance);
         }
         let status = response.status();
         let body = body(response).await;
@@ -198,8 +208,13 @@ impl Transcriber for SpeechApi {
         self.failures_in_a_row.load(Ordering::Relaxed)
     }
 
-    fn quota_left(&self) -> Option<f64> {
-        *self.quota_left.lock().unwrap_or_else(PoisonError::into_inner)
+    fn quota(&self) -> Quota {
+        let allowance = *self.allowance.lock().unwrap_or_else(PoisonError::into_inner);
+        Quota {
+            left: allowance.map(|allowance| allowance.left),
+            limit: allowance.map(|allowance| allowance.limit),
+            sent: Some(self.sent.clone()),
+        }
     }
 
     fn hear(&self, speech: Speech, pulse: Pulse) -> BoxFuture<'_, Result<Vec<HeardWord>, Failure>> {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use futures::future::BoxFuture;
 use pipeline::failure::Failure;
 use pipeline::outbox::Pulse;
+use pipeline::outside::Quota;
 
 /// Samples a second everywhere in hearing.
 pub const SAMPLE_RATE: usize = 16_000;
@@ -63,10 +64,9 @@ pub trait Transcriber: Send + Sync {
         0
     }
 
-    /// Returns how many requests a service allows within the next hour, as it last said; nothing where it says nothing of
-    /// limits, and for what works here.
-    fn quota_left(&self) -> Option<f64> {
-        None
+    /// Returns what is known of a service's quota; nothing for what works here.
+    fn quota(&self) -> Quota {
+        Quota::default()
     }
 
     /// Hears the words in the spans of `speech`, in order. The same speech gives the same words.

@@ -13,6 +13,7 @@ use axum::http::{HeaderMap, HeaderName, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::post;
 use futures::{StreamExt, stream};
+use jiff::Timestamp;
 use pipeline::event::AudioSegment;
 use pipeline::failure::Failure;
 use pipeline::stage::Stage;
@@ -183,9 +184,15 @@ async fn what_the_service_says_of_its_limit_is_passed_on() {
         });
         *server.limit.lock().unwrap() = headers.collect();
         let heard = hear(&stage, greeting()).await;
-        told.push((heard.is_ok(), stage.outside_quota_left()));
+        let quota = stage.outside_quota();
+        let sent = quota.sent.expect("requests are counted").within_hour(Timestamp::now());
+        told.push((heard.is_ok(), quota.left, quota.limit, sent));
     }
-    assert_eq!(told, [(true, None), (true, Some(3040.0)), (false, Some(3000.0)), (true, Some(3000.0))]);
+    let hour = Some(3000.0);
+    assert_eq!(
+        told,
+        [(true, None, None, 1), (true, Some(3040.0), hour, 2), (false, hour, hour, 3), (true, hour, hour, 4)]
+    );
 }
 
 #[tokio::test]

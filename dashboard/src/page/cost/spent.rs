@@ -12,8 +12,6 @@ const HOUR_MS: i64 = 3_600_000;
 const HOUR_S: f64 = 3600.0;
 /// The hours that are told.
 const HOURS: i64 = 24;
-/// The share of an hour that must have been watched to say what its slots cost.
-const WATCHED: f64 = 0.9;
 
 /// A clock hour.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
@@ -24,7 +22,7 @@ pub struct Hour {
     pub videos: usize,
     /// Time that slots worked on them, at the price of a slot, in dollars a video.
     pub work_per_video: Option<f64>,
-    /// Slots that were ready in it, busy or not, in dollars a video; nothing for an hour that was not watched whole.
+    /// Slots that were ready in it, busy or not, in dollars a video; nothing for an hour of which that is not known.
     pub paid_per_video: Option<f64>,
     /// By lane, the most urgent first.
     pub lanes: [OfLane; Lane::ALL.len()],
@@ -36,6 +34,8 @@ pub struct OfLane {
     pub videos: usize,
     /// In dollars a video.
     pub work_per_video: Option<f64>,
+    /// The lane's share of the slots that were ready, by the time for which slots worked for each lane, in dollars a video.
+    pub paid_per_video: Option<f64>,
 }
 
 /// A stage's share of what was spent.
@@ -60,14 +60,18 @@ pub fn hours(state: &State, slot_price: f64, now_ms: i64) -> Vec<Hour> {
         let of = |ended: &&Ended| ended.at_ms < begins_ms + HOUR_MS;
         let ended: Vec<&Ended> = state.traffic.ended_since(begins_ms).filter(of).collect();
         let (videos, work_per_video) = a_video(&ended, slot_price);
+        let paid_s = state.slots.paid_s(begins_ms, (begins_ms + HOUR_MS).min(now_ms));
+        let busy_s = state.traffic.busy_s(begins_ms);
+        let all_busy_s: f64 = busy_s.iter().sum();
+        let each = |paid_s: f64, videos: usize| (videos > 0).then(|| paid_s / HOUR_S * slot_price / videos as f64);
         let lane = |lane: Lane| {
             let own: Vec<&Ended> = ended.iter().copied().filter(|ended| ended.lane == lane).collect();
             let (videos, work_per_video) = a_video(&own, slot_price);
-            OfLane { videos, work_per_video }
+            let share = (all_busy_s > 0.0).then(|| busy_s[lane.index()] / all_busy_s);
+            let paid_per_video = paid_s.zip(share).and_then(|(paid_s, share)| each(paid_s * share, videos));
+            OfLane { videos, work_per_video, paid_per_video }
         };
-        let until_ms = (begins_ms + HOUR_MS).min(now_ms);
-        let paid_s = paid_s(state, begins_ms, until_ms).filter(|_| videos > 0);
-        let paid_per_video = paid_s.map(|paid_s| paid_s / HOUR_S * slot_price / videos as f64);
+        let paid_per_video = paid_s.and_then(|paid_s| each(paid_s, videos));
         Hour { begins_ms, videos, work_per_video, paid_per_video, lanes: Lane::ALL.map(lane) }
     };
     (this_hour - HOURS + 1..=this_hour).map(hour).collect()
@@ -97,13 +101,6 @@ fn a_video(ended: &[&Ended], slot_price: f64) -> (usize, Option<f64>) {
     let busy_s: f64 = ended.iter().map(|ended| ended.busy_s).sum();
     let videos = ended.len();
     (videos, (videos > 0).then(|| busy_s / HOUR_S * slot_price / videos as f64))
-}
-
-/// Returns the time of slots that were ready between two moments, in slot-seconds; nothing if too little of it was watched.
-fn paid_s(state: &State, from_ms: i64, until_ms: i64) -> Option<f64> {
-    let watched = state.history.watched(from_ms - 1, until_ms)?;
-    let is_whole = watched.length_ms() as f64 >= WATCHED * (until_ms - from_ms) as f64;
-    is_whole.then(|| watched.mean_ready * (until_ms - from_ms) as f64 / 1e3)
 }
 
 impl Hour {
@@ -136,7 +133,6 @@ mod tests {
     use pipeline::id::{TenantId, VideoId};
 
     use super::*;
-    use crate::seen::history::Point;
 
     const NOW_MS: i64 = 1_700_000_000_000;
     const HOUR_BEGAN_MS: i64 = NOW_MS / HOUR_MS * HOUR_MS;
@@ -176,16 +172,25 @@ mod tests {
     }
 
     #[test]
-    fn slots_are_paid_for_an_hour_that_was_watched_whole() {
+    fn slots_are_paid_for_an_hour_that_is_known_and_lanes_share_the_idle_ones_by_their_work() {
         let mut state = State::default();
-        hear(&mut state, 1, Lane::Express, 60, NOW_MS - HOUR_BEGAN_MS + 1000);
+        let hour_before_ms = NOW_MS - HOUR_BEGAN_MS;
+        hear(&mut state, 1, Lane::Express, 60, hour_before_ms + 1000);
+        hear(&mut state, 2, Lane::Express, 60, hour_before_ms + 2000);
+        hear(&mut state, 3, Lane::Batch, 360, hour_before_ms + 3000);
         for second in (0..3600).step_by(2) {
-            let at_ms = HOUR_BEGAN_MS - HOUR_MS + second * 1000;
-            state.history.add(Point { at_ms, ready: 3, ..Point::default() });
+            state.slots.watched(HOUR_BEGAN_MS - HOUR_MS + second * 1000, 3);
         }
         let hours = hours(&state, 0.04, NOW_MS);
-        let paid = hours[22].paid_per_video.unwrap();
-        assert!((paid - 0.12).abs() < 1e-9, "{paid}");
+        let near = |paid: Option<f64>, expected: f64| {
+            let paid = paid.unwrap();
+            assert!((paid - expected).abs() < 1e-9, "{paid} instead of {expected}");
+        };
+        near(hours[22].paid_per_video, 0.12 / 3.0);
+        // Of eight minutes of work six were for the lane of one video and two for that of two.
+        near(hours[22].lanes[Lane::Batch.index()].paid_per_video, 0.12 * 0.75);
+        near(hours[22].lanes[Lane::Express.index()].paid_per_video, 0.12 * 0.25 / 2.0);
+        assert_eq!(hours[22].lanes[Lane::Standard.index()].paid_per_video, None);
         assert_eq!((hours[23].paid_per_video, hours[21].paid_per_video), (None, None));
     }
 }
