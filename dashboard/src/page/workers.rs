@@ -19,6 +19,9 @@ use crate::say;
 
 pub use drain::{confirm, drain};
 
+/// The state of a worker that says nothing any more.
+const SILENT: &str = "silent";
+
 #[derive(Template, Serialize)]
 #[template(path = "workers.html")]
 struct Page {
@@ -48,7 +51,8 @@ struct Worker {
     worker: String,
     stage: &'static str,
     version: String,
-    /// `starting`, `ready`, `paused` or `draining`.
+    /// `starting`, `ready`, `paused` or `draining`; `silent` if it was not heard of for a while, and then the rest is as it
+    /// was before.
     state: &'static str,
     /// Units that it can work on at once.
     slots: u32,
@@ -66,7 +70,9 @@ struct Worker {
     memory_bytes: u64,
     /// Process id on its host.
     pid: u32,
-    /// Milliseconds since it was heard of.
+    /// When it last spoke, in milliseconds since the Unix epoch.
+    seen_ms: i64,
+    /// Milliseconds since then.
     seen_ms_ago: i64,
     units: Vec<UnitInHand>,
 }
@@ -111,9 +117,11 @@ pub fn part(app: &App, stage: Option<StageName>) -> Result<String, Fault> {
 
 fn now(app: &App, stage: Option<StageName>) -> Now {
     let (state, now_ms) = (app.seen.read(), Timestamp::now().as_millisecond());
-    let all = state.workers.all();
-    let wanted = all.into_iter().filter(|report| stage.is_none_or(|stage| report.stage == stage as i32));
-    Now { workers: wanted.map(|report| worker(report, now_ms)).collect() }
+    let is_wanted = |report: &&WorkerReport| stage.is_none_or(|stage| report.stage == stage as i32);
+    let heard = state.workers.all().into_iter().filter(is_wanted).map(|report| worker(report, now_ms));
+    let silent = state.workers.silent().into_iter().filter(is_wanted);
+    let silent = silent.map(|report| Worker { state: SILENT, ..worker(report, now_ms) });
+    Now { workers: heard.chain(silent).collect() }
 }
 
 fn worker(report: &WorkerReport, now_ms: i64) -> Worker {
@@ -136,6 +144,7 @@ fn worker(report: &WorkerReport, now_ms: i64) -> Worker {
         done_total: report.done_total,
         memory_bytes: report.memory_bytes,
         pid: report.pid,
+        seen_ms: report.at_ms,
         seen_ms_ago: (now_ms - report.at_ms).max(0),
         units: report.units.iter().map(unit).collect(),
     }
@@ -150,6 +159,14 @@ impl Page {
 impl Worker {
     fn memory(&self) -> String {
         say::bytes(self.memory_bytes)
+    }
+
+    fn is_silent(&self) -> bool {
+        self.state == SILENT
+    }
+
+    fn seen_at(&self) -> String {
+        say::moment(say::at(self.seen_ms))
     }
 
     fn seen(&self) -> String {

@@ -8,10 +8,15 @@ use pipeline::stage::StageName;
 use pipeline::workers::SILENCE;
 use planning::stages::STAGES;
 
+/// How long a worker is remembered that went silent without a word, in milliseconds.
+const REMEMBERED_MS: i64 = 10 * 60_000;
+
 /// The workers that were heard of lately, by id.
 #[derive(Debug, Default)]
 pub struct Workers {
     heard: BTreeMap<String, WorkerReport>,
+    /// Those that say nothing any more, as they last spoke. They count for nothing.
+    silent: BTreeMap<String, WorkerReport>,
 }
 
 /// What the workers of a stage come to.
@@ -59,15 +64,20 @@ pub struct InHand {
 impl Workers {
     /// Hears a report; an older one than is known changes nothing.
     pub fn hear(&mut self, report: WorkerReport) {
-        let known = self.heard.get(&report.worker);
+        let known = self.heard.get(&report.worker).or_else(|| self.silent.get(&report.worker));
         if known.is_none_or(|known| known.at_ms <= report.at_ms) {
+            self.silent.remove(&report.worker);
             self.heard.insert(report.worker.clone(), report);
         }
     }
 
-    /// Forgets who has not been heard of for long.
+    /// Counts as silent who has not been heard of for a while, and forgets who has been for long, or has left in order.
     pub fn forget(&mut self, now_ms: i64) {
-        self.heard.retain(|_, report| now_ms - report.at_ms < SILENCE.as_millis() as i64);
+        let is_silent = |report: &WorkerReport| now_ms - report.at_ms >= SILENCE.as_millis() as i64;
+        let has_left = |report: &WorkerReport| report.state() == WorkerState::Draining && report.busy == 0;
+        let gone = self.heard.extract_if(.., |_, report| is_silent(report));
+        self.silent.extend(gone.filter(|(_, report)| !has_left(report)));
+        self.silent.retain(|_, report| now_ms - report.at_ms < REMEMBERED_MS);
     }
 
     /// Returns the last report of each worker, by stage and id.
@@ -77,7 +87,14 @@ impl Workers {
         all
     }
 
-    /// Returns one worker's last report.
+    /// Returns the last report of each worker that went silent without a word, the last to do so first.
+    pub fn silent(&self) -> Vec<&WorkerReport> {
+        let mut silent: Vec<&WorkerReport> = self.silent.values().collect();
+        silent.sort_by_key(|report| -report.at_ms);
+        silent
+    }
+
+    /// Returns one worker's last report, unless it is silent.
     pub fn one(&self, worker: &str) -> Option<&WorkerReport> {
         self.heard.get(worker)
     }
@@ -182,5 +199,22 @@ mod tests {
         assert_eq!((workers.quota(StageName::Cut), workers.outside_used()), (Some(quota), Some(43)));
         workers.forget(16_000);
         assert_eq!(workers.all().iter().map(|report| &*report.worker).collect::<Vec<_>>(), ["c"]);
+    }
+
+    #[test]
+    fn who_falls_silent_is_remembered_for_a_while_and_counts_for_nothing() {
+        let mut workers = Workers::default();
+        workers.hear(report("dead", 1000, WorkerState::Ready, 4, 2));
+        workers.hear(report("died-on-leaving", 2000, WorkerState::Draining, 4, 1));
+        workers.hear(report("left", 2000, WorkerState::Draining, 4, 0));
+        workers.hear(report("slow", 3000, WorkerState::Ready, 4, 0));
+        workers.forget(20_000);
+        let silent = |workers: &Workers| workers.silent().iter().map(|one| one.worker.clone()).collect::<Vec<_>>();
+        assert_eq!(silent(&workers), ["slow", "died-on-leaving", "dead"]);
+        assert_eq!((workers.crew(StageName::Cut), workers.one("dead")), (Crew::default(), None));
+        workers.hear(report("slow", 21_000, WorkerState::Ready, 4, 0));
+        assert_eq!((silent(&workers).len(), workers.crew(StageName::Cut).ready), (2, 4));
+        workers.forget(1000 + REMEMBERED_MS);
+        assert_eq!(silent(&workers), ["slow", "died-on-leaving"]);
     }
 }

@@ -72,6 +72,7 @@ async fn pages_hold_in_every_state() {
         assert_eq!(api.ended(id, VIDEO_LIMIT).await["state"], "failed");
     }
     numbers_agree(&api, 4).await;
+    the_killed_is_silent(&api).await;
     visit(&dev, "failing", &[&bad]).await;
     for id in &waiting {
         api.done(id).await;
@@ -121,6 +122,16 @@ async fn numbers_agree(api: &Api, failed: usize) {
     assert_eq!(listed["videos"].as_array().map(Vec::len), Some(failed), "{listed}");
     let other = page(api, "/videos?state=failed&ended=1h&lane=batch").await;
     assert_eq!(other["videos"].as_array().map(Vec::len), Some(0), "{other}");
+}
+
+/// A worker that was killed does not just vanish.
+async fn the_killed_is_silent(api: &Api) {
+    let silent = until("the killed worker is silent", VIDEO_LIMIT, async || {
+        let workers = page(api, "/workers?stage=analyze").await["now"]["workers"].take();
+        workers.as_array()?.iter().find(|one| one["state"] == "silent").cloned()
+    })
+    .await;
+    assert!(silent["seen_ms_ago"].as_i64().is_some_and(|ms| ms >= 15_000), "{silent}");
 }
 
 /// Keeps two runs of a load test, as `spillway loadtest` does.
