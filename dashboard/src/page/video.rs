@@ -9,6 +9,7 @@ mod facts;
 mod file;
 mod known;
 pub mod logs;
+mod stage;
 mod unit;
 mod waterfall;
 
@@ -17,25 +18,31 @@ pub use events::show as events;
 pub use file::serve as file;
 
 use askama::Template;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, State};
 use axum::response::Response;
 use jiff::Timestamp;
 use pipeline::id::{TenantId, VideoId};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::access::Viewer;
 use crate::answer::answer;
 use crate::app::App;
+use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::seen::State as Seen;
 use clip::ClipShown;
 use event::EventShown;
 use facts::{Facts, GivenUp};
 use known::Known;
+use unit::Unit;
 use waterfall::Waterfall;
 
 /// The most events on the page; all of them have one of their own.
 const EVENTS: usize = 30;
+
+/// More pages than any video has.
+const LAST_PAGE: u32 = 100_000;
 
 /// The tenant and the id in a path; what is no id names no video.
 pub type Names = Path<(String, String)>;
@@ -90,28 +97,22 @@ struct Events {
     newest: Vec<EventShown>,
 }
 
-/// What the page is asked for.
-#[derive(Deserialize)]
-pub struct Asked {
-    done: Option<String>,
-}
-
-/// Shows the page.
+/// Shows the page, or every unit of one stage.
 ///
 /// # Errors
-/// When there is no such video, or the store is away.
-pub async fn show(
-    State(app): State<App>,
-    viewer: Viewer,
-    names: Names,
-    Query(asked): Query<Asked>,
-) -> Result<Response, Fault> {
+/// When there is no such video or stage, or the store is away.
+pub async fn show(State(app): State<App>, viewer: Viewer, names: Names, asked: Asked) -> Result<Response, Fault> {
     let (tenant, video) = read(&names.0.0, &names.0.1)?;
+    if let Some(stage) = asked.get("stage") {
+        let stage = stage.parse().map_err(Fault::Refused)?;
+        let page = asked.whole("page", "The page", 1..=LAST_PAGE)?.unwrap_or(1);
+        return stage::show(&app, viewer, (tenant, video), stage, page as usize).await;
+    }
     let wants = viewer.wants;
     let parts = parts(&app, &tenant, video).await?;
     let view = format!("video/{tenant}/{video}");
     let frame = Frame::new(&app, viewer, "/videos", parts.now.facts.row.called(), view);
-    let done = asked.done.as_deref().and_then(act::done);
+    let done = asked.get("done").and_then(act::done);
     answer(wants, &Page { frame, parts, done })
 }
 
@@ -150,18 +151,23 @@ fn nowhere() -> Fault {
     Fault::Nowhere("There is no such video; it may have been deleted. The list shows those there are.".to_owned())
 }
 
+/// Returns the units of a video, as its log and the workers tell of them.
+fn units_of(state: &Seen, known: &Known, video: VideoId) -> Vec<Unit> {
+    unit::units(&known.log, &state.workers.in_hand(video), known.has_ended())
+}
+
 async fn parts(app: &App, tenant: &TenantId, video: VideoId) -> Result<Parts, Fault> {
     let now = Timestamp::now();
     let known = Known::read(&app.store, &app.logs, tenant, video).await?.ok_or_else(nowhere)?;
     let (units, given_up) = {
         let state = app.seen.read();
         let given_up = GivenUp::of(&state.letters, &video.to_string());
-        (unit::units(&known.log, &state.workers.in_hand(video), known.has_ended()), given_up)
+        (units_of(&state, &known, video), given_up)
     };
     let facts = Facts::of(&known, &units, given_up, app.seen.slot_price, now);
     let path = facts.row.path();
     let has_ended = facts.row.has_ended;
-    let waterfall = Waterfall::of(&units, facts.row.created_ms, known.until_ms(now));
+    let waterfall = Waterfall::of(&units, &path, facts.row.created_ms, known.until_ms(now));
     let media = known.media();
     let ready = known.clips.iter().enumerate().map(|(at, clip)| ClipShown::of(at + 1, clip, media)).collect();
     let newest = known.log.iter().rev().take(EVENTS).map(EventShown::of).collect();

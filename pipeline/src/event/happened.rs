@@ -150,6 +150,12 @@ pub struct UnitRetried {
     /// The dead letter whose replay this was, else empty.
     #[prost(string, tag = "5")]
     pub letter: String,
+    /// When the attempt began, in milliseconds since the Unix epoch; 0 where it was not said.
+    #[prost(int64, tag = "6")]
+    pub started_ms: i64,
+    /// Which worker made it; empty likewise.
+    #[prost(string, tag = "7")]
+    pub worker: String,
 }
 
 /// A unit was dead-lettered.

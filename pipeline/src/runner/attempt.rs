@@ -182,7 +182,7 @@ impl<S: Stage> Shop<S> {
             }
             (Some(Err(Failure::Retry(error))), _) if failures + 1 < self.args.attempts => {
                 self.ended(unit, Outcome::Retried, &begun);
-                self.try_again(unit, lease, failures + 1, &error).await
+                self.try_again(unit, lease, failures + 1, &error, &begun).await
             }
             (Some(Err(failure @ Failure::Unavailable(_))), _) => {
                 self.ended(unit, Outcome::HandedBack, &begun);
@@ -197,14 +197,15 @@ impl<S: Stage> Shop<S> {
         }
     }
 
-    async fn try_again(&self, unit: &Unit, lease: &Lease, attempt: u32, error: &anyhow::Error) -> Next {
+    async fn try_again(&self, unit: &Unit, lease: &Lease, attempt: u32, error: &anyhow::Error, begun: &Begun) -> Next {
+        let started_ms = Timestamp::now().as_millisecond() - begun.elapsed().as_millis() as i64;
         let text = format!("{error:#}");
         warn!(attempt, error = text, "attempt failed");
         let wait = self.args.backoff_after(attempt);
         self.release(lease, Release::Failed).await;
         let (stage, key) = (S::NAME as i32, unit.key.clone());
-        let letter = unit.letter().to_owned();
-        let retried = UnitRetried { stage, unit: key, attempt, error: bounded(text), letter };
+        let (letter, worker) = (unit.letter().to_owned(), self.worker.clone());
+        let retried = UnitRetried { stage, unit: key, attempt, error: bounded(text), letter, started_ms, worker };
         if let Err(failure) = self.tell(unit, Happened::UnitRetried(retried)).await {
             // Only progress shown to the user is poorer for it.
             warn!(error = format!("{:#}", anyhow::Error::from(failure)), "retry not told");

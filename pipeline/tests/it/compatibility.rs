@@ -165,8 +165,15 @@ fn happenings() -> Vec<(&'static str, Vec<u8>, bool)> {
         detail: "d".into(),
         letter: "cut/0/7".into(),
     };
-    let retried =
-        UnitRetried { stage: 6, unit: "clip/1".into(), attempt: 1, error: "e".into(), letter: "cut/0/7".into() };
+    let retried = UnitRetried {
+        stage: 6,
+        unit: "clip/1".into(),
+        attempt: 1,
+        error: "e".into(),
+        letter: "cut/0/7".into(),
+        ..UnitRetried::default()
+    };
+    let told = UnitRetried { started_ms: 9, worker: "cut-1".into(), ..retried.clone() };
     let unit = UnitDone {
         stage: StageName::Cut as i32,
         unit: "clip/1".into(),
@@ -188,6 +195,7 @@ fn happenings() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("happened-planned", &VideoEvent::new(&job(), at, Happened::Total(planned))),
         sample("happened-unit-failed", &VideoEvent::new(&job(), at, Happened::UnitFailed(failed))),
         sample("happened-unit-retried", &VideoEvent::new(&job(), at, Happened::UnitRetried(retried))),
+        sample("happened-unit-retried-told", &VideoEvent::new(&job(), at, Happened::UnitRetried(told))),
         sample("happened-ended-again", &VideoEvent::new(&job(), at, Happened::Ended(ended_again))),
         sample("happened-replayed", &VideoEvent::new(&job(), at, Happened::Replayed(replay()))),
         sample("happened-reopened", &VideoEvent::new(&job(), at, Happened::Reopened(replay()))),

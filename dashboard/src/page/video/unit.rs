@@ -25,14 +25,26 @@ pub struct Unit {
     pub started_ms: Option<i64>,
     /// When its work ended, likewise.
     pub finished_ms: Option<i64>,
-    /// When attempts failed and were tried again, likewise.
-    pub retried_ms: Vec<i64>,
+    /// The attempts that failed and were followed by another, in order.
+    pub failed: Vec<Attempt>,
     /// When it was given up, and with which code; replayed since, it is not.
     pub given_up: Option<(i64, String)>,
 }
 
+/// An attempt that failed.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Attempt {
+    /// When it began, in milliseconds since the Unix epoch; nothing where an older worker did not say.
+    pub started_ms: Option<i64>,
+    /// When it failed, likewise.
+    pub failed_ms: i64,
+    /// Who made it; empty where that is not known.
+    pub worker: String,
+}
+
 impl Unit {
-    fn new(stage: StageName, name: &str) -> Self {
+    /// Makes one of which nothing is known yet.
+    pub fn new(stage: StageName, name: &str) -> Self {
         Self {
             stage,
             name: name.to_owned(),
@@ -41,7 +53,7 @@ impl Unit {
             queued_ms: None,
             started_ms: None,
             finished_ms: None,
-            retried_ms: Vec::new(),
+            failed: Vec::new(),
             given_up: None,
         }
     }
@@ -51,10 +63,38 @@ impl Unit {
         self.started_ms.is_none() && self.given_up.is_none()
     }
 
-    /// Returns from when to when it waited, in milliseconds since the Unix epoch: until `now_ms` while it does.
-    pub fn wait(&self, now_ms: i64) -> Option<(i64, i64)> {
+    /// Returns from when to when it waited, in milliseconds since the Unix epoch: until `now_ms` while it does. It waits after
+    /// each attempt that failed; one of which nobody said when it began counts as waiting.
+    pub fn waits(&self, now_ms: i64) -> Vec<(i64, i64)> {
+        let (mut spans, mut since_ms) = (Vec::new(), self.queued_ms);
+        for attempt in &self.failed {
+            // What was before a replay is not waited for any more.
+            let Some(started_ms) = attempt.started_ms.filter(|at_ms| since_ms.is_none_or(|since| since <= *at_ms)) else {
+                continue;
+            };
+            spans.extend(since_ms.map(|since_ms| (since_ms, started_ms)));
+            since_ms = Some(attempt.failed_ms);
+        }
         let gave_up_ms = self.given_up.as_ref().map(|(at_ms, _)| *at_ms);
-        Some((self.queued_ms?, self.started_ms.or(gave_up_ms).unwrap_or(now_ms)))
+        let until_ms = self.started_ms.or(gave_up_ms).unwrap_or(now_ms);
+        spans.extend(since_ms.map(|since_ms| (since_ms, until_ms)));
+        spans
+    }
+
+    /// Returns how long it waited in all, in seconds, or has so far at `now_ms`; nothing where that is not known.
+    pub fn wait_s(&self, now_ms: i64) -> Option<f64> {
+        self.waits(now_ms).into_iter().map(|(from_ms, to_ms)| span_s(from_ms, to_ms)).reduce(|all, one| all + one)
+    }
+
+    /// Returns from when to when attempts were worked on that failed, as far as that is known.
+    pub fn failed_runs(&self) -> impl Iterator<Item = (i64, i64)> {
+        self.failed.iter().filter_map(|attempt| Some((attempt.started_ms?, attempt.failed_ms)))
+    }
+
+    /// Returns who worked on it.
+    pub fn workers(&self) -> impl Iterator<Item = &String> {
+        let all = self.failed.iter().map(|attempt| &attempt.worker).chain([&self.worker]);
+        all.filter(|worker| !worker.is_empty())
     }
 
     /// Returns how long it was worked on, in seconds; nothing while it is.
@@ -65,7 +105,8 @@ impl Unit {
     /// Returns the first moment that is known of it, in milliseconds since the Unix epoch.
     pub fn first_ms(&self) -> Option<i64> {
         let gave_up_ms = self.given_up.as_ref().map(|(at_ms, _)| *at_ms);
-        let known = [self.queued_ms, self.started_ms, self.retried_ms.first().copied(), gave_up_ms];
+        let tried_ms = self.failed.first().map(|attempt| attempt.started_ms.unwrap_or(attempt.failed_ms));
+        let known = [self.queued_ms, self.started_ms, tried_ms, gave_up_ms];
         known.into_iter().flatten().min()
     }
 
@@ -109,10 +150,10 @@ pub fn units(log: &[LogEntry], in_hand: &[InHand], has_ended: bool) -> Vec<Unit>
         if let Some(found) = at.filter(|found| found.finished_ms.is_none() && found.given_up.is_none()) {
             found.started_ms = Some(held.since_ms);
             found.worker.clone_from(&held.worker);
-            found.attempt = found.retried_ms.len() as u32 + 1;
+            found.attempt = found.failed.len() as u32 + 1;
         }
     }
-    let is_told = |unit: &Unit| !has_ended || !unit.is_waiting() || !unit.retried_ms.is_empty();
+    let is_told = |unit: &Unit| !has_ended || !unit.is_waiting() || !unit.failed.is_empty();
     let mut units: Vec<Unit> = known.into_values().filter(is_told).collect();
     units.sort_by_key(|unit| (unit.stage, unit.place()));
     units
@@ -158,7 +199,8 @@ fn hear(known: &mut Units, at_ms: i64, happened: &Happened) {
         Happened::UnitRetried(retried) => {
             let Some(unit) = find(known, retried.stage, &retried.unit) else { return };
             unit.attempt = retried.attempt;
-            unit.retried_ms.push(at_ms);
+            let started_ms = Some(retried.started_ms).filter(|started_ms| *started_ms > 0);
+            unit.failed.push(Attempt { started_ms, failed_ms: at_ms, worker: retried.worker.clone() });
         }
         Happened::UnitFailed(failed) => {
             let Some(unit) = find(known, failed.stage, &failed.unit) else { return };

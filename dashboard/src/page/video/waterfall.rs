@@ -25,6 +25,9 @@ const STEPS_S: [f64; 16] =
 /// The waterfall of a video.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Waterfall {
+    /// Where the video's pages are.
+    #[serde(skip)]
+    pub path: String,
     /// From when on, in milliseconds since the Unix epoch.
     pub from_ms: i64,
     /// Until when, likewise.
@@ -48,10 +51,12 @@ pub struct Row {
     pub count: usize,
     /// How many of them lie in the queue.
     pub waiting: usize,
-    /// How long they waited: the longest, in seconds; until now while it does.
+    /// How long they waited: the longest, in seconds, between its attempts too; until now while it does.
     pub wait_s: Option<f64>,
-    /// How long they were worked on, all together, in seconds.
+    /// How long they were worked on, all together, in seconds, by attempts that succeeded.
     pub busy_s: Option<f64>,
+    /// How long they were by attempts that failed and were followed by another, as far as that is known.
+    pub failed_s: f64,
     /// When the first was begun, in seconds after the video was accepted.
     pub begun_s: Option<f64>,
     /// When the last was finished, likewise; nothing while one is not.
@@ -69,11 +74,13 @@ pub struct Row {
     /// Whether it is the first of its stage.
     #[serde(skip)]
     pub is_first: bool,
-    /// What is drawn: waiting, working, failed attempts, giving up.
+    /// What is drawn: waiting, working, failed attempts and their ends, giving up.
     #[serde(skip)]
     pub waits: Vec<Bar>,
     #[serde(skip)]
     pub works: Vec<Bar>,
+    #[serde(skip)]
+    pub fails: Vec<Bar>,
     #[serde(skip)]
     pub tries: Vec<f64>,
     #[serde(skip)]
@@ -143,22 +150,31 @@ impl Axis {
 }
 
 impl Waterfall {
-    /// Draws `units` of a video that was accepted at `from_ms` and goes on until `to_ms`, in milliseconds since the Unix
-    /// epoch. What is not finished is drawn until then.
-    pub fn of(units: &[Unit], from_ms: i64, to_ms: i64) -> Self {
+    /// Draws `units` of the video whose pages are at `path`: it was accepted at `from_ms` and goes on until `to_ms`, in
+    /// milliseconds since the Unix epoch. What is not finished is drawn until then.
+    pub fn of(units: &[Unit], path: &str, from_ms: i64, to_ms: i64) -> Self {
+        Self::with_rows(units, path, from_ms, to_ms, ROWS)
+    }
+
+    /// Draws likewise, each unit in a row of its own.
+    pub fn of_each(units: &[Unit], path: &str, from_ms: i64, to_ms: i64) -> Self {
+        Self::with_rows(units, path, from_ms, to_ms, units.len())
+    }
+
+    fn with_rows(units: &[Unit], path: &str, from_ms: i64, to_ms: i64, most_rows: usize) -> Self {
         let last_ms = units.iter().filter_map(|unit| unit.finished_ms).max().unwrap_or(from_ms);
         let axis = Axis { from_ms, to_ms: to_ms.max(last_ms).max(from_ms + 1) };
         let mut rows = Vec::new();
         let mut y = HEAD;
         for stage in units.chunk_by(|a, b| a.stage == b.stage) {
-            for (place, shared) in stage.chunks(stage.len().div_ceil(ROWS)).enumerate() {
+            for (place, shared) in stage.chunks(stage.len().div_ceil(most_rows)).enumerate() {
                 rows.push(Row::of(shared, axis, y, place == 0));
                 y += ROW;
             }
             y += GAP;
         }
         let lines = axis.lines();
-        Self { from_ms, to_ms: axis.to_ms, rows, height: y, lines }
+        Self { path: path.to_owned(), from_ms, to_ms: axis.to_ms, rows, height: y, lines }
     }
 
     /// Says what is drawn, for who does not see it.
@@ -182,12 +198,13 @@ impl Row {
             [] => String::new(),
         };
         let until = |unit: &Unit| unit.finished_ms.or_else(|| unit.given_up.as_ref().map(|(at_ms, _)| *at_ms));
-        let waits: Vec<(i64, i64)> = units.iter().filter_map(|unit| unit.wait(axis.to_ms)).collect();
+        let waits = units.iter().flat_map(|unit| unit.waits(axis.to_ms)).collect();
+        let fails: Vec<(i64, i64)> = units.iter().flat_map(Unit::failed_runs).collect();
         let works = units.iter().filter_map(|unit| Some((unit.started_ms?, until(unit).unwrap_or(axis.to_ms))));
-        let mut workers: Vec<String> = units.iter().map(|unit| unit.worker.clone()).collect();
-        workers.retain(|worker| !worker.is_empty());
+        let mut workers: Vec<String> = units.iter().flat_map(Unit::workers).cloned().collect();
         workers.sort();
         workers.dedup();
+        let begun_ms = units.iter().filter_map(|unit| unit.failed_runs().map(|(at_ms, _)| at_ms).chain(unit.started_ms).min());
         let mark = |at_ms: i64| round(axis.x(at_ms));
         let ended_ms: Option<Vec<i64>> = units.iter().map(until).collect();
         let total = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum());
@@ -196,19 +213,21 @@ impl Row {
             units: named,
             count: units.len(),
             waiting: units.iter().filter(|unit| unit.is_waiting()).count(),
-            wait_s: waits.iter().map(|(from_ms, to_ms)| span_s(*from_ms, *to_ms)).max_by(f64::total_cmp),
+            wait_s: units.iter().filter_map(|unit| unit.wait_s(axis.to_ms)).max_by(f64::total_cmp),
             busy_s: total(units.iter().filter_map(Unit::busy_s).collect()),
-            begun_s: units.iter().filter_map(|unit| unit.started_ms).min().map(|at_ms| axis.after_s(at_ms)),
+            failed_s: fails.iter().map(|(from_ms, to_ms)| span_s(*from_ms, *to_ms)).fold(0.0, |all, one| all + one),
+            begun_s: begun_ms.min().map(|at_ms| axis.after_s(at_ms)),
             ended_s: ended_ms.and_then(|ended| ended.into_iter().max()).map(|at_ms| axis.after_s(at_ms)),
             attempts: units.iter().map(|unit| unit.attempt).max().unwrap_or(1),
-            retried: units.iter().map(|unit| unit.retried_ms.len()).sum(),
+            retried: units.iter().map(|unit| unit.failed.len()).sum(),
             given_up: units.iter().filter_map(|unit| unit.given_up.as_ref()).map(|(_, code)| code.clone()).collect(),
             workers,
             y,
             is_first,
             waits: axis.bars(waits),
             works: axis.bars(works.collect()),
-            tries: units.iter().flat_map(|unit| &unit.retried_ms).map(|at_ms| mark(*at_ms)).collect(),
+            fails: axis.bars(fails),
+            tries: units.iter().flat_map(|unit| &unit.failed).map(|attempt| mark(attempt.failed_ms)).collect(),
             ends: units.iter().filter_map(|unit| unit.given_up.as_ref()).map(|(at_ms, _)| mark(*at_ms)).collect(),
         }
     }
@@ -242,7 +261,8 @@ impl Row {
     pub fn outcome(&self) -> String {
         let mut said = Vec::new();
         if self.retried > 0 {
-            said.push(format!("{} failed and tried again", self.retried));
+            let took = if self.failed_s > 0.0 { format!(" after {} of work", say::span(self.failed_s)) } else { String::new() };
+            said.push(format!("{} failed and tried again{took}", self.retried));
         }
         if !self.given_up.is_empty() {
             said.push(format!("{} given up: {}", self.given_up.len(), self.given_up.join(", ")));

@@ -40,8 +40,32 @@ fn units_are_told_by_number_with_waits_work_and_failed_attempts() {
     let units = units(&log, &[], true);
     assert_eq!(units.iter().map(|unit| &*unit.name).collect::<Vec<_>>(), ["video/2", "video/10"]);
     let second = &units[0];
-    assert_eq!((second.wait(0), second.busy_s(), second.attempt), (Some((1_000, 6_000)), Some(2.0), 2));
-    assert_eq!((&*second.retried_ms, &*second.worker), (&[3_000][..], "a1"));
+    assert_eq!((second.waits(0), second.busy_s(), second.attempt), (vec![(1_000, 6_000)], Some(2.0), 2));
+    assert_eq!((second.failed[0].failed_ms, second.failed_runs().next(), &*second.worker), (3_000, None, "a1"));
+}
+
+#[test]
+fn an_attempt_that_failed_was_work_of_its_worker_and_was_waited_after() {
+    let told = |attempt, started_ms, worker: &str| {
+        let Happened::UnitRetried(retried) = retried("video/2", attempt) else { panic!("another") };
+        Happened::UnitRetried(UnitRetried { started_ms, worker: worker.to_owned(), ..retried })
+    };
+    let mut entries = vec![
+        (3_000, told(1, 2_000, "a7")),
+        (5_000, told(2, 4_000, "a8")),
+        (8_000, done("video/2", 3, [1_000, 6_000, 8_000])),
+    ];
+    let unit = |entries: &[(i64, Happened)]| units(&log(entries.to_vec()), &[], true).remove(0);
+    let whole = unit(&entries);
+    assert_eq!(whole.waits(9_000), [(1_000, 2_000), (3_000, 4_000), (5_000, 6_000)]);
+    assert_eq!((whole.wait_s(9_000), whole.busy_s()), (Some(3.0), Some(2.0)));
+    assert_eq!(whole.failed_runs().collect::<Vec<_>>(), [(2_000, 3_000), (4_000, 5_000)]);
+    assert_eq!(whole.workers().collect::<Vec<_>>(), ["a7", "a8", "a1"]);
+    // Replayed after it was given up, it waits from then.
+    let (stage, name) = (StageName::Analyze as i32, "video/2".to_owned());
+    entries[2] = (6_000, failed("video/2"));
+    entries.push((7_000, Happened::Replayed(Replay { stage, unit: name, letter: "analyze/0/1".to_owned() })));
+    assert_eq!(unit(&entries).waits(9_000), [(7_000, 9_000)]);
 }
 
 #[test]
@@ -87,7 +111,7 @@ fn what_was_published_and_not_begun_waits_until_the_video_has_ended() {
     let held = InHand { stage: StageName::Analyze as i32, worker: "w".into(), unit: "video/1".into(), since_ms: 5_500 };
     let told = |has_ended| {
         let units = units(&log, std::slice::from_ref(&held), has_ended);
-        let tell = |unit: &Unit| (unit.name.clone(), unit.wait(9_000), unit.is_waiting());
+        let tell = |unit: &Unit| (unit.name.clone(), unit.waits(9_000).first().copied(), unit.is_waiting());
         units.iter().map(tell).collect::<Vec<_>>()
     };
     let begun =

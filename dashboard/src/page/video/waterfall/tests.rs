@@ -1,5 +1,6 @@
 use pipeline::stage::StageName;
 
+use super::super::unit::Attempt;
 use super::*;
 
 fn unit(name: &str, stage: StageName, times_ms: [Option<i64>; 3]) -> Unit {
@@ -12,7 +13,7 @@ fn unit(name: &str, stage: StageName, times_ms: [Option<i64>; 3]) -> Unit {
         queued_ms,
         started_ms,
         finished_ms,
-        retried_ms: Vec::new(),
+        failed: Vec::new(),
         given_up: None,
     }
 }
@@ -24,7 +25,7 @@ fn seconds(stage: StageName, name: &str, times_s: [i64; 3]) -> Unit {
 #[test]
 fn waiting_and_working_are_drawn_where_they_were() {
     let units = [seconds(StageName::Fetch, "video", [0, 0, 50]), seconds(StageName::Analyze, "video/0", [50, 75, 100])];
-    let drawn = Waterfall::of(&units, 0, 100_000);
+    let drawn = Waterfall::of(&units, "/videos/t/v", 0, 100_000);
     let width = WIDTH - LABELS - 4.0;
     let [fetch, analyze] = &*drawn.rows else { panic!("two rows") };
     assert_eq!(fetch.works, [Bar { x: LABELS, width: width / 2.0 }]);
@@ -38,7 +39,7 @@ fn waiting_and_working_are_drawn_where_they_were() {
 #[test]
 fn what_is_in_work_is_drawn_until_now() {
     let units = [unit("video/0", StageName::Analyze, [None, Some(40_000), None])];
-    let drawn = Waterfall::of(&units, 0, 80_000);
+    let drawn = Waterfall::of(&units, "/videos/t/v", 0, 80_000);
     assert_eq!(drawn.rows[0].works, [Bar { x: 582.0, width: 414.0 }]);
     assert_eq!((drawn.rows[0].ended_s, &*drawn.rows[0].ended()), (None, "in work"));
 }
@@ -49,7 +50,7 @@ fn what_waits_is_drawn_and_told_until_now() {
         unit("video/0", StageName::Analyze, [Some(10_000), Some(40_000), None]),
         unit("video/1", StageName::Analyze, [Some(40_000), None, None]),
     ];
-    let drawn = Waterfall::of(&units, 0, 80_000);
+    let drawn = Waterfall::of(&units, "/videos/t/v", 0, 80_000);
     let [begun, waits] = &*drawn.rows else { panic!("two rows") };
     assert_eq!((begun.waits.len(), begun.waiting, begun.wait_s), (1, 0, Some(30.0)));
     assert_eq!((&*waits.waits, waits.works.len()), (&[Bar { x: 582.0, width: 414.0 }][..], 0));
@@ -62,7 +63,7 @@ fn what_waits_is_drawn_and_told_until_now() {
 fn a_stage_with_many_units_has_few_rows_that_hold_all_of_them() {
     let unit = |index: i64| seconds(StageName::Analyze, &format!("video/{index}"), [0, index, index + 1]);
     let units: Vec<Unit> = (0..2400).map(unit).collect();
-    let drawn = Waterfall::of(&units, 0, 2_400_000);
+    let drawn = Waterfall::of(&units, "/videos/t/v", 0, 2_400_000);
     assert_eq!((drawn.rows.len(), drawn.rows.iter().map(|row| row.count).sum::<usize>()), (ROWS, 2400));
     assert_eq!((&*drawn.rows[1].units, drawn.rows[1].busy_s), ("video/120 – 239", Some(120.0)));
     // One after another, they are one bar.
@@ -70,7 +71,28 @@ fn a_stage_with_many_units_has_few_rows_that_hold_all_of_them() {
 }
 
 #[test]
+fn a_stage_alone_has_a_row_for_each_of_its_units() {
+    let unit = |index: i64| seconds(StageName::Analyze, &format!("video/{index}"), [0, index, index + 1]);
+    let units: Vec<Unit> = (0..100).map(unit).collect();
+    let drawn = Waterfall::of_each(&units, "/videos/t/v", 0, 100_000);
+    assert_eq!((drawn.rows.len(), &*drawn.rows[99].units, drawn.rows[99].count), (100, "video/99", 1));
+}
+
+#[test]
+fn an_attempt_that_failed_is_drawn_as_work_that_failed() {
+    let failed = Attempt { started_ms: Some(25_000), failed_ms: 50_000, worker: "w0".to_owned() };
+    let units = [Unit { failed: vec![failed], ..seconds(StageName::Analyze, "video/0", [0, 75, 100]) }];
+    let row = Waterfall::of(&units, "/videos/t/v", 0, 100_000).rows.remove(0);
+    let quarter = (WIDTH - LABELS - 4.0) / 4.0;
+    let bar = |quarters: f64| Bar { x: LABELS + quarters * quarter, width: quarter };
+    assert_eq!((&*row.waits, &*row.fails, &*row.works), (&[bar(0.0), bar(2.0)][..], &[bar(1.0)][..], &[bar(3.0)][..]));
+    assert_eq!((row.wait_s, row.failed_s, row.begun_s), (Some(50.0), 25.0, Some(25.0)));
+    assert_eq!((row.workers.join(" "), row.tries.len()), ("w w0".to_owned(), 1));
+    assert_eq!(row.outcome(), "1, 1 failed and tried again after 25 s of work");
+}
+
+#[test]
 fn nothing_done_yet_is_no_row() {
-    let drawn = Waterfall::of(&[], 5, 5);
+    let drawn = Waterfall::of(&[], "/videos/t/v", 5, 5);
     assert!(drawn.rows.is_empty() && drawn.lines.len() == 1);
 }
