@@ -9,6 +9,7 @@ mod facts;
 mod file;
 mod known;
 pub mod logs;
+mod retry;
 mod stage;
 mod unit;
 mod waterfall;
@@ -33,8 +34,9 @@ use crate::frame::Frame;
 use crate::seen::State as Seen;
 use clip::ClipShown;
 use event::EventShown;
-use facts::{Facts, GivenUp};
+use facts::Facts;
 use known::Known;
+use retry::Retry;
 use unit::Unit;
 use waterfall::Waterfall;
 
@@ -159,12 +161,13 @@ fn units_of(state: &Seen, known: &Known, video: VideoId) -> Vec<Unit> {
 async fn parts(app: &App, tenant: &TenantId, video: VideoId) -> Result<Parts, Fault> {
     let now = Timestamp::now();
     let known = Known::read(&app.store, &app.logs, tenant, video).await?.ok_or_else(nowhere)?;
-    let (units, given_up) = {
+    let (units, retry) = {
         let state = app.seen.read();
-        let given_up = GivenUp::of(&state.letters, &video.to_string());
-        (units_of(&state, &known, video), given_up)
+        let units = units_of(&state, &known, video);
+        let retry = Retry::of(&state, &known.video, &units, now.as_millisecond());
+        (units, retry)
     };
-    let facts = Facts::of(&known, &units, given_up, app.seen.slot_price, now);
+    let facts = Facts::of(&known, &units, retry, app.seen.slot_price, now);
     let path = facts.row.path();
     let has_ended = facts.row.has_ended;
     let waterfall = Waterfall::of(&units, &path, facts.row.created_ms, known.until_ms(now));

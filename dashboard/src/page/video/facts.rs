@@ -7,10 +7,10 @@ use pipeline::store::Video;
 use serde::Serialize;
 
 use super::known::Known;
+use super::retry::Retry;
 use super::unit::Unit;
 use crate::page::videos::Row;
 use crate::say;
-use crate::seen::letters::Letters;
 
 /// What a video is and where.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -36,17 +36,9 @@ pub struct Facts {
     pub busy_s: f64,
     /// What that costs at the price of a slot, in dollars.
     pub cost: f64,
-    /// What stages gave up of it and can be tried again.
-    pub given_up: Vec<GivenUp>,
-}
-
-/// Units that a stage gave up.
-#[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct GivenUp {
-    /// The stage.
-    pub stage: &'static str,
-    /// Their dead letters, none of which is settled.
-    pub letters: Vec<String>,
+    /// What of it can be tried again.
+    #[serde(flatten)]
+    pub retry: Retry,
 }
 
 /// What was measured of a video.
@@ -106,7 +98,7 @@ pub struct Progress {
 
 impl Facts {
     /// Tells of a video at `now`; `slot_price` is that of a slot for an hour, in dollars.
-    pub fn of(known: &Known, units: &[Unit], given_up: Vec<GivenUp>, slot_price: f64, now: Timestamp) -> Self {
+    pub fn of(known: &Known, units: &[Unit], retry: Retry, slot_price: f64, now: Timestamp) -> Self {
         let (video, media) = (&known.video, known.media());
         let busy_s = units.iter().filter_map(Unit::busy_s).fold(0.0, |sum, busy_s| sum + busy_s);
         let stages = video.state.stages.iter().map(|stage| {
@@ -129,7 +121,7 @@ impl Facts {
             completeness: video.state.completeness,
             busy_s,
             cost: busy_s / 3600.0 * slot_price,
-            given_up,
+            retry,
         }
     }
 
@@ -151,32 +143,6 @@ impl Facts {
     /// Returns the command that follows it.
     pub fn command(&self) -> String {
         format!("spillway watch {}", self.row.id)
-    }
-}
-
-impl GivenUp {
-    /// Finds what was given up of the video called `video`.
-    pub fn of(letters: &Letters, video: &str) -> Vec<Self> {
-        let mut given_up: Vec<Self> = Vec::new();
-        // Letters come by stage.
-        for (id, _) in letters.open().filter(|(_, brief)| brief.video == video) {
-            match given_up.last_mut().filter(|last| last.stage == id.stage.as_str()) {
-                Some(last) => last.letters.push(id.to_string()),
-                None => given_up.push(Self { stage: id.stage.as_str(), letters: vec![id.to_string()] }),
-            }
-        }
-        given_up
-    }
-
-    /// Returns where is asked whether to try them again.
-    pub fn path(&self) -> String {
-        let ids: String = self.letters.iter().map(|id| format!("&id={id}")).collect();
-        format!("/letters/confirm?action=replay{ids}")
-    }
-
-    /// Says how many there are.
-    pub fn told(&self) -> String {
-        say::many(self.letters.len(), "unit")
     }
 }
 
