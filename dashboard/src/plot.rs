@@ -9,7 +9,7 @@ use crate::say;
 /// The most rows of a plot's table.
 const MOST_ROWS: usize = 40;
 /// The points of a curve of shares.
-const SHARES: usize = 240;
+pub const SHARES: usize = 240;
 
 /// How a line is drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
@@ -112,11 +112,8 @@ impl Plot {
         let x = grid(longest, SHARES);
         let mut plot = Self::over(id, title, "%", "seconds", x.clone());
         for (label, seconds) in lines {
-            let share = |at: &f64| {
-                let within = seconds.partition_point(|one| one <= at) as f64;
-                (!seconds.is_empty()).then(|| within / seconds.len() as f64 * 100.0)
-            };
-            plot = plot.with(Line::new(*label, Kind::Line, x.iter().map(share).collect()));
+            let shares = x.iter().map(|at| share_within(seconds, *at)).collect();
+            plot = plot.with(Line::new(*label, Kind::Line, shares));
         }
         plot
     }
@@ -172,6 +169,12 @@ impl Plot {
         let moment = Timestamp::from_millisecond((x * 1e3) as i64).unwrap_or(Timestamp::UNIX_EPOCH);
         say::moment(moment)
     }
+}
+
+/// Returns which share of `seconds`, which are in order, is at most `at`, in percent; nothing of none.
+pub fn share_within(seconds: &[f64], at: f64) -> Option<f64> {
+    let within = seconds.partition_point(|one| *one <= at) as f64;
+    (!seconds.is_empty()).then(|| within / seconds.len() as f64 * 100.0)
 }
 
 /// Returns `points` places from 0 to `last`, evenly spread; none if there is nothing to draw.

@@ -323,7 +323,9 @@ async function copied(text) {
 document.addEventListener("click", async (event) => {
   const copy = event.target.closest("[data-copy]");
   if (!copy) return;
-  copy.textContent = (await copied(copy.dataset.copy)) ? "Copied" : "Select it and copy it by hand";
+  // A path is copied as an address that others can follow.
+  const text = copy.dataset.copy.startsWith("/") ? new URL(copy.dataset.copy, location.href).href : copy.dataset.copy;
+  copy.textContent = (await copied(text)) ? "Copied" : "Select it and copy it by hand";
 });
 
 document.addEventListener("htmx:after:swap", () => {

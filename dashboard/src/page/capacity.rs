@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use askama::Template;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
-use axum::response::Response;
+use axum::response::{IntoResponse, Redirect, Response};
 use planning::plan::answer::Answer;
 use planning::plan::breaking::Breaking;
 use planning::plan::words;
@@ -56,9 +56,20 @@ struct Page<'a> {
     plots: Vec<Plot>,
 }
 
-/// Shows what a scenario comes to, or that it is being simulated. To people, what is refused is shown in its fields.
-pub async fn show(State(app): State<App>, viewer: Viewer, asked: Asked) -> Result<Response, Fault> {
+/// Shows what a scenario comes to, or that it is being simulated. To people, what is refused is shown in its fields, and the
+/// address that a form makes, with every field that was left empty, becomes the one to share.
+pub async fn show(
+    State(app): State<App>,
+    viewer: Viewer,
+    asked: Asked,
+    RawQuery(query): RawQuery,
+) -> Result<Response, Fault> {
     let wants = viewer.wants;
+    if wants == Wants::Html
+        && let Some(link) = shorter(query.as_deref(), &asked)
+    {
+        return Ok(Redirect::to(&link).into_response());
+    }
     let frame = Frame::new(&app, viewer, "/capacity", "Capacity", "bar");
     let (wanted, plan, wrong) = match planned(&app, &asked, wants).await {
         Ok((wanted, plan)) => (wanted, plan, None),
@@ -75,6 +86,13 @@ pub async fn show(State(app): State<App>, viewer: Viewer, asked: Asked) -> Resul
     let found = found.as_deref();
     let plots = found.map_or(Vec::new(), plots::of);
     answer_as(status, wants, &Page { frame, link, command, asked, wrong, state, answer: found, plots })
+}
+
+/// Returns the address that asks for the same and nothing else, if this is another one.
+fn shorter(query: Option<&str>, asked: &Asked) -> Option<String> {
+    let link = Wanted::asked(asked).ok()?.link();
+    let own = query.map_or_else(|| "/capacity".to_owned(), |query| format!("/capacity?{query}"));
+    (own != link).then_some(link)
 }
 
 /// The answer of a plan, unless it is under way.
@@ -180,5 +198,20 @@ impl Page<'_> {
             bill.workers_per_video,
             words::times(answer.unlimited_wait_p95_s)
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_of_a_form_becomes_the_one_to_share_and_that_stays() {
+        let short = |query: &str| shorter(Some(query), &Asked::of(query));
+        let link = "/capacity?users=5&startup=90&lengths=60s%3D2%2C1h";
+        assert_eq!(short("users=5&videos=&startup=90&lengths=60s=2,1h&quota=").as_deref(), Some(link));
+        assert_eq!(short(link.split_once('?').unwrap().1), None);
+        assert_eq!((short("users=&lengths="), short("users=-1")), (Some("/capacity".to_owned()), None));
+        assert_eq!(shorter(None, &Asked::default()), None);
     }
 }

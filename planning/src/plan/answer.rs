@@ -21,13 +21,16 @@ pub const BAND_SEEDS: u32 = 20;
 /// than [`BAND_SEEDS`].
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize)]
 pub struct Band {
-    /// 5 %.
+    /// 5 %: the least of fewer than 20 seeds.
     pub low: f64,
     /// Half.
     pub mid: f64,
-    /// 95 %.
+    /// 95 %: the most of fewer than 20 seeds.
     pub high: f64,
 }
+
+/// What changes over the busiest hours: seconds from their start, and what it is from then on.
+pub type Curve = Vec<(f64, f64)>;
 
 /// What a scenario comes to.
 #[derive(Clone, Debug, Serialize)]
@@ -79,15 +82,15 @@ pub struct Rival {
     pub cost_per_month: Band,
     /// What the middle of that is made of.
     pub bill: Bill,
-    /// Workers of all stages over the busiest hours, as seconds and number, for one seed.
+    /// Workers of all stages over the busiest hours, one a seed.
     #[serde(skip)]
-    pub workers: Vec<(f64, f64)>,
+    pub workers: Vec<Curve>,
     /// Waiting units of all stages likewise.
     #[serde(skip)]
-    pub waiting: Vec<(f64, f64)>,
-    /// Waits of the busiest hour's videos in order, for one seed.
+    pub waiting: Vec<Curve>,
+    /// Waits of the busiest hour's videos in order, one list a seed.
     #[serde(skip)]
-    pub waits_s: Vec<f64>,
+    pub waits_s: Vec<Vec<f64>>,
 }
 
 /// Use of one stage's workers.
@@ -184,7 +187,6 @@ fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
     let bill = |run: &Run| bill(scenario, scaling, run.outcome.mean_workers());
     let (cost_per_video, cost_per_month) = (whole(&|run| bill(run).per_video), whole(&|run| bill(run).per_month));
     let middle = wholes.iter().map(|run| bill(run)).find(|bill| bill.per_month == cost_per_month.mid);
-    let first = peaks.first();
     Rival {
         scaling,
         seeds: peaks.len() as u32,
@@ -207,13 +209,9 @@ fn rival(scenario: &Scenario, scaling: Scaling, runs: &[Run]) -> Rival {
         cost_per_video,
         cost_per_month,
         bill: middle.unwrap_or_default(),
-        workers: first.map_or(Vec::new(), |run| run.workers()),
-        waiting: first.map_or(Vec::new(), |run| waiting(run)),
-        waits_s: first.map_or(Vec::new(), |run| {
-            let mut waits_s = run.queue_waits_s();
-            waits_s.sort_by(f64::total_cmp);
-            waits_s
-        }),
+        workers: peaks.iter().map(|run| run.workers()).collect(),
+        waiting: peaks.iter().map(|run| waiting(run)).collect(),
+        waits_s: peaks.iter().map(|run| waits_s(run)).collect(),
     }
 }
 
@@ -256,8 +254,14 @@ fn bill(scenario: &Scenario, scaling: Scaling, mean_workers: f64) -> Bill {
     Bill { workers, base, storage, per_month, per_video: per_month / videos, workers_per_video: workers / videos }
 }
 
+fn waits_s(run: &Run) -> Vec<f64> {
+    let mut waits_s = run.queue_waits_s();
+    waits_s.sort_by(f64::total_cmp);
+    waits_s
+}
+
 /// Returns what waits at all stages over time, from the start of the busiest hour.
-fn waiting(run: &Run) -> Vec<(f64, f64)> {
+fn waiting(run: &Run) -> Curve {
     let ticks = run.outcome.stages.iter().map(|stage| stage.backlog.len()).min().unwrap_or(0);
     let every = ticks.div_ceil(POINTS).max(1);
     let all = |tick: usize| run.outcome.stages.iter().map(|stage| f64::from(stage.backlog[tick].1)).sum::<f64>();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::answer::Answer;
+use super::answer::{Answer, Curve, Rival};
 use super::runs::Scaling;
 use super::words::{banded, bands, between, cells, heading, percent, sources, used, when};
 use crate::page::{self, Chart, Line, escaped};
@@ -75,12 +75,13 @@ fn section(answer: &Answer) -> String {
 
 fn charts(answer: &Answer) -> Vec<Chart<'static>> {
     let new = || answer.rivals.iter().filter(|rival| rival.scaling != Scaling::Old);
-    let drawn = |points: &[(f64, f64)]| -> Vec<(f64, f64)> {
-        points.iter().copied().filter(|(at_s, _)| (DRAWN_S.0..=DRAWN_S.1).contains(at_s)).collect()
+    let drawn = |curve: Option<&Curve>| -> Curve {
+        curve.into_iter().flatten().copied().filter(|(at_s, _)| (DRAWN_S.0..=DRAWN_S.1).contains(at_s)).collect()
     };
-    let workers = new().map(|rival| Line::steps(rival.scaling.name(), drawn(&rival.workers))).collect();
-    let waiting = new().map(|rival| Line::steps(rival.scaling.name(), drawn(&rival.waiting))).collect();
-    let waits = new().map(|rival| Line::shares(rival.scaling.name(), &rival.waits_s)).collect();
+    let workers = new().map(|rival| Line::steps(rival.scaling.name(), drawn(rival.workers.first()))).collect();
+    let waiting = new().map(|rival| Line::steps(rival.scaling.name(), drawn(rival.waiting.first()))).collect();
+    let shares = |rival: &Rival| Some(Line::shares(rival.scaling.name(), rival.waits_s.first()?));
+    let waits = new().filter_map(shares).collect();
     let across = "seconds from the start of the busiest hour";
     vec![
         Chart { title: "Workers of all stages", across, up: "workers", lines: workers, levels: Vec::new() },

@@ -111,6 +111,11 @@ pub fn used(answer: &Answer, breaking: &Breaking) -> String {
     }
 }
 
+/// Says which values the ends of a band over `seeds` are, the lower and the upper.
+pub const fn ends_named(seeds: u32) -> (&'static str, &'static str) {
+    if seeds < BAND_SEEDS { ("min", "max") } else { ("5 %", "95 %") }
+}
+
 /// Writes a number as a whole one, but for one of less than ten that is none.
 fn amount(value: f64) -> String {
     if value < 10.0 && value.fract() != 0.0 { format!("{value:.2}") } else { whole(value) }
@@ -185,6 +190,11 @@ mod tests {
     fn numbers_are_written_to_be_read() {
         assert_eq!([0.4, 999.0, 1000.0, 1_234_567.0].map(whole), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 0.0012, 0.5, 1.0].map(percent), ["0 %", "0.1 %", "50 %", "100 %"]);
+        assert_eq!([1, 2, 19].map(ends), ["one seed", "min to max of 2 seeds", "min to max of 19 seeds"]);
+        assert_eq!(ends(20), "what 5 and 95 % of 20 seeds stay below");
+        let values: Vec<f64> = (1..=20).map(f64::from).collect();
+        let band = |values: &[f64]| (Band::of(values).low, Band::of(values).high);
+        assert_eq!((band(&values[..19]), band(&values)), ((1.0, 19.0), (1.0, 19.0)), "of 20 the most is left out");
         assert_eq!(banded(Band { low: 1.0, mid: 2.0, high: 3.0 }), "2 (1-3)");
         assert_eq!(banded(Band { low: 2.0, mid: 2.0, high: 2.2 }), "2");
         assert_eq!(times(Band { low: 1.0, mid: 2.0, high: 3.0 }), "2 s (1-3 s)");

@@ -251,6 +251,10 @@ async fn refused_to_people(dashboard: &Dashboard) {
         let page = answer.text().await.expect("a page");
         assert!(page.contains(kept) && page.contains("role=\"alert\""), "{page}");
     }
+    let form = dashboard.client.get(dashboard.url("/capacity?users=5&videos=20&priority=&seeds=1&lengths="));
+    let answer = form.header("accept", "text/html").send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::SEE_OTHER);
+    assert_eq!(answer.headers()["location"], "/capacity?users=5&videos=20&seeds=1");
     let asked = dashboard.client.get(dashboard.url("/autoscaler?wait=0"));
     let asked = asked.header("referer", dashboard.url("/autoscaler?stage=cut"));
     let page = asked.send().await.expect("an answer").text().await.expect("a page");
