@@ -3,6 +3,7 @@
 mod asked;
 mod ended;
 mod merge;
+mod pages;
 mod row;
 
 use askama::Template;

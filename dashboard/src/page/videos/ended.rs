@@ -6,8 +6,8 @@ use pipeline::event::EndState;
 use pipeline::id::TenantId;
 use pipeline::store::{MOST_EXAMINED, Result, SharedStore, State, Video, VideoFilter};
 
-use super::asked::{Place, Start};
 use super::merge::{Listed, SIDE_BY_SIDE};
+use super::pages::{Place, Start};
 use crate::seen::traffic::{Ended, Traffic};
 
 /// A video that ended: when, its id, and whose it is.

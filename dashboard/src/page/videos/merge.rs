@@ -5,7 +5,7 @@ use futures::future::try_join_all;
 use pipeline::id::TenantId;
 use pipeline::store::{MOST_EXAMINED, Page, Result, SharedStore, Video, VideoFilter};
 
-use super::asked::{Place, Start};
+use super::pages::{Place, Start};
 
 /// The most tenants whose videos are one list: half of the rows that a page may look at are for the newest of each.
 pub const MOST_TENANTS: usize = MOST_EXAMINED / 2;
