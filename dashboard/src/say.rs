@@ -89,6 +89,12 @@ pub fn seconds(us: i64) -> f64 {
     us as f64 / 1e6
 }
 
+/// Returns how long it is from one moment to another, in seconds, both in milliseconds since the Unix epoch. Clocks of two
+/// machines may differ: what would be less than nothing is nothing.
+pub fn between_s(from_ms: i64, to_ms: i64) -> f64 {
+    (to_ms - from_ms).max(0) as f64 / 1e3
+}
+
 /// Returns the moment `at_ms` after the Unix epoch.
 pub fn at(at_ms: i64) -> Timestamp {
     Timestamp::from_millisecond(at_ms).unwrap_or(Timestamp::UNIX_EPOCH)
@@ -108,5 +114,6 @@ mod tests {
         );
         assert_eq!([bytes(512), bytes(1536), bytes(3 << 30)], ["512 B", "1.5 KiB", "3.0 GiB"]);
         assert_eq!(span(f64::NAN), UNKNOWN);
+        assert_eq!([between_s(1500, 4000), between_s(4000, 1500)], [2.5, 0.0]);
     }
 }

@@ -11,6 +11,7 @@ use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use planning::simulate::outcome;
 
+use crate::say::between_s;
 pub use open::Open;
 
 /// How far back is read at the start and kept, in milliseconds.
@@ -127,8 +128,8 @@ impl Traffic {
 
     fn unit_done(&mut self, video: &str, lane: Lane, done: &UnitDone) {
         let Ok(stage) = StageName::try_from(done.stage) else { return };
-        let span_s = |from_ms: i64, to_ms: i64| (to_ms - from_ms).max(0) as f64 / 1e3;
-        let (wait_s, busy_s) = (span_s(done.queued_ms, done.started_ms), span_s(done.started_ms, done.finished_ms));
+        let wait_s = between_s(done.queued_ms, done.started_ms);
+        let busy_s = between_s(done.started_ms, done.finished_ms);
         if let Some(open) = self.open.get_mut(video)
             && let Some(waited_s) = open.note(stage, done, busy_s)
         {
@@ -156,7 +157,7 @@ impl Traffic {
 
     fn ended(&mut self, video: String, at_ms: i64, how: Option<EndState>) {
         let Some(open) = self.open.remove(&video) else { return };
-        let processing_s = open.begun_ms.map(|begun_ms| (at_ms - begun_ms).max(0) as f64 / 1e3);
+        let processing_s = open.begun_ms.map(|begun_ms| between_s(begun_ms, at_ms));
         let (tenant, lane, busy_s) = (open.tenant.clone(), open.lane, open.busy_s);
         self.closed.insert(video.clone(), open);
         self.ended.push_back(Ended { video, tenant, at_ms, how, lane, processing_s, busy_s });

@@ -59,7 +59,7 @@ fn said(happened: &Happened, lane: &str) -> String {
         ),
         Happened::Total(total) => total_said(total),
         Happened::UnitDone(done) => {
-            let span = |from_ms: i64, to_ms: i64| say::span((to_ms - from_ms).max(0) as f64 / 1e3);
+            let span = |from_ms: i64, to_ms: i64| say::span(say::between_s(from_ms, to_ms));
             let waited = span(done.queued_ms, done.started_ms);
             let worked = span(done.started_ms, done.finished_ms);
             let (stage, unit) = (done.stage().as_str(), &done.unit);

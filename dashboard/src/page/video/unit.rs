@@ -6,6 +6,7 @@ use pipeline::event::{Happened, SegmentKind, StageTotal};
 use pipeline::stage::StageName;
 use pipeline::store::LogEntry;
 
+use crate::say::between_s;
 use crate::seen::workers::InHand;
 
 /// A unit of work.
@@ -69,7 +70,8 @@ impl Unit {
         let (mut spans, mut since_ms) = (Vec::new(), self.queued_ms);
         for attempt in &self.failed {
             // What was before a replay is not waited for any more.
-            let Some(started_ms) = attempt.started_ms.filter(|at_ms| since_ms.is_none_or(|since| since <= *at_ms)) else {
+            let Some(started_ms) = attempt.started_ms.filter(|at_ms| since_ms.is_none_or(|since| since <= *at_ms))
+            else {
                 continue;
             };
             spans.extend(since_ms.map(|since_ms| (since_ms, started_ms)));
@@ -83,7 +85,7 @@ impl Unit {
 
     /// Returns how long it waited in all, in seconds, or has so far at `now_ms`; nothing where that is not known.
     pub fn wait_s(&self, now_ms: i64) -> Option<f64> {
-        self.waits(now_ms).into_iter().map(|(from_ms, to_ms)| span_s(from_ms, to_ms)).reduce(|all, one| all + one)
+        self.waits(now_ms).into_iter().map(|(from_ms, to_ms)| between_s(from_ms, to_ms)).reduce(|all, one| all + one)
     }
 
     /// Returns from when to when attempts were worked on that failed, as far as that is known.
@@ -99,7 +101,7 @@ impl Unit {
 
     /// Returns how long it was worked on, in seconds; nothing while it is.
     pub fn busy_s(&self) -> Option<f64> {
-        Some(span_s(self.started_ms?, self.finished_ms?))
+        Some(between_s(self.started_ms?, self.finished_ms?))
     }
 
     /// Returns the first moment that is known of it, in milliseconds since the Unix epoch.
@@ -116,11 +118,6 @@ impl Unit {
         let or_last = |at_ms: Option<i64>| at_ms.unwrap_or(i64::MAX);
         (number.unwrap_or(0), or_last(self.first_ms()), or_last(self.started_ms))
     }
-}
-
-/// Returns how long a span is, in seconds.
-pub fn span_s(from_ms: i64, to_ms: i64) -> f64 {
-    (to_ms - from_ms).max(0) as f64 / 1e3
 }
 
 type Units = BTreeMap<(StageName, String), Unit>;

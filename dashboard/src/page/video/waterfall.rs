@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use super::unit::{Unit, span_s};
-use crate::say;
+use super::unit::Unit;
+use crate::say::{self, between_s};
 
 /// The most rows of a stage: of one with more units several share a row.
 const ROWS: usize = 20;
@@ -204,7 +204,8 @@ impl Row {
         let mut workers: Vec<String> = units.iter().flat_map(Unit::workers).cloned().collect();
         workers.sort();
         workers.dedup();
-        let begun_ms = units.iter().filter_map(|unit| unit.failed_runs().map(|(at_ms, _)| at_ms).chain(unit.started_ms).min());
+        let begun_ms =
+            units.iter().filter_map(|unit| unit.failed_runs().map(|(at_ms, _)| at_ms).chain(unit.started_ms).min());
         let mark = |at_ms: i64| round(axis.x(at_ms));
         let ended_ms: Option<Vec<i64>> = units.iter().map(until).collect();
         let total = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum());
@@ -215,7 +216,7 @@ impl Row {
             waiting: units.iter().filter(|unit| unit.is_waiting()).count(),
             wait_s: units.iter().filter_map(|unit| unit.wait_s(axis.to_ms)).max_by(f64::total_cmp),
             busy_s: total(units.iter().filter_map(Unit::busy_s).collect()),
-            failed_s: fails.iter().map(|(from_ms, to_ms)| span_s(*from_ms, *to_ms)).fold(0.0, |all, one| all + one),
+            failed_s: fails.iter().map(|(from_ms, to_ms)| between_s(*from_ms, *to_ms)).fold(0.0, |all, one| all + one),
             begun_s: begun_ms.min().map(|at_ms| axis.after_s(at_ms)),
             ended_s: ended_ms.and_then(|ended| ended.into_iter().max()).map(|at_ms| axis.after_s(at_ms)),
             attempts: units.iter().map(|unit| unit.attempt).max().unwrap_or(1),
@@ -261,7 +262,11 @@ impl Row {
     pub fn outcome(&self) -> String {
         let mut said = Vec::new();
         if self.retried > 0 {
-            let took = if self.failed_s > 0.0 { format!(" after {} of work", say::span(self.failed_s)) } else { String::new() };
+            let took = if self.failed_s > 0.0 {
+                format!(" after {} of work", say::span(self.failed_s))
+            } else {
+                String::new()
+            };
             said.push(format!("{} failed and tried again{took}", self.retried));
         }
         if !self.given_up.is_empty() {

@@ -10,6 +10,8 @@ use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use planning::stages::STAGES;
 
+use crate::say::between_s;
+
 /// Hashes ids of events, so that a video with a thousand of them takes little room.
 static HASHES: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
@@ -100,7 +102,7 @@ impl Open {
     /// Returns how long it has lain in queues by `now_ms`, in seconds, if no segment of it was begun: before `fetch`, before
     /// `split`, and after it. The work of the two is not waiting.
     pub fn waits_s(&self, now_ms: i64) -> Option<f64> {
-        let after_split_s = self.split.done_ms.map_or(0.0, |done_ms| span_s(done_ms, now_ms));
+        let after_split_s = self.split.done_ms.map_or(0.0, |done_ms| between_s(done_ms, now_ms));
         (!self.has_segment_begun).then(|| self.before_split_s(now_ms) + after_split_s)
     }
 
@@ -121,7 +123,7 @@ impl Open {
                 (self.has_segment_begun, self.is_wait_told) = (true, true);
                 // A segment may be done before `split` is.
                 let before_s = self.fetch.begun_ms.map_or(0.0, |_| self.before_split_s(done.queued_ms));
-                return Some(before_s + span_s(done.queued_ms, done.started_ms));
+                return Some(before_s + between_s(done.queued_ms, done.started_ms));
             }
             _ => {}
         }
@@ -129,12 +131,8 @@ impl Open {
     }
 
     fn before_split_s(&self, now_ms: i64) -> f64 {
-        let before_fetch_s = span_s(self.created_ms, self.fetch.begun_ms.unwrap_or(now_ms));
+        let before_fetch_s = between_s(self.created_ms, self.fetch.begun_ms.unwrap_or(now_ms));
         let fetched_ms = self.fetch.done_ms;
-        before_fetch_s + fetched_ms.map_or(0.0, |done_ms| span_s(done_ms, self.split.begun_ms.unwrap_or(now_ms)))
+        before_fetch_s + fetched_ms.map_or(0.0, |done_ms| between_s(done_ms, self.split.begun_ms.unwrap_or(now_ms)))
     }
-}
-
-fn span_s(from_ms: i64, to_ms: i64) -> f64 {
-    (to_ms - from_ms).max(0) as f64 / 1e3
 }
