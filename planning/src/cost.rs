@@ -3,6 +3,11 @@
 use anyhow::{Context, Result, ensure};
 use serde::Serialize;
 
+/// What a video may cost, in dollars.
+pub const VIDEO_MAY_COST: f64 = 0.05;
+/// What it is to cost one day, in dollars.
+pub const VIDEO_IS_TO_COST: f64 = 0.03;
+
 /// Time of one slot that a stage takes.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct StageCost {

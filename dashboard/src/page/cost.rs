@@ -8,6 +8,7 @@ use axum::response::Response;
 use jiff::Timestamp;
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
+use planning::cost::{VIDEO_IS_TO_COST, VIDEO_MAY_COST};
 use serde::Serialize;
 
 use crate::access::Viewer;
@@ -22,8 +23,6 @@ use crate::seen::history::KEPT_MS;
 use crate::seen::{State as Seen, workers};
 use spent::{Hour, OfLane, Share};
 
-/// What a video may cost, and what it is to cost one day, in dollars.
-const TARGETS: (f64, f64) = (0.05, 0.03);
 /// The most points of the plot of requests.
 const POINTS: usize = 360;
 
@@ -184,7 +183,9 @@ fn in_all(hours: &[Hour]) -> Plot {
 
 fn over(hours: &[Hour], id: &'static str, title: &str) -> Plot {
     let at_ms: Vec<i64> = hours.iter().map(|hour| hour.begins_ms).collect();
-    Plot::over_time(id, title, "$", &at_ms).with_level("target", TARGETS.0).with_level("to reach", TARGETS.1)
+    Plot::over_time(id, title, "$", &at_ms)
+        .with_level("target", VIDEO_MAY_COST)
+        .with_level("to reach", VIDEO_IS_TO_COST)
 }
 
 impl Page {
@@ -203,13 +204,19 @@ impl Now {
     }
 
     /// Says how a price stands to the targets.
-    fn judged(&self, dollars: &Option<f64>) -> &'static str {
+    fn judged(&self, dollars: &Option<f64>) -> String {
+        let [target, to_reach] = self.targets();
         match dollars {
-            None => "",
-            Some(dollars) if *dollars < TARGETS.1 => "below $0.03",
-            Some(dollars) if *dollars < TARGETS.0 => "below $0.05",
-            Some(_) => "above $0.05",
+            None => String::new(),
+            Some(dollars) if *dollars < VIDEO_IS_TO_COST => format!("below {to_reach}"),
+            Some(dollars) if *dollars < VIDEO_MAY_COST => format!("below {target}"),
+            Some(_) => format!("above {target}"),
         }
+    }
+
+    /// Says what a video may cost, and what it is to cost one day.
+    fn targets(&self) -> [String; 2] {
+        [VIDEO_MAY_COST, VIDEO_IS_TO_COST].map(|dollars| format!("${dollars:.2}"))
     }
 
     fn price(&self) -> String {
@@ -247,11 +254,8 @@ mod tests {
     #[test]
     fn what_was_used_of_a_quota_is_told_with_its_limit_as_far_as_they_are_known() {
         let quota = |used, limit, share| Quota { stage: "transcribe", used, limit, share, left: None };
-        let told = [
-            quota(Some(750), Some(3000.0), Some(0.25)),
-            quota(Some(1), None, None),
-            quota(None, Some(200.0), None),
-        ];
+        let told =
+            [quota(Some(750), Some(3000.0), Some(0.25)), quota(Some(1), None, None), quota(None, Some(200.0), None)];
         assert_eq!(
             told.map(|quota| quota.told()),
             [

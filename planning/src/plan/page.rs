@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::answer::{Answer, Curve, Rival};
 use super::runs::Scaling;
 use super::words::{banded, bands, between, cells, heading, percent, sources, used, when};
+use crate::cost::VIDEO_MAY_COST;
 use crate::page::{self, Chart, Line, escaped};
 
 /// The part of the busiest hours that is drawn, in seconds from their start.
@@ -104,6 +105,9 @@ fn costs(answer: &Answer) -> Chart<'static> {
         across: "videos a day",
         up: "a video",
         lines: vec![Line::through("spillway", answer.cost_by_load())],
-        levels: vec![(answer.scenario.prices.old_video, "old system".to_owned()), (0.05, "target".to_owned())],
+        levels: vec![
+            (answer.scenario.prices.old_video, "old system".to_owned()),
+            (VIDEO_MAY_COST, "target".to_owned()),
+        ],
     }
 }

@@ -1,5 +1,6 @@
 //! Curves of a plan.
 
+use planning::cost::VIDEO_MAY_COST;
 use planning::plan::answer::{Answer, Band, Curve, Rival};
 use planning::plan::runs::Scaling;
 use planning::plan::words;
@@ -9,8 +10,6 @@ use crate::plot::{Kind, Line, Plot, SHARES, grid, share_within};
 /// The part of the busiest hours that is drawn, in seconds from their start, and how far apart its points are.
 const DRAWN_S: (f64, f64) = (-600.0, 3600.0);
 const STEP_S: f64 = 20.0;
-/// What a video may cost, in dollars.
-const TARGET: f64 = 0.05;
 
 /// Draws workers, what waits, waits and cost.
 pub fn of(answer: &Answer) -> Vec<Plot> {
@@ -56,8 +55,11 @@ fn banded(plot: Plot, name: &str, kind: Kind, seeds: &[Vec<Option<f64>>]) -> Plo
         return plot;
     }
     let (low, high) = words::ends_named(seeds.len() as u32);
-    plot.with(line(format!("{name}, {low}"), Kind::BandLow, |band| band.low))
-        .with(line(format!("{name}, {high}"), Kind::BandHigh, |band| band.high))
+    plot.with(line(format!("{name}, {low}"), Kind::BandLow, |band| band.low)).with(line(
+        format!("{name}, {high}"),
+        Kind::BandHigh,
+        |band| band.high,
+    ))
 }
 
 fn band(seeds: &[Vec<Option<f64>>], place: usize) -> Option<Band> {
@@ -72,7 +74,8 @@ fn stays(points: &[(f64, f64)], at_s: f64) -> Option<f64> {
 }
 
 fn waits(answer: &Answer) -> Plot {
-    let longest = drawn(answer).flat_map(|rival| &rival.waits_s).filter_map(|seed| seed.last()).copied().fold(0.0, f64::max);
+    let longest =
+        drawn(answer).flat_map(|rival| &rival.waits_s).filter_map(|seed| seed.last()).copied().fold(0.0, f64::max);
     let x = grid(longest, SHARES);
     let title = "Busiest hour's videos whose first segment waited at most so long";
     let mut plot = Plot::over("plot-waits", title, "%", "seconds", x.clone());
@@ -88,7 +91,7 @@ fn cost(answer: &Answer) -> Plot {
     Plot::over("plot-cost", "What a video costs with more or fewer of them", "$", "videos a day", x)
         .with(Line::new("spillway", Kind::Line, y.into_iter().map(Some).collect()))
         .with_level("old system", answer.scenario.prices.old_video)
-        .with_level("target", TARGET)
+        .with_level("target", VIDEO_MAY_COST)
 }
 
 #[cfg(test)]
@@ -106,9 +109,7 @@ mod tests {
     fn several_seeds_are_a_band_around_their_middle_and_one_is_a_line() {
         let plot = || Plot::over("p", "t", "u", "x", vec![0.0, 1.0]);
         let seeds = [vec![None, Some(3.0)], vec![Some(5.0), Some(1.0)], vec![Some(7.0), Some(2.0)]];
-        let drawn = |plot: Plot| {
-            plot.lines.into_iter().map(|line| (line.label, line.kind, line.y)).collect::<Vec<_>>()
-        };
+        let drawn = |plot: Plot| plot.lines.into_iter().map(|line| (line.label, line.kind, line.y)).collect::<Vec<_>>();
         let line = |label: &str, kind, y: [f64; 2]| (label.to_owned(), kind, y.map(Some).to_vec());
         assert_eq!(
             drawn(banded(plot(), "ours", Kind::Step, &seeds)),
