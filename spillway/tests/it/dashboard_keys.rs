@@ -22,14 +22,15 @@ const READER: &str = "the key of a reader";
 const LIMIT: Duration = Duration::from_secs(60);
 
 /// A running `spillway dashboard`.
-struct Dashboard {
+pub struct Dashboard {
     child: Child,
     address: SocketAddr,
     client: Client,
 }
 
 impl Dashboard {
-    async fn start(home: &Home, brokers: &str, keys: &[&str]) -> Self {
+    /// Starts it on `home` with `keys` as flags, and waits until it is ready.
+    pub async fn start(home: &Home, brokers: &str, keys: &[&str]) -> Self {
         let address = loopback::free_address().expect("a free port");
         let mut command = serve(home, brokers, &address.to_string());
         let child = command.args(keys).stdout(Stdio::null()).spawn().expect("start the dashboard");
@@ -41,6 +42,13 @@ impl Dashboard {
         })
         .await;
         dashboard
+    }
+
+    /// Returns a page as who accepts `kind` gets it.
+    pub async fn get(&self, path: &str, kind: &str) -> String {
+        let asked = self.client.get(self.url(path)).header("accept", kind);
+        let answer = asked.send().await.expect("an answer").error_for_status().expect("a page");
+        answer.text().await.expect("text")
     }
 
     fn url(&self, path: &str) -> String {

@@ -10,6 +10,7 @@ mod client;
 mod clips;
 mod dashboard;
 mod dashboard_keys;
+mod dashboard_many;
 mod dev;
 mod itself;
 mod killing;

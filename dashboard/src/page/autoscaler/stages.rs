@@ -109,7 +109,7 @@ impl Now {
         Self {
             standing,
             last_ms: last.map(|tick| tick.at_ms),
-            age_s: last.map(|tick| (now.as_millisecond() - tick.at_ms).max(0) as f64 / 1e3),
+            age_s: last.map(|tick| say::between_s(tick.at_ms, now.as_millisecond())),
             stages,
             breakers,
             budget_per_hour: seen.and_then(|seen| seen.budget_per_hour),

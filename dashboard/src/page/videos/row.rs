@@ -67,7 +67,7 @@ impl Row {
             is_degraded: job.degraded,
             created_ms,
             length_s: state.duration_s,
-            took_s: (until_ms - created_ms).max(0) as f64 / 1e3,
+            took_s: say::between_s(created_ms, until_ms),
             has_ended: ended_at.is_some(),
             clips_ready: cut.map_or(0, ready),
             clips_planned: planned as u32,
