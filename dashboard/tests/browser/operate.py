@@ -1,8 +1,8 @@
 """Does to a running dashboard what operators do, and looks at what they see afterwards. Ends with 1 when something does not come true.
 
-    operate.py URL VIDEO_URL --held ID --ended ID --failed ID ID ID
+    operate.py URL VIDEO_URL --held ID --ended ID --failed ID ID ID ID ID
 
-VIDEO_URL can be fetched. One video is being fetched, one is done, and three could not be fetched when they were submitted, and can
+VIDEO_URL can be fetched. One video is being fetched, one is done, and five could not be fetched when they were submitted, and can
 be now.
 """
 
@@ -10,7 +10,7 @@ import argparse
 import re
 
 from playwright.sync_api import expect, sync_playwright
-from visit import JSON, launch
+from visit import JSON, Visit, launch
 
 LIMIT_MS = 150_000
 # Short and small, so that it is soon done.
@@ -20,8 +20,8 @@ CHEAP = {"clips": "1", "min_clip_s": "3", "max_clip_s": "4", "height": "320"}
 class Operator:
     """Somebody with a browser."""
 
-    def __init__(self, base, page):
-        self.base, self.page = base, page
+    def __init__(self, base, page, visit):
+        self.base, self.page, self.visit = base, page, visit
 
     def go(self, path):
         self.page.goto(self.base + path)
@@ -67,16 +67,34 @@ class Operator:
         self.press("button", "Find")
         self.sees("No video fits.")
 
-    def replay(self, letter):
-        """One letter is chosen in the list; its unit is worked on again."""
+    def replay(self, *letters):
+        """Letters are ticked in the list; their units are worked on again."""
         self.go("/letters")
-        self.page.get_by_label(f"Choose {letter['id']}").check()
+        for letter in letters:
+            self.page.get_by_label(f"Choose {letter['id']}").check()
         self.press("button", "Replay what is chosen")
+        for letter in letters:
+            self.sees(letter["id"])
+        self.press("button", f"Replay {len(letters)}")
+        self.is_told(f"{len(letters)} dead letters: {len(letters)} sent to work again.")
+        self.visit.inspect("what became of letters", self.page)
+        for letter in letters:
+            self.go(f"/letters/{letter['id']}")
+            self.sees("replayed", "dl.facts")
+
+    def replay_all(self, letter):
+        """All letters of one kind are replayed at once, of which one is left."""
+        self.go("/letters")
+        self.press("link", f"Replay all 1 of {letter['stage']} {letter['code']}")
         self.sees(letter["id"])
         self.press("button", "Replay 1")
         self.is_told("1 dead letter: 1 sent to work again.")
-        self.go(f"/letters/{letter['id']}")
-        self.sees("replayed", "dl.facts")
+        self.go("/letters")
+        expect(self.page.get_by_role("link", name=re.compile(f"of {letter['stage']} {letter['code']}$"))).to_have_count(0)
+
+    def forget(self, letter):
+        """A video that was worked on again needs not be finished for this."""
+        self.page.request.delete(f"{self.base}/v1/videos/{letter['video']}")
 
     def discard(self, letter):
         """One letter is discarded from its own page, after it was asked; its video stays as it ended."""
@@ -146,6 +164,15 @@ class Operator:
         self.go(f"/videos/default/{video}")
         self.state_is("done")
         expect(self.page.locator("#video-clips video").first).to_be_visible()
+        self.sees_the_frame()
+
+    def sees_the_frame(self):
+        """The crop is drawn on a picture of the source, which comes when it is scrolled to."""
+        frame = self.page.locator(".crop img").first
+        frame.scroll_into_view_if_needed()
+        width = frame.evaluate("async image => { await image.decode(); return image.naturalWidth; }")
+        if width <= 0:
+            raise AssertionError("the frame below the crop is not there")
 
 
 def main():
@@ -154,22 +181,26 @@ def main():
     parser.add_argument("url")
     parser.add_argument("--held", required=True)
     parser.add_argument("--ended", required=True)
-    parser.add_argument("--failed", nargs=3, required=True)
+    parser.add_argument("--failed", nargs=5, required=True)
     args = parser.parse_args()
     with sync_playwright() as playwright:
         browser = launch(playwright)
         page = browser.new_page()
         failures = []
         page.on("pageerror", lambda error: failures.append(str(error)))
-        operator = Operator(args.base, page)
+        operator = Operator(args.base, page, Visit(args.base, browser, failures))
         letters = page.request.get(args.base + "/letters", headers=JSON).json()["letters"]
-        replayed, discarded, retried = [next(one for one in letters if one["video"] == video) for video in args.failed]
+        letters = [next(one for one in letters if one["video"] == video) for video in args.failed]
+        replayed, ticked, discarded, retried, left = letters
         # What takes a while goes on while other things are done.
-        operator.replay(replayed)
+        operator.replay(replayed, ticked)
+        operator.forget(ticked)
         operator.retry(retried)
         operator.submit(args.url)
         submitted = page.url.split("?")[0].rsplit("/", 1)[1]
         operator.discard(discarded)
+        operator.replay_all(left)
+        operator.forget(left)
         operator.cancel(args.held)
         operator.delete(args.ended)
         operator.pin("split")
@@ -178,7 +209,7 @@ def main():
             operator.is_done(video)
         browser.close()
     if failures:
-        raise SystemExit(f"scripts failed: {failures}")
+        raise SystemExit(f"this is wrong: {failures}")
     print("operated: cancelled, deleted, replayed, retried, discarded, pinned, released, drained, submitted")
 
 

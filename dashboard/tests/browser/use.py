@@ -1,5 +1,5 @@
-"""Uses a running dashboard as a person does: gives it a video and watches until a clip plays while the page stays open; then is cut
-off, comes back, and misses nothing. Ends with 1 when something does not come true.
+"""Uses a running dashboard as a person does: gives it a video and watches its first clip while others are made, which it goes on
+playing when they come; then is cut off, comes back, and misses nothing. Ends with 1 when something does not come true.
 
     use.py URL VIDEO
 """
@@ -10,11 +10,11 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
-from visit import launch
+from visit import JSON, launch
 
 LIMIT_MS = 150_000
-# Short and small, so that it is soon done.
-CHEAP = {"clips": "1", "min_clip_s": "3", "max_clip_s": "4", "height": "320"}
+# Short, and so large that it takes a while to make the next one.
+THREE = {"clips": "3", "min_clip_s": "2", "max_clip_s": "4", "height": "1280"}
 
 
 def drop(page, video):
@@ -29,23 +29,46 @@ def drop(page, video):
         page.dispatch_event("#drop", event, {"dataTransfer": dropped})
 
 
+def wait_until(page, what, is_so):
+    begun = time.monotonic()
+    while not is_so():
+        if time.monotonic() - begun > LIMIT_MS / 1000:
+            raise TimeoutError(f"this does not come true: {what}")
+        page.wait_for_timeout(100)
+
+
+def one_by_one(page, base):
+    """Lets clips be made one after another."""
+    page.goto(base + "/autoscaler/pin?stage=cut&fixed=1")
+    page.get_by_role("button", name="Pin cut").click()
+    slots = lambda: [one["slots"] for one in page.request.get(base + "/workers?stage=cut", headers=JSON).json()["now"]["workers"]]
+    wait_until(page, "one slot cuts", lambda: sum(slots()) == 1)
+
+
 def submit_and_watch(page, base, video):
+    """The first clip plays while the next one is made, and goes on when that comes."""
     page.goto(base + "/new")
     drop(page, video)
-    for option, value in CHEAP.items():
+    for option, value in THREE.items():
         page.fill(f"#option-{option}", value)
     page.click("#send")
     page.wait_for_url("**/videos/*/*", timeout=LIMIT_MS)
-    page.wait_for_selector("video", timeout=LIMIT_MS)
-    clip = page.locator("video").first
-    # Muted, because a browser without a person plays nothing that can be heard.
-    clip.evaluate("async element => { element.muted = true; await element.play(); }")
-    begun = time.monotonic()
-    while clip.evaluate("element => element.currentTime") < 0.3:
-        if time.monotonic() - begun > LIMIT_MS / 1000:
-            raise TimeoutError("the clip does not play")
-        page.wait_for_timeout(100)
-    expect(page.locator("main")).to_contain_text("done", timeout=LIMIT_MS)
+    clip = page.wait_for_selector("video", timeout=LIMIT_MS)
+    # Muted, because a browser without a person plays nothing that can be heard; again and again, because it is short.
+    clip.evaluate("async element => { element.muted = true; element.loop = true; await element.play(); }")
+    plays = lambda: clip.evaluate("element => element.isConnected && !element.paused && element.currentTime")
+    wait_until(page, "the clip plays", lambda: (plays() or 0) > 0.3)
+    state = page.locator("#video-now .state").first
+    if state.inner_text() != "processing":
+        raise AssertionError(f"the first clip plays when the video is {state.inner_text()}")
+    expect(page.locator("video").nth(1)).to_be_attached(timeout=LIMIT_MS)
+    at = plays()
+    if at is False:
+        raise AssertionError("the clip stopped when another one came")
+    wait_until(page, "the clip plays on", lambda: plays() != at)
+    expect(state).to_have_text("done", timeout=LIMIT_MS)
+    if plays() is False:
+        raise AssertionError("the clip stopped when the video was done")
 
 
 def lose_the_video(page, base):
@@ -105,6 +128,7 @@ def main():
         page = browser.new_page()
         failures = []
         page.on("pageerror", lambda error: failures.append(str(error)))
+        one_by_one(page, base)
         submit_and_watch(page, base, video)
         lose_the_video(page, base)
         pause_and_go_on(page, base)
@@ -112,7 +136,7 @@ def main():
         browser.close()
     if failures:
         sys.exit(f"scripts failed: {failures}")
-    print("used: a clip played, the stream paused and went on, silence shows, and leaves no gap")
+    print("used: a clip played while others came, the stream paused and went on, silence shows, and leaves no gap")
 
 
 if __name__ == "__main__":

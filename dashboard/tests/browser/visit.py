@@ -27,6 +27,11 @@ READY_MS = 30_000
 # Where the viewer is: there is no other zone with half an hour in it to take for UTC.
 ZONE, AHEAD = "Asia/Kolkata", datetime.timedelta(hours=5, minutes=30)
 JSON = {"Accept": "application/json"}
+# A scenario that is simulated within seconds, and what its page has once it is.
+SCENARIO = "/capacity?users=5&videos=20&seeds=1&lengths=60s"
+ANSWERED = "#answer-head"
+# What is refused, to people: in the field where it was given, or on a page that leads back.
+REFUSED = ["/capacity?users=99999999", "/videos?id=xyz", "/autoscaler?wait=0"]
 
 
 def launch(playwright):
@@ -75,9 +80,7 @@ class Visit:
         """Looks at a page as it comes, then in each further look with everything opened that can be; weighs it on the way."""
         weight = Weight()
         where, context, page = self.open(path, *looks[0], status=status, before=weight.begin)
-        if status == 200:
-            page.wait_for_selector("body[data-scripts]", timeout=READY_MS)
-            expect(page.locator("#chip")).to_have_text("live", timeout=READY_MS)
+        self.is_ready(path, page, status)
         bytes_seen = weight.end(page)
         if not 0 < bytes_seen <= MOST_BYTES:
             self.fault(where, f"weighs {bytes_seen:.0f} bytes")
@@ -93,6 +96,15 @@ class Visit:
         self.tell_time(where, page)
         context.close()
         return bytes_seen
+
+    def is_ready(self, path, page, status=200):
+        """Waits until a page lives, and has all that it fetches by itself."""
+        if status != 200:
+            return
+        page.wait_for_selector("body[data-scripts]", timeout=READY_MS)
+        expect(page.locator("#chip")).to_have_text("live", timeout=READY_MS)
+        if path == SCENARIO:
+            expect(page.locator(ANSWERED)).to_be_visible(timeout=READY_MS)
 
     def inspect(self, where, page):
         """Looks for what some could not read or reach, and for what the window cuts off."""
@@ -128,12 +140,14 @@ class Visit:
             self.fault(where, "nothing to read")
         context.close()
 
-    def walk_by_keyboard(self, path):
+    def walk_by_keyboard(self, path, status=200):
         """Follows the tabulator through the page: it starts with the way to the content and reaches everything that acts."""
-        where, context, page = self.open(path, "light", 1280)
-        page.wait_for_selector("body[data-scripts]", timeout=READY_MS)
+        where, context, page = self.open(path, "light", 1280, status=status)
+        self.is_ready(path, page, status)
+        # A page at the door has nothing before its content.
+        is_whole = page.locator("body.door").count() == 0
         page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.className") != "skip":
+        if is_whole and page.evaluate("document.activeElement.className") != "skip":
             self.fault(where, "the first stop is not the way to the content")
         script = """() => [...document.querySelectorAll('a[href], button, input, select, textarea, summary, [tabindex="0"]')]
             .filter(e => e.checkVisibility() && !e.disabled && e.type !== 'hidden' && !(e.type === 'radio' && !e.checked)).length"""
@@ -188,29 +202,39 @@ class Weight:
 
 
 def further_pages(visit):
-    """Returns the pages that only what happened has: a letter, what is asked of one, runs of load tests, decisions, and a fault."""
+    """Returns the pages that only what happened has: a letter, what is asked of one, runs of load tests, decisions, a worker
+    that is asked to go, and a fault."""
     with visit.browser.new_context() as context:
         asked = lambda path: context.request.get(visit.base + path, headers=JSON).json()
         letter = asked("/letters")["letters"][0]["id"]
         runs = [run["name"] for run in asked("/loadtests")["runs"]]
         stage = next(change["stage"] for change in asked("/autoscaler/decisions?which=all")["changes"])
+        worker = next(one["worker"] for one in asked("/workers")["now"]["workers"] if one["state"] == "ready")
     first, second = runs[:2]
     return [
         f"/letters/{letter}",
         f"/letters/confirm?action=replay&id={quote(letter)}",
         f"/autoscaler/pin?stage={stage}&fixed=2",
         "/autoscaler/decisions?which=all",
+        f"/workers/drain?worker={quote(worker)}",
         f"/loadtests/{first}",
         f"/loadtests/compare?a={first}&b={second}",
         "/nothing",
     ]
 
 
+def pages_of(video):
+    """Returns the pages beside that of a video: what is asked before it is cancelled or deleted, its events, its units."""
+    return [f"{video}/cancel", f"{video}/delete", f"{video}/events", f"{video}?stage=fetch"]
+
+
 def picture_of(folder, state, path, used):
     """Names the pictures of a page: by its kind, and a number where there are several."""
     parts = urlsplit(path).path.strip("/").split("/")
-    words = ("confirm", "pin", "decisions", "compare")
-    kind = (parts[0] or "overview") + ("-" + (parts[1] if parts[1] in words else "one") if len(parts) > 1 else "")
+    words = ("confirm", "pin", "decisions", "compare", "drain", "cancel", "delete", "events")
+    kind = (parts[0] or "overview") + ("-" + (parts[-1] if parts[-1] in words else "one") if len(parts) > 1 else "")
+    kind += "-units" if "stage=" in path and parts[0] == "videos" else "-answered" if path == SCENARIO else ""
+    kind += "-refused" if path in REFUSED else ""
     used.append(kind)
     number = used.count(kind)
     return folder / f"{state}-{kind}{f'-{number}' if number > 1 else ''}"
@@ -231,15 +255,22 @@ def main():
     with sync_playwright() as playwright:
         browser = launch(playwright)
         visit = Visit(args.base, browser, faults)
-        further = further_pages(visit) if args.thorough else []
+        further, by_keyboard = [], []
+        if args.thorough:
+            asked = pages_of(videos[0])
+            further = [*further_pages(visit), SCENARIO, *asked, *REFUSED]
+            by_keyboard = [SCENARIO, *asked, *REFUSED, next(path for path in further if path.startswith("/workers/drain"))]
+        statuses = {"/nothing": 404, **dict.fromkeys(REFUSED, 422)}
         for path in PAGES + videos + further:
             looks = ALL_LOOKS if args.pictures or (args.thorough and path not in further) else TWO_LOOKS
             picture = args.pictures and picture_of(args.pictures, args.state, path, used)
-            weight = visit.look(path, looks, picture, status=404 if path == "/nothing" else 200)
+            status = statuses.get(path, 200)
+            weight = visit.look(path, looks, picture, status)
             print(f"{args.state} {path}: {weight:.0f} bytes", flush=True)
             if args.thorough and path not in further:
                 visit.read_without_scripts(path)
-                visit.walk_by_keyboard(path)
+            if args.thorough and (path not in further or path in by_keyboard):
+                visit.walk_by_keyboard(path, status)
         if args.thorough:
             visit.swap("/letters", "#bar-numbers")
         browser.close()

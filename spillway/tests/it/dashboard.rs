@@ -56,6 +56,7 @@ async fn pages_hold_in_every_state() {
     let rows = waits["now"]["waterfall"]["rows"].as_array().expect("rows");
     assert!(rows.iter().any(|row| row["stage"] == "analyze" && row["waiting"] == 1), "{rows:?}");
     visit(&dev, "busy", &[&waiting[0], &held, &done]).await;
+    watch(&dev).await;
     processes::send(analyze, Signal::SIGCONT);
 
     let outside = Outside::start(talk()).await;
@@ -63,7 +64,7 @@ async fn pages_hold_in_every_state() {
     std::fs::write(&hostile, "no video at all").expect("a file");
     let bad = upload_as(&api, &hostile, HOSTILE).await;
     let mut failed = Vec::new();
-    for _ in 0..3 {
+    for _ in 0..5 {
         failed.push(api.submit_url(&outside.video_url(), ONE_CLIP).await);
     }
     keep_runs(&reports);
@@ -71,7 +72,7 @@ async fn pages_hold_in_every_state() {
     for id in failed.iter().chain([&bad]) {
         assert_eq!(api.ended(id, VIDEO_LIMIT).await["state"], "failed");
     }
-    numbers_agree(&api, 4).await;
+    numbers_agree(&api, 6).await;
     the_killed_is_silent(&api).await;
     visit(&dev, "failing", &[&bad]).await;
     for id in &waiting {
@@ -96,6 +97,12 @@ async fn visit(dev: &Dev, state: &str, videos: &[&str]) {
         arguments.extend(["--pictures".to_owned(), folder]);
     }
     browse("visit.py", arguments).await;
+}
+
+/// Many people watch the overview.
+async fn watch(dev: &Dev) {
+    browse("viewers.py", vec![dev.url(), dev.child("ingest").to_string(), "--seconds".to_owned(), "8".to_owned()])
+        .await;
 }
 
 /// Does what an operator does.
