@@ -1,4 +1,4 @@
-use planning::observation::{Lane, Workers};
+use planning::observation::{Lane, Stage, Workers};
 use planning::record::Recorded;
 
 use super::*;
