@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::Request;
 use axum::response::Response;
 use pipeline::id::{OnBehalfOf, TenantId};
-use pipeline::kafka::{BrokerArgs, Producer};
+use pipeline::kafka::Producer;
 use pipeline::store::SharedStore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
@@ -19,6 +19,7 @@ use crate::page::autoscaler::trial::Trials;
 use crate::page::capacity::plans::Plans;
 use crate::page::loadtests::kept::Kept;
 use crate::page::video::logs::Logs;
+use crate::reach::Reach;
 use crate::seen::Seen;
 use crate::written::Written;
 
@@ -27,8 +28,8 @@ use crate::written::Written;
 pub struct App {
     /// Videos, their logs and clips.
     pub store: SharedStore,
-    /// Where topics lie.
-    pub brokers: BrokerArgs,
+    /// Where all that is.
+    pub reach: Arc<Reach>,
     /// What commands are published with.
     pub producer: Producer,
     /// The HTTP API.
@@ -60,7 +61,7 @@ impl App {
     /// When a file with a key cannot be read, or a key is too short.
     pub fn new(
         store: SharedStore,
-        brokers: BrokerArgs,
+        reach: Reach,
         producer: Producer,
         api: Api,
         args: DashboardArgs,
@@ -72,7 +73,7 @@ impl App {
         let kept = Arc::new(Kept::new(&args));
         Ok(Self {
             store,
-            brokers,
+            reach: Arc::new(reach),
             producer,
             api,
             seen,

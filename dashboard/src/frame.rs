@@ -6,6 +6,7 @@ use crate::access::{Role, Viewer};
 use crate::app::App;
 use crate::asset;
 use crate::bar::Bar;
+use crate::reach::Flags;
 
 /// A page's place among the others.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,6 +48,9 @@ pub struct Frame {
     /// Who looks.
     #[serde(skip)]
     pub viewer: Viewer,
+    /// How command lines reach what is shown.
+    #[serde(skip)]
+    pub flags: Flags,
 }
 
 impl Frame {
@@ -58,7 +62,8 @@ impl Frame {
         title: impl Into<String>,
         view: impl Into<String>,
     ) -> Self {
-        Self { here, title: title.into(), bar: Bar::of(&app.seen), view: view.into(), viewer }
+        let flags = Flags::of(&app.reach, &viewer.site);
+        Self { here, title: title.into(), bar: Bar::of(&app.seen), view: view.into(), viewer, flags }
     }
 
     /// Returns the pages.

@@ -13,6 +13,7 @@ mod asset;
 mod fault;
 mod form;
 mod problem;
+mod reach;
 mod say;
 mod wants;
 
@@ -27,4 +28,5 @@ mod written;
 
 pub use app::{Api, App};
 pub use args::DashboardArgs;
+pub use reach::{ApiAt, Reach, USUAL_SERVER};
 pub use router::router;

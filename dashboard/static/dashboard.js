@@ -210,9 +210,10 @@ function showCommand(form) {
     parts.push(field.type === "checkbox" ? field.dataset.flag : `${field.dataset.flag} ${quoted(value + field.dataset.unit)}`);
   }
   parts.push(quoted(form.url.value || form.file.files[0]?.name || "FILE"));
-  document.getElementById("command").textContent = parts.join(" ");
+  const shown = document.getElementById("command");
+  shown.textContent = parts.join(" ") + shown.dataset.flags;
   const copy = document.getElementById("command-copy");
-  copy.dataset.copy = parts.join(" ");
+  copy.dataset.copy = shown.textContent;
   copy.textContent = "Copy";
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use axum::routing::get;
 use axum::{Json, Router};
-use dashboard::{Api, App, DashboardArgs, seen};
+use dashboard::{Api, ApiAt, App, DashboardArgs, Reach, seen};
 use pipeline::kafka::Producer;
 use pipeline::{admin, service};
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ pub async fn run(args: DashboardCommand) -> Result<ExitCode> {
     let stop = service::stop_on_signal()?;
     let Connected { app, producer, checks } = api::connect(&args.api, &stop).await?;
     let mut tasks = JoinSet::new();
-    let pages = Pages { api: &args.api, app: &app, producer, args: args.pages };
+    let pages = Pages { api: &args.api, api_at: ApiAt::Elsewhere, app: &app, producer, args: args.pages };
     let described = get(|| std::future::ready(Json(ingest::openapi())));
     let router = pages.start(&mut tasks, &stop)?.merge(admin::router(checks)).route("/openapi.json", described);
     api::attend(&mut tasks, &app, &args.api, &stop).await?;
@@ -48,6 +48,7 @@ pub async fn run(args: DashboardCommand) -> Result<ExitCode> {
 /// The pages within a process that has an API.
 pub struct Pages<'a> {
     pub api: &'a ApiArgs,
+    pub api_at: ApiAt,
     pub app: &'a ingest::App,
     pub producer: Producer,
     pub args: DashboardArgs,
@@ -62,7 +63,8 @@ impl Pages<'_> {
         let tenants = self.app.tenants.clone();
         let asked = Api::new(ingest::router(self.app.clone(), Router::new()), move || tenants.ids());
         let (store, brokers) = (self.app.store.clone(), self.api.brokers.clone());
-        let app = App::new(store, brokers.clone(), self.producer, asked, self.args, stop.clone())?;
+        let reach = Reach { brokers: brokers.clone(), store: self.api.store.store.clone(), api: self.api_at };
+        let app = App::new(store, reach, self.producer, asked, self.args, stop.clone())?;
         let listen = self.api.ingest.listen;
         ensure!(
             listen.ip().is_loopback() || !app.access.is_open(),

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Result;
-use dashboard::DashboardArgs;
+use dashboard::{ApiAt, DashboardArgs};
 use ingest::sweep;
 use pipeline::kafka::trim;
 use pipeline::{admin, service};
@@ -38,7 +38,7 @@ pub async fn run(args: IngestCommand) -> Result<ExitCode> {
     let mut tasks = JoinSet::new();
     let mut others = admin::router(checks);
     if args.dashboard {
-        let pages = pages::Pages { api: &args.api, app: &app, producer, args: args.pages };
+        let pages = pages::Pages { api: &args.api, api_at: ApiAt::Pages, app: &app, producer, args: args.pages };
         others = others.merge(pages.start(&mut tasks, &stop)?);
     }
     let router = ingest::router(app.clone(), others);

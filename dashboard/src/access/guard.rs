@@ -14,6 +14,7 @@ use super::login::door_to;
 use super::session::{Access, Role, Session};
 use crate::app::App;
 use crate::fault::Fault;
+use crate::reach::USUAL_SERVER;
 use crate::wants::Wants;
 
 /// Who looks at a page.
@@ -29,6 +30,8 @@ pub struct Viewer {
     pub is_program: bool,
     /// What they want to read.
     pub wants: Wants,
+    /// Where they see these pages, such as `http://127.0.0.1:8080`.
+    pub site: String,
 }
 
 impl Viewer {
@@ -65,16 +68,24 @@ pub async fn guard(State(app): State<App>, mut request: Request, next: Next) -> 
 }
 
 fn viewer(access: &Access, headers: &HeaderMap, wants: Wants) -> Option<Viewer> {
+    let site = site(headers);
     if access.is_open() {
         let token = access.open_token();
-        return Some(Viewer { role: Role::Operator, token, has_session: false, is_program: false, wants });
+        return Some(Viewer { role: Role::Operator, token, has_session: false, is_program: false, wants, site });
     }
     if let Some(key) = bearer(headers) {
         let role = access.role_of(key)?;
-        return Some(Viewer { role, token: String::new(), has_session: false, is_program: true, wants });
+        return Some(Viewer { role, token: String::new(), has_session: false, is_program: true, wants, site });
     }
     let Session { role, token } = access.session(&cookie::read(headers)?, Timestamp::now())?;
-    Some(Viewer { role, token, has_session: true, is_program: false, wants })
+    Some(Viewer { role, token, has_session: true, is_program: false, wants, site })
+}
+
+/// Returns where the request found these pages: as its proxy says, where it came through one over TLS.
+fn site(headers: &HeaderMap) -> String {
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
+    header("host").map_or_else(|| USUAL_SERVER.to_owned(), |host| format!("{scheme}://{host}"))
 }
 
 /// Says whether a script of a page asks, which follows a stream and would take the door for one.

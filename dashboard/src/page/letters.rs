@@ -131,7 +131,7 @@ pub fn part(app: &App) -> Result<String, Fault> {
 /// # Errors
 /// When they do not answer.
 async fn read(app: &App, id: LetterId) -> anyhow::Result<Option<Letter>> {
-    let letter = dead_letter::find(&app.brokers, id).await?;
+    let letter = dead_letter::find(&app.reach.brokers, id).await?;
     if letter.is_none() {
         app.seen.write().letters.forget(id);
     }

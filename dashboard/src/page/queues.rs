@@ -2,7 +2,6 @@
 
 use askama::Template;
 use axum::extract::{Path, State};
-use axum::http::HeaderMap;
 use axum::response::Response;
 use jiff::Timestamp;
 use pipeline::kafka::lag::LaneLag;
@@ -17,6 +16,7 @@ use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::plot::{Kind, Line, Plot};
+use crate::reach::quoted;
 use crate::say;
 use crate::seen::State as Seen;
 use crate::seen::queues::{Rates, waiting};
@@ -115,9 +115,9 @@ struct PartitionQueue {
 }
 
 /// Shows all stages.
-pub async fn show(State(app): State<App>, viewer: Viewer, headers: HeaderMap) -> Result<Response, Fault> {
+pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fault> {
     let wants = viewer.wants;
-    let command = command(&headers, viewer.has_session);
+    let command = command(&viewer);
     let frame = Frame::new(&app, viewer, "/queues", "Queues", "queues");
     answer(wants, &Page { frame, now: now(&app), command })
 }
@@ -145,12 +145,9 @@ pub async fn one(State(app): State<App>, viewer: Viewer, Path(stage): Path<Strin
 }
 
 /// Returns the command line that tells the same as the page of all queues.
-fn command(headers: &HeaderMap, has_session: bool) -> String {
-    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let scheme = header("x-forwarded-proto").filter(|scheme| *scheme == "https").unwrap_or("http");
-    let host = header("host").unwrap_or("127.0.0.1:8080");
-    let key = if has_session { " -H \"Authorization: Bearer $KEY\"" } else { "" };
-    format!("curl -s -H 'Accept: application/json'{key} '{scheme}://{host}/queues'")
+fn command(viewer: &Viewer) -> String {
+    let key = if viewer.has_session { " -H \"Authorization: Bearer $KEY\"" } else { "" };
+    format!("curl -s -H 'Accept: application/json'{key} {}", quoted(&format!("{}/queues", viewer.site)))
 }
 
 fn one_now(state: &Seen, stage: StageName, now_ms: i64) -> OneNow {

@@ -27,7 +27,7 @@ pub enum GroupProtocol {
 #[derive(clap::Args, Clone, Debug)]
 pub struct BrokerArgs {
     /// Addresses of Kafka brokers, separated by commas.
-    #[arg(long, env = "SPILLWAY_BROKERS", value_name = "HOST:PORT,...", default_value = "127.0.0.1:9092")]
+    #[arg(long, env = "SPILLWAY_BROKERS", value_name = "HOST:PORT,...", default_value = BrokerArgs::USUAL)]
     pub brokers: String,
     /// Put before the name of every topic and group, so that several installations share brokers.
     #[arg(long, env = "SPILLWAY_TOPIC_PREFIX", value_name = "TEXT", default_value = "")]
@@ -51,6 +51,9 @@ pub struct BrokerArgs {
 }
 
 impl BrokerArgs {
+    /// Where brokers are unless something else is said.
+    pub const USUAL: &str = "127.0.0.1:9092";
+
     /// Makes the arguments for `brokers` with everything else as it is by default.
     pub fn new(brokers: impl Into<String>) -> Self {
         Self {

@@ -25,7 +25,7 @@ use url::Url;
 #[derive(clap::Args, Clone, Debug)]
 pub struct ServerArgs {
     /// Address of the server.
-    #[arg(long, env = "SPILLWAY_SERVER", default_value = "http://127.0.0.1:8080", value_name = "URL")]
+    #[arg(long, env = "SPILLWAY_SERVER", default_value = dashboard::USUAL_SERVER, value_name = "URL")]
     pub server: Url,
     /// Key of your tenant, where the server wants one; better given by the variable, because others can read a command
     /// line.

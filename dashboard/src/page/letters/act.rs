@@ -227,7 +227,9 @@ impl Page {
     fn command(&self) -> String {
         let ids: Vec<&str> = self.letters.iter().take(10).map(|row| row.id.as_str()).collect();
         let more = if self.letters.len() > ids.len() { " …" } else { "" };
-        format!("spillway dead-letters {} {}{more}", self.action.as_str(), ids.join(" "))
+        let command = format!("spillway dead-letters {} {}{more}", self.action.as_str(), ids.join(" "));
+        // Only what is sent to work again has a look at its video.
+        if self.is_replay() { self.frame.flags.store(command) } else { self.frame.flags.brokers(command) }
     }
 }
 

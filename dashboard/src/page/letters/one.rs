@@ -81,6 +81,12 @@ pub async fn show(
 }
 
 impl Page {
+    /// Returns the command line that does the same; only a replay needs the store.
+    fn command(&self, action: &str) -> String {
+        let command = format!("spillway dead-letters {action} {}", self.id);
+        if action == "replay" { self.frame.flags.store(command) } else { self.frame.flags.brokers(command) }
+    }
+
     fn at(&self) -> String {
         say::moment(say::at(self.at_ms))
     }

@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::fault::Fault;
 use crate::form::Change;
 use crate::frame::Frame;
+use crate::reach::quoted;
 
 #[derive(Template, Serialize)]
 #[template(path = "workers_drain.html")]
@@ -44,6 +45,12 @@ pub async fn drain(State(app): State<App>, change: Change) -> Result<Response, F
     told.map_err(|failure| Fault::Away { what: "The broker", source: failure.into() })?;
     info!(worker = one.worker, "told to drain by an operator");
     Ok(Redirect::to(&format!("/workers?stage={}&drained=yes", one.stage)).into_response())
+}
+
+impl Page {
+    fn command(&self) -> String {
+        format!("spillway workers drain {}", quoted(&self.one.worker))
+    }
 }
 
 fn find(app: &App, id: &str) -> Result<Worker, Fault> {
