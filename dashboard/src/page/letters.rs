@@ -19,6 +19,7 @@ use crate::answer::answer;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::reach::quoted;
 use crate::say;
 use crate::seen::State as Seen;
 use crate::seen::letters::Brief;
@@ -34,7 +35,7 @@ const MOST_SHOWN: usize = 100;
 struct Page {
     #[serde(flatten)]
     frame: Frame,
-    asked: Asked,
+    asked: Chosen,
     now: Now,
     /// Those that fit what is asked for, newest first.
     letters: Vec<Row>,
@@ -92,7 +93,7 @@ pub struct Row {
 /// Which letters are asked for.
 #[derive(Deserialize, Serialize, Default)]
 #[serde(default)]
-pub struct Asked {
+pub struct Chosen {
     /// Only those of this stage.
     stage: String,
     /// Only those given up for this reason.
@@ -104,7 +105,7 @@ pub struct Asked {
 }
 
 /// Shows the letters.
-pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<Asked>) -> Result<Response, Fault> {
+pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<Chosen>) -> Result<Response, Fault> {
     let wants = viewer.wants;
     let frame = Frame::new(&app, viewer, "/letters", "Dead letters", "letters");
     let state = app.seen.read();
@@ -168,7 +169,7 @@ fn group(stage: StageName, code: &str, briefs: &[&Brief]) -> Group {
     }
 }
 
-impl Asked {
+impl Chosen {
     fn fits(&self, id: &LetterId, brief: &Brief) -> bool {
         (self.stage.is_empty() || self.stage == id.stage.as_str())
             && (self.code.is_empty() || self.code == brief.code)
@@ -178,6 +179,24 @@ impl Asked {
 
     fn is_chosen(&self, stage: &StageName) -> bool {
         self.stage == stage.as_str()
+    }
+
+    /// Says the same to `spillway dead-letters`.
+    fn flags(&self) -> String {
+        let named = [("--stage", &self.stage), ("--code", &self.code), ("--video", &self.video)];
+        let given = named.into_iter().filter(|(_, value)| !value.is_empty());
+        let mut flags: String = given.map(|(flag, value)| format!(" {flag} {}", quoted(value))).collect();
+        if self.state == "all" {
+            flags += " --all";
+        }
+        flags
+    }
+}
+
+impl Page {
+    /// Returns the command line that lists the same.
+    fn command(&self) -> String {
+        self.frame.flags.brokers(format!("spillway dead-letters list{}", self.asked.flags()))
     }
 }
 
@@ -210,5 +229,19 @@ impl Group {
 
     fn first(&self) -> String {
         say::moment(say::at(self.first_ms))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_gets_the_filters_of_the_page() {
+        let chosen = Chosen { stage: "cut".to_owned(), code: "attempts exhausted".to_owned(), ..Chosen::default() };
+        assert_eq!(chosen.flags(), " --stage cut --code 'attempts exhausted'");
+        let chosen = Chosen { video: "v1".to_owned(), state: "all".to_owned(), ..Chosen::default() };
+        assert_eq!(chosen.flags(), " --video v1 --all");
+        assert_eq!(Chosen::default().flags(), "");
     }
 }

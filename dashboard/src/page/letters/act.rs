@@ -5,10 +5,11 @@ use axum::extract::State;
 use axum::response::Response;
 use futures::{StreamExt, stream};
 use pipeline::dead_letter::{self, LetterId, Outcome, Record, Settled};
+use pipeline::failure::Code;
 use serde::Serialize;
 use tracing::{info, warn};
 
-use super::{Row, read};
+use super::{Chosen, Row, read};
 use crate::access::Viewer;
 use crate::answer::answer;
 use crate::app::App;
@@ -16,6 +17,7 @@ use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::form::Change;
 use crate::frame::Frame;
+use crate::reach::quoted;
 use crate::say;
 
 /// The most letters something is done with at once.
@@ -37,6 +39,9 @@ struct Page {
     #[serde(flatten)]
     frame: Frame,
     action: Action,
+    /// Which letters are meant, as the command line says it.
+    #[serde(skip)]
+    which: String,
     letters: Vec<Row>,
     /// Letters that fit and are left for another time.
     more: usize,
@@ -99,7 +104,18 @@ pub async fn confirm(State(app): State<App>, viewer: Viewer, asked: Asked) -> Re
     }
     let more = letters.len().saturating_sub(MOST_AT_ONCE);
     letters.truncate(MOST_AT_ONCE);
-    answer(wants, &Page { frame, action, letters, more })
+    let error = Chosen { stage: stage.to_owned(), code: code.to_owned(), ..Chosen::default() };
+    let which = which(Some(error).filter(|_| named.is_empty()), &letters);
+    answer(wants, &Page { frame, action, which, letters, more })
+}
+
+/// Says to the command line which letters are meant: those of an error, or these one by one. It knows no codes of other
+/// versions.
+fn which(error: Option<Chosen>, letters: &[Row]) -> String {
+    match error.filter(|error| Code::from_name(&error.code).is_some()) {
+        Some(error) => error.flags(),
+        None => letters.iter().map(|row| format!(" {}", quoted(&row.id))).collect(),
+    }
 }
 
 /// Does it, and shows what came of it.
@@ -225,9 +241,7 @@ impl Page {
 
     /// Returns the command line that does the same.
     fn command(&self) -> String {
-        let ids: Vec<&str> = self.letters.iter().take(10).map(|row| row.id.as_str()).collect();
-        let more = if self.letters.len() > ids.len() { " …" } else { "" };
-        let command = format!("spillway dead-letters {} {}{more}", self.action.as_str(), ids.join(" "));
+        let command = format!("spillway dead-letters {}{}", self.action.as_str(), self.which);
         // Only what is sent to work again has a look at its video.
         if self.is_replay() { self.frame.flags.store(command) } else { self.frame.flags.brokers(command) }
     }
@@ -240,5 +254,37 @@ impl Done {
         let parts = Became::ALL.into_iter().map(|became| (count(became), became)).filter(|(count, _)| *count > 0);
         let parts: Vec<String> = parts.map(|(count, became)| format!("{count} {}", became.told())).collect();
         format!("{}: {}.", say::many(self.letters.len(), "dead letter"), parts.join(", "))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeline::stage::StageName;
+
+    use super::*;
+    use crate::seen::letters::Brief;
+
+    #[test]
+    fn the_command_line_is_told_all_letters_or_what_they_have_in_common() {
+        let brief = Brief {
+            at_ms: 0,
+            code: Code::ALL[0].to_string(),
+            detail: String::new(),
+            tenant: String::new(),
+            video: String::new(),
+            unit: String::new(),
+            attempts: String::new(),
+            settled: None,
+        };
+        let row = |offset| Row::of(LetterId { stage: StageName::Cut, partition: 0, offset }, &brief);
+        let letters: Vec<Row> = (0..12).map(row).collect();
+        let all = which(None, &letters);
+        let words: Vec<&str> = all.split_whitespace().collect();
+        assert_eq!((words.len(), words[11]), (12, "cut/0/11"));
+        assert!(words.iter().all(|word| word.parse::<LetterId>().is_ok()), "{all}");
+        let error = |code: &str| Chosen { stage: "cut".to_owned(), code: code.to_owned(), ..Chosen::default() };
+        let known = Code::ALL[0].as_str();
+        assert_eq!(which(Some(error(known)), &letters), format!(" --stage cut --code {known}"));
+        assert_eq!(which(Some(error("of another version")), &letters), all);
     }
 }
