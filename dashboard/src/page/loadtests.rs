@@ -31,6 +31,9 @@ const COMMAND: &str = "spillway loadtest viral-500 --emulate";
 struct Page {
     #[serde(flatten)]
     frame: Frame,
+    /// What starts a run that is kept here.
+    #[serde(skip)]
+    command: String,
     /// Where they are kept.
     folder: String,
     /// The newest first.
@@ -44,11 +47,6 @@ pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fa
     let wants = viewer.wants;
     let frame = Frame::new(&app, viewer, "/loadtests", "Load tests", "bar");
     let (runs, more) = app.kept.list().await?;
-    answer(wants, &Page { frame, folder: app.kept.folder(), runs, more })
-}
-
-impl Page {
-    fn command(&self) -> &'static str {
-        COMMAND
-    }
+    let command = format!("{COMMAND}{}", app.kept.flag());
+    answer(wants, &Page { frame, command, folder: app.kept.folder(), runs, more })
 }

@@ -14,6 +14,7 @@ use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::plot::Plot;
+use crate::reach::quoted;
 use crate::say;
 
 #[derive(Template, Serialize)]
@@ -23,6 +24,9 @@ struct Page {
     frame: Frame,
     #[serde(skip)]
     folder: String,
+    /// Where a new run is kept, as the command line says it.
+    #[serde(skip)]
+    kept: String,
     a: Run,
     b: Run,
     rows: Vec<Row>,
@@ -40,6 +44,9 @@ struct Run {
     seed: Option<u64>,
     time_scale: f64,
     spillway: String,
+    /// What runs it again.
+    #[serde(skip)]
+    command: String,
 }
 
 /// One measure of both.
@@ -87,7 +94,8 @@ pub async fn show(State(app): State<App>, viewer: Viewer, asked: Asked) -> Resul
     let frame = Frame::new(&app, viewer, "/loadtests", "Two load tests side by side", "bar");
     let (rows, targets, plots) = (rows(&a, &b), differing(&a, &b), plots::both(&a, &b));
     let (a, b) = (Run::of(a_name, &a), Run::of(b_name, &b));
-    answer(wants, &Page { frame, folder: app.kept.folder(), a, b, rows, targets, plots })
+    let (folder, kept) = (app.kept.folder(), app.kept.flag());
+    answer(wants, &Page { frame, folder, kept, a, b, rows, targets, plots })
 }
 
 fn rows(a: &Report, b: &Report) -> Vec<Row> {
@@ -126,6 +134,7 @@ impl Run {
             seed: about.seed,
             time_scale: report.scale(),
             spillway: about.spillway.clone(),
+            command: about.command(),
         }
     }
 
@@ -149,9 +158,10 @@ impl Row {
 }
 
 impl Page {
-    /// Returns the command line that makes such a comparison after a run.
+    /// Returns the command line that runs the second one again, beside the first.
     fn command(&self) -> String {
-        format!("spillway loadtest {} --emulate --compare {}/{}.json", self.b.schedule, self.folder, self.a.name)
+        let first = format!("{}/{}.json", self.folder, self.a.name);
+        format!("{}{} --compare {}", self.b.command, self.kept, quoted(&first))
     }
 }
 

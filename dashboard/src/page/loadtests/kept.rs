@@ -13,6 +13,7 @@ use super::report::Report;
 use super::summary::Summary;
 use crate::args::DashboardArgs;
 use crate::fault::Fault;
+use crate::reach::quoted;
 
 /// The newest ones that are listed.
 const MOST_LISTED: usize = 200;
@@ -24,6 +25,8 @@ const LONGEST_NAME: usize = 150;
 /// The folder of kept runs.
 pub struct Kept {
     folder: Option<PathBuf>,
+    /// Whether it is another one than that of the user.
+    is_named: bool,
     /// What was read of each file as it was then.
     known: Arc<Mutex<HashMap<String, (Version, Summary)>>>,
 }
@@ -34,12 +37,20 @@ type Version = (u64, Option<SystemTime>);
 impl Kept {
     /// Looks into the folder that is set, else into that of this user.
     pub fn new(args: &DashboardArgs) -> Self {
-        Self { folder: args.reports.clone().or_else(user_reports_folder), known: Arc::default() }
+        let folder = args.reports.clone().or_else(user_reports_folder);
+        Self { folder, is_named: args.reports.is_some(), known: Arc::default() }
     }
 
     /// Names the folder.
     pub fn folder(&self) -> String {
         self.folder.as_ref().map_or_else(|| "none: say --reports".to_owned(), |folder| folder.display().to_string())
+    }
+
+    /// Says to `spillway loadtest` that runs are kept here, where it does not take the folder by itself.
+    pub fn flag(&self) -> String {
+        let folder = self.folder.as_ref().filter(|_| self.is_named);
+        let whole = |folder: &PathBuf| std::path::absolute(folder).unwrap_or_else(|_| folder.clone());
+        folder.map_or_else(String::new, |folder| format!(" --reports {}", quoted(&whole(folder).to_string_lossy())))
     }
 
     /// Returns the newest runs, and how many more there are.
@@ -196,7 +207,7 @@ mod tests {
         "targets":[{"outcome":"met"},{"outcome":"missed"},{"outcome":"open"}]}"#;
 
     fn kept(folder: &Path) -> Kept {
-        Kept { folder: Some(folder.to_owned()), known: Arc::default() }
+        Kept { folder: Some(folder.to_owned()), is_named: false, known: Arc::default() }
     }
 
     #[tokio::test]
@@ -243,7 +254,7 @@ mod tests {
             assert!(matches!(kept.read(name).await, Err(Fault::Nowhere(_))), "{name:?}");
             assert!(!kept.has_page(name).await);
         }
-        let none = Kept { folder: Some(folder.path().join("none")), known: Arc::default() };
+        let none = self::kept(&folder.path().join("none"));
         assert_eq!(none.list().await.unwrap(), (Vec::new(), 0));
     }
 }

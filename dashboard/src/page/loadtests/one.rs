@@ -26,6 +26,9 @@ struct Page {
     #[serde(flatten)]
     frame: Frame,
     name: String,
+    /// What runs it again.
+    #[serde(skip)]
+    command: String,
     about: About,
     targets: Vec<Target>,
     /// How near each resource was to its end.
@@ -43,8 +46,9 @@ pub async fn show(State(app): State<App>, viewer: Viewer, Path(name): Path<Strin
     let wants = viewer.wants;
     let frame = Frame::new(&app, viewer, "/loadtests", format!("Load test {}", report.about.schedule), "bar");
     let (measures, plots) = (measures::of(&report), plots::of(&report));
+    let command = report.about.command() + &app.kept.flag();
     let (about, targets, limits) = (report.about, report.targets, report.limits);
-    answer(wants, &Page { frame, name, about, targets, limits, measures, has_page, plots })
+    answer(wants, &Page { frame, name, command, about, targets, limits, measures, has_page, plots })
 }
 
 /// Serves the page of a run as it was stored.

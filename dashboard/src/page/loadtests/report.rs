@@ -5,6 +5,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::reach::{USUAL_SERVER, quoted};
 
 /// A run.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,7 +35,7 @@ pub struct About {
     /// Where videos were sent.
     pub server: String,
     /// How workers were emulated, if they were.
-    pub emulated: Option<serde_json::Value>,
+    pub emulated: Option<Value>,
     /// The most slots of a stage, if the run said so.
     pub max_workers: Option<u32>,
     /// How many times faster than the schedule it went.
@@ -153,6 +156,40 @@ pub struct Machine {
     pub busy_cores: f64,
 }
 
+impl About {
+    /// Returns the command line that runs the same again, as far as a report tells how it was run.
+    pub fn command(&self) -> String {
+        let mut flags = Vec::new();
+        if let Some(seed) = self.seed {
+            flags.push(("--seed", seed.to_string()));
+        }
+        match (self.max_workers, &self.emulated) {
+            (Some(most), Some(spec)) => flags.extend(self.emulation(most, spec)),
+            // The workers of an installation are emulated by a file of its own.
+            (None, Some(_)) => flags.extend([("--server", self.server.clone()), ("--emulated-by", "SPEC.json".to_owned())]),
+            _ if self.server.trim_end_matches('/') == USUAL_SERVER => {}
+            _ => flags.push(("--server", self.server.clone())),
+        }
+        let flags = flags.into_iter().map(|(flag, value)| format!(" {flag} {}", quoted(&value)));
+        let emulate = if self.max_workers.is_some() { " --emulate" } else { "" };
+        format!("spillway loadtest {}{emulate}{}", quoted(&self.schedule), flags.collect::<String>())
+    }
+
+    fn emulation(&self, max_workers: u32, spec: &Value) -> Vec<(&'static str, String)> {
+        let mut flags = vec![("--max-workers", max_workers.to_string())];
+        if let Some(scale) = self.time_scale {
+            flags.push(("--time-scale", scale.to_string()));
+        }
+        if let Some(basis) = spec.get("basis").and_then(Value::as_str) {
+            flags.push(("--basis", basis.to_owned()));
+        }
+        if let Some(startup_s) = spec.get("startup_s").and_then(Value::as_f64) {
+            flags.push(("--startup", format!("{}ms", (startup_s * 1e3).round())));
+        }
+        flags
+    }
+}
+
 impl Report {
     /// Reads a report.
     ///
@@ -198,5 +235,27 @@ mod tests {
         for wrong in ["", "[]", "{}", r#"{"about":{}}"#, r#"{"about":{"schedule":5}}"#] {
             assert!(Report::read(wrong.as_bytes()).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn the_command_line_is_that_of_the_run() {
+        let command = |about: &str| {
+            let json = format!(r#"{{"about":{{"schedule":"users-6","seed":3,{about}}}}}"#);
+            Report::read(json.as_bytes()).unwrap().about.command()
+        };
+        let spec = r#"{"seed":3,"time_scale":5.0,"basis":"measured","startup_s":45.0}"#;
+        assert_eq!(
+            command(&format!(r#""time_scale":5.0,"max_workers":40,"server":"a system of its own","emulated":{spec}"#)),
+            "spillway loadtest users-6 --emulate --seed 3 --max-workers 40 --time-scale 5 --basis measured --startup 45000ms"
+        );
+        assert_eq!(
+            command(r#""time_scale":1.0,"emulated":null,"server":"https://clips.example/""#),
+            "spillway loadtest users-6 --seed 3 --server https://clips.example/"
+        );
+        assert_eq!(
+            command(&format!(r#""server":"http://a:1/","emulated":{spec}"#)),
+            "spillway loadtest users-6 --seed 3 --server http://a:1/ --emulated-by SPEC.json"
+        );
+        assert_eq!(command(r#""server":"http://127.0.0.1:8080/""#), "spillway loadtest users-6 --seed 3");
     }
 }
