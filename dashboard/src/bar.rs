@@ -32,10 +32,14 @@ pub struct Bar {
     pub failed_1h: usize,
     /// How long the video waits that has waited longest for its first segment, in seconds.
     pub oldest_wait_s: Option<f64>,
-    /// Slots that take work.
+    /// Processes that take work; gatherers do not count, here and below.
     pub workers_ready: u32,
-    /// Slots that are to be, where an autoscaler says so.
+    /// Processes that are to be, where an autoscaler says so: one that scales slots does not.
     pub workers_target: Option<u32>,
+    /// Slots that take work.
+    pub slots_ready: u32,
+    /// Slots that are to be, where an autoscaler says so.
+    pub slots_target: Option<u32>,
     /// What a video costs now, in dollars: the slots of the last hour by the videos that ended in it.
     pub cost_per_video: Option<f64>,
 }
@@ -51,6 +55,7 @@ impl Bar {
         let stale_because = state.stale(now);
         let ended =
             |how: EndState| state.traffic.ended_since(now_ms - HOUR_MS).filter(|ended| ended.how == Some(how)).count();
+        let crew = state.workers.whole();
         let queued = state.traffic.open().filter(|open| open.begun_ms.is_none()).count();
         Self {
             at_ms: now_ms,
@@ -63,8 +68,10 @@ impl Bar {
             partial_1h: ended(EndState::Partial),
             failed_1h: ended(EndState::Failed),
             oldest_wait_s: state.traffic.oldest_wait_s(now_ms),
-            workers_ready: state.workers.whole().ready,
-            workers_target: state.scaling.target(now),
+            workers_ready: crew.processes_ready,
+            workers_target: state.scaling.target_workers(&state.workers, now),
+            slots_ready: crew.ready,
+            slots_target: state.scaling.target(now),
             cost_per_video: cost_per_video(state, slot_price, now_ms),
         }
     }
@@ -77,6 +84,11 @@ impl Bar {
     /// Says the longest wait.
     pub fn oldest(&self) -> String {
         self.oldest_wait_s.map_or_else(|| "none".to_owned(), say::span)
+    }
+
+    /// Says how many there are, and how many are to be.
+    pub fn of_target(&self, ready: &u32, target: &Option<u32>) -> String {
+        target.map_or_else(|| ready.to_string(), |target| format!("{ready} / {target}"))
     }
 
     /// Says what a video costs.
@@ -115,6 +127,9 @@ fn cost_per_video(state: &State, slot_price: f64, now_ms: i64) -> Option<f64> {
 mod tests {
     use std::collections::BTreeMap;
 
+    use pipeline::event::{WorkerReport, WorkerState};
+    use pipeline::stage::StageName;
+
     use super::*;
 
     #[test]
@@ -132,5 +147,19 @@ mod tests {
         state.hearing.word(now_ms);
         state.hearing.broke_off("no leader".to_owned());
         assert!(bar(&state).stale_because.is_some_and(|why| why.contains("no leader")));
+    }
+
+    #[test]
+    fn workers_are_told_apart_from_their_slots() {
+        let now = say::at(1_700_000_000_000);
+        let mut state = State::default();
+        for (worker, stage, slots) in [("a", StageName::Cut, 4), ("b", StageName::Cut, 4), ("c", StageName::Join, 12)] {
+            let (worker, state_now) = (worker.to_owned(), WorkerState::Ready as i32);
+            let stage = stage as i32;
+            state.workers.hear(WorkerReport { worker, stage, state: state_now, slots, ..WorkerReport::default() });
+        }
+        let bar = Bar::at(&state, 0.04, now);
+        assert_eq!((bar.workers_ready, bar.workers_target, bar.slots_ready, bar.slots_target), (2, None, 8, None));
+        assert_eq!([bar.of_target(&2, &None), bar.of_target(&2, &Some(3))], ["2", "2 / 3"]);
     }
 }

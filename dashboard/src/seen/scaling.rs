@@ -6,10 +6,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use pipeline::stage::StageName;
 use planning::observation::Stage;
 use planning::pin::Pin;
 use planning::record::Recorded;
 
+use super::workers::Workers;
 pub use keda::Keda;
 use keda::Rivals;
 
@@ -100,6 +102,17 @@ impl Scaling {
         self.ticks.range(first..).cloned().collect()
     }
 
+    /// Returns how many workers of all stages there are to be, unless the autoscaler is silent, or scales slots and leaves it
+    /// to others how many processes have them: some have more than it takes a worker to have.
+    pub fn target_workers(&self, workers: &Workers, now: Timestamp) -> Option<u32> {
+        let last = self.last(now)?;
+        let scales_slots = last.recorded.seen.stages.iter().any(|seen| {
+            let stage: Option<StageName> = seen.stage.parse().ok();
+            stage.is_some_and(|stage| workers.crew(stage).most_slots > seen.slots_per_worker.max(1))
+        });
+        (!scales_slots).then(|| last.recorded.decided.iter().map(|decided| decided.replicas).sum())
+    }
+
     /// Returns how many slots of all stages there are to be, unless the autoscaler is silent.
     pub fn target(&self, now: Timestamp) -> Option<u32> {
         let last = self.last(now)?;
@@ -114,6 +127,7 @@ impl Scaling {
 
 #[cfg(test)]
 mod tests {
+    use pipeline::event::WorkerReport;
     use planning::decision::StageDecision;
     use planning::observation::{Observation, Stage};
 
@@ -133,6 +147,23 @@ mod tests {
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         assert_eq!((scaling.target(at(2000)), scaling.target(at(40_000))), (Some(12 + 2 + 5), None));
         assert_eq!(scaling.last(at(2000)).unwrap().target_slots("cut"), Some(12));
+    }
+
+    #[test]
+    fn what_is_to_be_is_told_in_workers_where_workers_are_scaled() {
+        let stage = Stage { stage: "cut".to_owned(), slots_per_worker: 4, ..Stage::default() };
+        let decided = StageDecision { stage: "cut".to_owned(), replicas: 3, ..StageDecision::default() };
+        let seen = Observation { stages: vec![stage], ..Observation::default() };
+        let mut scaling = Scaling::default();
+        scaling.hear(1000, Recorded { seen, decided: vec![decided] });
+        let target = |slots: u32, at_ms: i64| {
+            let mut workers = Workers::default();
+            let stage = StageName::Cut as i32;
+            workers.hear(WorkerReport { worker: "a".to_owned(), stage, slots, ..WorkerReport::default() });
+            scaling.target_workers(&workers, Timestamp::from_millisecond(at_ms).unwrap())
+        };
+        assert_eq!((target(4, 2000), target(4, 40_000)), (Some(3), None));
+        assert_eq!(target(6, 2000), None, "three slots of which one process has more");
     }
 
     #[test]

@@ -24,6 +24,10 @@ pub struct Workers {
 pub struct Crew {
     /// Processes.
     pub processes: u32,
+    /// Those of them that take work.
+    pub processes_ready: u32,
+    /// The most slots that one of them has.
+    pub most_slots: u32,
     /// Slots that take work.
     pub ready: u32,
     /// Slots that will soon.
@@ -118,10 +122,12 @@ impl Workers {
         let mut crew = Crew::default();
         for report in self.heard.values().filter(|report| report.stage == stage as i32) {
             crew.processes += 1;
+            crew.most_slots = crew.most_slots.max(report.slots);
             crew.busy += report.busy;
             match report.state() {
                 WorkerState::Starting => crew.starting += report.slots,
                 WorkerState::Ready => {
+                    crew.processes_ready += 1;
                     crew.ready += report.slots;
                     crew.starting += report.slots_starting_ms.len() as u32;
                 }
@@ -153,6 +159,8 @@ impl Workers {
         let mut whole = Crew::default();
         for crew in STAGES.map(|stage| self.crew(stage)) {
             whole.processes += crew.processes;
+            whole.processes_ready += crew.processes_ready;
+            whole.most_slots = whole.most_slots.max(crew.most_slots);
             whole.ready += crew.ready;
             whole.starting += crew.starting;
             whole.busy += crew.busy;
@@ -188,6 +196,7 @@ mod tests {
         workers.hear(report("a", 500, WorkerState::Starting, 4, 0)); // late
         let crew = workers.crew(StageName::Cut);
         assert_eq!((crew.ready, crew.busy, crew.paused, crew.starting), (4, 2, 3, 2));
+        assert_eq!((crew.processes, crew.processes_ready, crew.most_slots), (3, 1, 4));
         assert_eq!(workers.crew(StageName::Fetch), Crew::default());
         assert_eq!((workers.quota(StageName::Cut), workers.outside_used()), (None, None));
         for (worker, at_ms, left, used) in [("b", 1000, 70.0, 3), ("c", 9000, 90.0, 40)] {

@@ -30,6 +30,8 @@ pub struct StageNow {
     pub wait_p95_s: Option<f64>,
     /// Processes that work on it.
     pub processes: u32,
+    /// Those of them that take work.
+    pub processes_ready: u32,
     /// Slots that take work.
     pub ready: u32,
     /// Slots that will soon.
@@ -82,6 +84,7 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
         lag_s: state.queues.oldest_s(stage, now_ms).filter(|_| lag_records > 0),
         wait_p95_s: quantile(&waits, 0.95),
         processes: crew.processes,
+        processes_ready: crew.processes_ready,
         ready: crew.ready,
         starting: crew.starting,
         busy: crew.busy,
