@@ -37,7 +37,8 @@ function drawn(plot) {
   let below = null;
   const columns = plot.lines.map((line) => {
     if (line.kind !== "stack") return line.y;
-    below = line.y.map((value, place) => (value ?? 0) + (below ? below[place] : 0));
+    // What is not known is no nothing: there is a gap.
+    below = line.y.map((value, place) => (value == null ? null : value + (below?.[place] ?? 0)));
     return below;
   });
   const levels = plot.levels.map((level) => plot.x.map(() => level.y));

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::Response;
 use jiff::Timestamp;
 use pipeline::lane::Lane;
+use pipeline::stage::StageName;
 use serde::Serialize;
 
 use crate::access::Viewer;
@@ -26,6 +27,8 @@ use wrong::Wrong;
 const PLOTTED_MS: i64 = 3_600_000;
 /// The most points of a plot.
 const POINTS: usize = 360;
+/// The share of ready slots that is to be busy, in percent.
+const USED_AIM_PERCENT: f64 = 70.0;
 /// The targets of waits, in seconds.
 pub const WAIT_TARGETS_S: (f64, f64) = (30.0, 120.0);
 
@@ -42,6 +45,9 @@ struct Overview {
 #[derive(Template, Serialize)]
 #[template(path = "overview_now.html")]
 struct Now {
+    /// When it was made, in milliseconds since the Unix epoch.
+    #[serde(skip)]
+    at_ms: i64,
     stages: Vec<StageNow>,
     wrong: Vec<Wrong>,
 }
@@ -67,7 +73,7 @@ fn now(app: &App) -> Now {
     let (state, at) = (app.seen.read(), Timestamp::now());
     let stages = flow::stages(&state, at);
     let wrong = wrong::find(&state, &stages, at);
-    Now { stages, wrong }
+    Now { at_ms: at.as_millisecond(), stages, wrong }
 }
 
 fn plots(state: &Seen, now_ms: i64) -> Vec<Plot> {
@@ -76,10 +82,11 @@ fn plots(state: &Seen, now_ms: i64) -> Vec<Plot> {
     let line = |label: &str, kind, from: &str, value: &dyn Fn(&Point) -> Option<f64>| {
         Line::new(label, kind, points.iter().map(|point| value(point)).collect()).going_on_with(from)
     };
-    let mut queue = Plot::over_time("plot-open", "Videos that have not ended, by lane", "videos", &at_ms);
+    let mut queue = Plot::over_time("plot-waiting", "Records that wait, by lane", "records", &at_ms);
     for lane in Lane::ALL {
-        let (from, index) = (format!("open.{}", lane.index()), lane.index());
-        queue = queue.with(line(lane.as_str(), Kind::Stack, &from, &|point| Some(f64::from(point.open[index]))));
+        let (from, index) = (format!("waiting.{}", lane.index()), lane.index());
+        let waiting = move |point: &Point| point.waiting.map(|by_lane| by_lane[index] as f64);
+        queue = queue.with(line(lane.as_str(), Kind::Stack, &from, &waiting));
     }
     let waits = Plot::over_time("plot-wait", "Wait until the first segment is begun", "s", &at_ms)
         .with(line("p50", Kind::Line, "wait_p50_s", &|point| point.wait_p50_s))
@@ -90,11 +97,67 @@ fn plots(state: &Seen, now_ms: i64) -> Vec<Plot> {
         .with(line("target", Kind::Step, "target", &|point| point.target.map(f64::from)))
         .with(line("ready", Kind::Step, "ready", &|point| Some(f64::from(point.ready))))
         .with(line("busy", Kind::Line, "busy", &|point| Some(f64::from(point.busy))));
-    vec![queue, waits, slots]
+    let used = Plot::over_time("plot-used", "Utilisation: busy slots by ready ones", "%", &at_ms)
+        .with(line("used", Kind::Line, "used_percent", &|point| point.used_percent))
+        .with_level("aim", USED_AIM_PERCENT);
+    vec![queue, waits, slots, used]
+}
+
+fn is_beside(stage: &StageNow) -> bool {
+    stage.stage == StageName::Record.as_str()
 }
 
 impl Now {
+    /// Returns the stages in the order of the flow, those together that work at the same time.
+    fn steps(&self) -> Vec<Vec<&StageNow>> {
+        let mut steps: Vec<Vec<&StageNow>> = Vec::new();
+        for stage in self.stages.iter().filter(|stage| !is_beside(stage)) {
+            match steps.last_mut() {
+                // Sound and picture of a segment part after `split`, and meet in `join`.
+                Some(step) if stage.stage == StageName::Analyze.as_str() => step.push(stage),
+                _ => steps.push(vec![stage]),
+            }
+        }
+        steps
+    }
+
+    /// Returns those that hear of all and hand on nothing.
+    fn beside(&self) -> impl Iterator<Item = &StageNow> {
+        self.stages.iter().filter(|stage| is_beside(stage))
+    }
+
     fn span(&self, seconds: &Option<f64>) -> String {
         say::maybe_span(*seconds)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_flow_parts_after_split_and_record_is_no_step_of_it() {
+        let (state, at) = (Seen::default(), say::at(1_700_000_000_000));
+        let now = Now { at_ms: at.as_millisecond(), stages: flow::stages(&state, at), wrong: Vec::new() };
+        let names = |step: Vec<&StageNow>| step.iter().map(|stage| stage.stage).collect::<Vec<_>>().join("+");
+        let steps: Vec<String> = now.steps().into_iter().map(names).collect();
+        assert_eq!(steps, ["fetch", "split", "transcribe+analyze", "join", "moments", "cut", "deliver"]);
+        assert_eq!(now.beside().map(|stage| stage.stage).collect::<Vec<_>>(), ["record"]);
+        let page = now.render().unwrap();
+        assert_eq!((page.matches("class=\"fork\"").count(), page.matches("class=\"stage-card").count()), (1, 9), "{page}");
+    }
+
+    #[test]
+    fn what_waits_is_drawn_by_lane_and_use_beside_its_aim() {
+        let mut state = Seen::default();
+        let point = |at_ms, waiting, used_percent| Point { at_ms, waiting, used_percent, ..Point::default() };
+        state.history.add(point(1000, Some([1, 2, 3, 4]), Some(50.0)));
+        state.history.add(point(3000, None, None));
+        let plots = plots(&state, 4000);
+        let drawn = |id: &str| plots.iter().find(|plot| plot.id == id).unwrap();
+        let batch = &drawn("plot-waiting").lines[Lane::Batch.index()];
+        assert_eq!((&*batch.from, &*batch.y), ("waiting.3", &[Some(4.0), None][..]));
+        let used = drawn("plot-used");
+        assert_eq!((&*used.lines[0].y, used.levels[0].y), (&[Some(50.0), None][..], 70.0));
     }
 }

@@ -16,6 +16,9 @@ pub struct Point {
     pub at_ms: i64,
     /// Videos that had not ended, by lane, most urgent first.
     pub open: [u32; Lane::ALL.len()],
+    /// Records that waited, by lane, most urgent first: neither acknowledged nor in somebody's hands, of all stages that
+    /// work; nothing where a queue was not seen.
+    pub waiting: Option<[i64; Lane::ALL.len()]>,
     /// Median of the waits to the first segment in the fifteen minutes before, in seconds.
     pub wait_p50_s: Option<f64>,
     /// 95th percentile of them, in seconds.
@@ -28,6 +31,8 @@ pub struct Point {
     pub busy: u32,
     /// Requests that workers sent to outside services within the hour before; nothing where none is asked.
     pub outside_used: Option<u64>,
+    /// Those by the slots that took work, in percent; nothing where none did.
+    pub used_percent: Option<f64>,
     /// Records that waited for each stage or were in its hands; nothing where its queue was not seen.
     pub lag: [Option<i64>; StageName::ALL.len()],
 }

@@ -181,12 +181,14 @@ fn point(state: &State, at_ms: i64) -> Point {
     Point {
         at_ms,
         open,
+        waiting: state.waiting_by_lane(),
         wait_p50_s: quantile(&waits, 0.5),
         wait_p95_s: quantile(&waits, 0.95),
         ready: crew.ready,
         target: state.scaling.target(now),
         busy: crew.busy,
         outside_used: state.workers.outside_used(),
+        used_percent: (crew.ready > 0).then(|| 100.0 * f64::from(crew.busy) / f64::from(crew.ready)),
         lag: StageName::ALL.map(|stage| state.queues.is_seen(stage).then(|| state.queues.records(stage))),
     }
 }

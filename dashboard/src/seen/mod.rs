@@ -16,7 +16,10 @@ pub mod workers;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use jiff::Timestamp;
+use pipeline::lane::Lane;
+use pipeline::stage::StageName;
 use planning::cost::Prices;
+use planning::stages::STAGES;
 use tokio::sync::watch;
 
 use crate::args::DashboardArgs;
@@ -79,6 +82,28 @@ impl State {
         self.hearing.gap(now.as_millisecond())
     }
 
+    /// Returns when the oldest record came that waits for `stage` and that nobody has begun, in milliseconds since the Unix
+    /// epoch. What lies longest in the brokers is no answer: it may be in somebody's hands.
+    pub fn waits_since_ms(&self, stage: StageName) -> Option<i64> {
+        self.workers.oldest_fetched_ms(stage).unwrap_or_else(|| self.queues.oldest_ms(stage))
+    }
+
+    /// Returns how many records wait in each lane, most urgent first, of all stages that work: neither acknowledged nor in
+    /// somebody's hands. Nothing while a queue is not seen.
+    pub fn waiting_by_lane(&self) -> Option<[i64; Lane::ALL.len()]> {
+        let mut waiting = [0; Lane::ALL.len()];
+        for stage in STAGES {
+            if !self.queues.is_seen(stage) {
+                return None;
+            }
+            let in_hand = self.workers.in_hand_by_lane(stage);
+            for (index, lane) in self.queues.of(stage).iter().enumerate().take(waiting.len()) {
+                waiting[index] += (queues::waiting(lane) - in_hand[index]).max(0);
+            }
+        }
+        Some(waiting)
+    }
+
     /// Forgets what is heard again when topics are followed anew and would count twice; events count once by their ids.
     fn begin_hearing(&mut self) {
         self.hearing.begin();
@@ -124,5 +149,45 @@ impl Seen {
 
     pub(crate) fn tick(&self, at_ms: i64) {
         self.ticks.send_replace(at_ms);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pipeline::event::{UnitInHand, WorkerReport, WorkerState};
+    use pipeline::kafka::lag::{LaneLag, Read};
+
+    use super::*;
+
+    fn queue(records: i64, oldest_ms: i64) -> LaneLag {
+        LaneLag { end_total: records, oldest_ms: Some(oldest_ms), ..LaneLag::default() }
+    }
+
+    #[test]
+    fn what_is_in_hand_does_not_wait() {
+        let mut state = State::default();
+        assert_eq!(state.waiting_by_lane(), None, "no queue is seen yet");
+        let lanes = || Ok(Lane::ALL.map(|_| queue(3, 1000)).into());
+        state.queues.take(STAGES.into_iter().map(|stage| (stage, lanes())).collect(), 9000);
+        assert_eq!(state.waits_since_ms(StageName::Cut), Some(1000), "nobody is there who could have begun it");
+        let stages = STAGES.len() as i64;
+        assert_eq!(state.waiting_by_lane(), Some(Lane::ALL.map(|_| 3 * stages)));
+        let unit = || UnitInHand { lane: Lane::Batch as i32, age_ms: 7000, ..UnitInHand::default() };
+        let report = WorkerReport {
+            worker: "a".to_owned(),
+            stage: StageName::Cut as i32,
+            at_ms: 9000,
+            state: WorkerState::Ready as i32,
+            units: vec![unit(), unit()],
+            ..WorkerReport::default()
+        };
+        state.workers.hear(report.clone());
+        assert_eq!(state.waits_since_ms(StageName::Cut), None, "a long unit is no waiting one");
+        let batch = Lane::Batch.index();
+        assert_eq!(state.waiting_by_lane().map(|waiting| waiting[batch]), Some(3 * stages - 2));
+        state.workers.hear(WorkerReport { queued: 1, head_age_ms: 500, ..report });
+        assert_eq!(state.waits_since_ms(StageName::Cut), Some(8500));
+        state.queues.take(Read::from([(StageName::Fetch, Err(anyhow::anyhow!("no coordinator")))]), 9500);
+        assert_eq!(state.waiting_by_lane(), None);
     }
 }

@@ -85,10 +85,9 @@ impl Queues {
         self.of(stage).iter().map(waiting).sum()
     }
 
-    /// Returns how long the oldest record waits for `stage` or is in its hands, in seconds.
-    pub fn oldest_s(&self, stage: StageName, now_ms: i64) -> Option<f64> {
-        let oldest = self.of(stage).iter().filter_map(|lane| lane.oldest_ms).min()?;
-        Some((now_ms - oldest).max(0) as f64 / 1e3)
+    /// Returns when the oldest record came that waits for `stage` or is in its hands, in milliseconds since the Unix epoch.
+    pub fn oldest_ms(&self, stage: StageName) -> Option<i64> {
+        self.of(stage).iter().filter_map(|lane| lane.oldest_ms).min()
     }
 
     /// Returns how fast a lane of `stage` fills and empties, over the last minute; nothing before there were two reads, and

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use pipeline::event::{WorkerReport, WorkerState};
 use pipeline::id::VideoId;
+use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use pipeline::workers::SILENCE;
 use planning::stages::STAGES;
@@ -138,6 +139,28 @@ impl Workers {
         crew
     }
 
+    /// Returns how many units the workers of `stage` have in hand, by lane.
+    pub fn in_hand_by_lane(&self, stage: StageName) -> [i64; Lane::ALL.len()] {
+        let mut in_hand = [0; Lane::ALL.len()];
+        let reports = self.heard.values().filter(|report| report.stage == stage as i32);
+        for unit in reports.flat_map(|report| &report.units) {
+            in_hand[unit.lane().index()] += 1;
+        }
+        in_hand
+    }
+
+    /// Returns when the oldest record came that workers of `stage` have fetched and nobody has begun, in milliseconds since the
+    /// Unix epoch: `Some(None)` if they have begun all, nothing if there is no worker that could fetch.
+    pub fn oldest_fetched_ms(&self, stage: StageName) -> Option<Option<i64>> {
+        let fetch = |report: &&WorkerReport| {
+            report.stage == stage as i32 && matches!(report.state(), WorkerState::Ready | WorkerState::Paused)
+        };
+        let mut fetching = self.heard.values().filter(fetch).peekable();
+        fetching.peek()?;
+        let came_ms = |report: &WorkerReport| report.at_ms.saturating_sub_unsigned(report.head_age_ms);
+        Some(fetching.filter(|report| report.queued > 0).map(came_ms).min())
+    }
+
     /// Returns what the workers of `stage` know of an outside service; nothing where none knows anything.
     pub fn quota(&self, stage: StageName) -> Option<Quota> {
         let reports = || self.heard.values().filter(|report| report.stage == stage as i32);
@@ -173,6 +196,8 @@ impl Workers {
 
 #[cfg(test)]
 mod tests {
+    use pipeline::event;
+
     use super::*;
 
     fn report(worker: &str, at_ms: i64, state: WorkerState, slots: u32, busy: u32) -> WorkerReport {
@@ -206,6 +231,15 @@ mod tests {
         }
         let quota = Quota { left: Some(70.0), used: Some(43), limit: None };
         assert_eq!((workers.quota(StageName::Cut), workers.outside_used()), (Some(quota), Some(43)));
+        assert_eq!(workers.oldest_fetched_ms(StageName::Cut), Some(None), "all is begun");
+        let mut fetched = report("a", 2000, WorkerState::Ready, 4, 1);
+        (fetched.queued, fetched.head_age_ms) = (3, 700);
+        let (video, unit, lane) = (String::new(), String::new(), Lane::Batch as i32);
+        fetched.units = vec![event::UnitInHand { video, unit, lane, age_ms: 900 }];
+        workers.hear(fetched);
+        assert_eq!(workers.oldest_fetched_ms(StageName::Cut), Some(Some(1300)));
+        assert_eq!(workers.oldest_fetched_ms(StageName::Fetch), None, "nobody is there");
+        assert_eq!(workers.in_hand_by_lane(StageName::Cut)[Lane::Batch.index()], 1);
         workers.forget(16_000);
         assert_eq!(workers.all().iter().map(|report| &*report.worker).collect::<Vec<_>>(), ["c"]);
     }

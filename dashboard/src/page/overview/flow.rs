@@ -26,6 +26,10 @@ pub struct StageNow {
     pub lag_records: i64,
     /// How long the oldest of them lies there, in seconds.
     pub lag_s: Option<f64>,
+    /// Records that wait and that nobody has begun.
+    pub waiting: i64,
+    /// When the oldest of those came, in milliseconds since the Unix epoch.
+    pub waits_since_ms: Option<i64>,
     /// 95th percentile of the waits of its units in the last hour, in seconds.
     pub wait_p95_s: Option<f64>,
     /// Processes that work on it.
@@ -51,9 +55,9 @@ pub struct StageNow {
 }
 
 impl StageNow {
-    /// Says how long the oldest record lies there.
-    pub fn lag(&self) -> String {
-        self.lag_s.map_or_else(|| "nothing waits".to_owned(), say::span)
+    /// Says for how long the oldest record has waited at `now_ms`, in milliseconds since the Unix epoch.
+    pub fn waits(&self, now_ms: &i64) -> String {
+        self.waits_since_ms.map_or_else(|| say::UNKNOWN.to_owned(), |at_ms| say::span(say::ago_s(at_ms, *now_ms)))
     }
 
     /// Says how many of the slots have something in hand.
@@ -71,6 +75,7 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
     let now_ms = now.as_millisecond();
     let crew = state.workers.crew(stage);
     let lag_records = state.queues.records(stage);
+    let waiting = (lag_records - i64::from(crew.busy)).max(0);
     let waits: Vec<f64> = state.traffic.units_since(stage, now_ms - HOUR_MS).map(|unit| unit.wait_s).collect();
     let troubles = || state.traffic.troubles_since(now_ms - HOUR_MS).filter(|trouble| trouble.stage == stage);
     let given_up_1h = troubles().filter(|trouble| trouble.given_up).count();
@@ -81,7 +86,9 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
         does: does(stage),
         done_1m: state.traffic.units_since(stage, now_ms - MINUTE_MS).count(),
         lag_records,
-        lag_s: state.queues.oldest_s(stage, now_ms).filter(|_| lag_records > 0),
+        lag_s: state.queues.oldest_ms(stage).filter(|_| lag_records > 0).map(|at_ms| say::ago_s(at_ms, now_ms)),
+        waiting,
+        waits_since_ms: state.waits_since_ms(stage).filter(|_| waiting > 0),
         wait_p95_s: quantile(&waits, 0.95),
         processes: crew.processes,
         processes_ready: crew.processes_ready,
