@@ -29,8 +29,8 @@ const PLOTTED_MS: i64 = 3_600_000;
 const POINTS: usize = 360;
 /// The share of ready slots that is to be busy, in percent.
 const USED_AIM_PERCENT: f64 = 70.0;
-/// The targets of waits, in seconds.
-pub const WAIT_TARGETS_S: (f64, f64) = (30.0, 120.0);
+/// How long half of the videos may wait at the most, in seconds.
+const HALF_WAIT_S: f64 = 30.0;
 
 #[derive(Template, Serialize)]
 #[template(path = "overview.html")]
@@ -91,8 +91,8 @@ fn plots(state: &Seen, now_ms: i64) -> Vec<Plot> {
     let waits = Plot::over_time("plot-wait", "Wait until the first segment is begun", "s", &at_ms)
         .with(line("p50", Kind::Line, "wait_p50_s", &|point| point.wait_p50_s))
         .with(line("p95", Kind::Line, "wait_p95_s", &|point| point.wait_p95_s))
-        .with_level("target p50", WAIT_TARGETS_S.0)
-        .with_level("target p95", WAIT_TARGETS_S.1);
+        .with_level("target p50", HALF_WAIT_S)
+        .with_level("target p95", state.scaling.longest_wait_target_s(say::at(now_ms)));
     let slots = Plot::over_time("plot-slots", "Slots of workers", "slots", &at_ms)
         .with(line("target", Kind::Step, "target", &|point| point.target.map(f64::from)))
         .with(line("ready", Kind::Step, "ready", &|point| Some(f64::from(point.ready))))

@@ -20,6 +20,9 @@ pub const KEPT_MS: i64 = 3 * 3_600_000;
 /// An autoscaler that said nothing for this long is not running, in milliseconds: it speaks each tick of five seconds.
 const SILENT_MS: i64 = 30_000;
 
+/// How long records may wait where nobody says something else, in seconds.
+const USUAL_WAIT_TARGET_S: f64 = 120.0;
+
 /// One tick of the autoscaler.
 #[derive(Clone, Debug)]
 pub struct Tick {
@@ -117,6 +120,18 @@ impl Scaling {
     pub fn target(&self, now: Timestamp) -> Option<u32> {
         let last = self.last(now)?;
         Some(last.recorded.decided.iter().filter_map(|decided| last.target_slots(&decided.stage)).sum())
+    }
+
+    /// Returns how long records may wait for `stage`, in seconds: as the autoscaler that runs was told, else as it is usual.
+    pub fn wait_target_s(&self, stage: &str, now: Timestamp) -> f64 {
+        let seen = self.last(now).and_then(|last| last.recorded.seen.stages.iter().find(|seen| seen.stage == stage));
+        seen.map_or(USUAL_WAIT_TARGET_S, |seen| seen.wait_slo_s)
+    }
+
+    /// Returns the longest of these targets, in seconds.
+    pub fn longest_wait_target_s(&self, now: Timestamp) -> f64 {
+        let stages = self.last(now).into_iter().flat_map(|last| &last.recorded.seen.stages);
+        stages.map(|seen| seen.wait_slo_s).reduce(f64::max).unwrap_or(USUAL_WAIT_TARGET_S)
     }
 
     /// Returns the last tick, unless the autoscaler has been silent since.

@@ -30,6 +30,8 @@ pub struct StageNow {
     pub waiting: i64,
     /// When the oldest of those came, in milliseconds since the Unix epoch.
     pub waits_since_ms: Option<i64>,
+    /// How long they may wait, in seconds.
+    pub wait_target_s: f64,
     /// 95th percentile of the waits of its units in the last hour, in seconds.
     pub wait_p95_s: Option<f64>,
     /// Processes that work on it.
@@ -89,6 +91,7 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
         lag_s: state.queues.oldest_ms(stage).filter(|_| lag_records > 0).map(|at_ms| say::ago_s(at_ms, now_ms)),
         waiting,
         waits_since_ms: state.waits_since_ms(stage).filter(|_| waiting > 0),
+        wait_target_s: state.scaling.wait_target_s(stage.as_str(), now),
         wait_p95_s: quantile(&waits, 0.95),
         processes: crew.processes,
         processes_ready: crew.processes_ready,
