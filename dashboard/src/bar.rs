@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use pipeline::event::EndState;
 use serde::Serialize;
 
+use crate::part::counted;
 use crate::say;
 use crate::seen::{Seen, State};
 
@@ -83,7 +84,8 @@ impl Bar {
 
     /// Says the longest wait.
     pub fn oldest(&self) -> String {
-        self.oldest_wait_s.map_or_else(|| "none".to_owned(), say::span)
+        let since_ms = |wait_s: f64| self.at_ms - (wait_s * 1e3).round() as i64;
+        self.oldest_wait_s.map_or_else(|| "none".to_owned(), |wait_s| counted(since_ms(wait_s), wait_s))
     }
 
     /// Says how many there are, and how many are to be.
@@ -97,8 +99,12 @@ impl Bar {
     }
 
     /// Says how old it is.
-    pub fn age(&self) -> String {
-        self.age_ms.map_or_else(|| "nothing yet".to_owned(), |age_ms| format!("{} ago", say::span(age_ms as f64 / 1e3)))
+    pub fn seen(&self) -> String {
+        let stale = if self.is_stale { "stale: " } else { "" };
+        match self.age_ms {
+            None => format!("{stale}nothing yet"),
+            Some(age_ms) => format!("{stale}{} ago", say::span(age_ms as f64 / 1e3)),
+        }
     }
 
     /// Says of when it is.

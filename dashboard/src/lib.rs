@@ -23,6 +23,7 @@ mod bar;
 mod frame;
 mod live;
 mod page;
+mod part;
 mod plot;
 mod written;
 

@@ -6,11 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use crate::part::Part;
+
 /// What nobody has asked for so long is not kept, in milliseconds.
 const KEPT_MS: i64 = 60_000;
 
 /// What is written of a view, once it is.
-type Cell = Arc<OnceCell<Arc<str>>>;
+type Cell = Arc<OnceCell<Arc<[Part]>>>;
 
 /// What was written of each view, with its tick.
 #[derive(Default)]
@@ -25,8 +27,8 @@ impl Written {
         &self,
         view: &str,
         tick: i64,
-        write: impl Future<Output = Result<String, E>>,
-    ) -> Result<Arc<str>, E> {
+        write: impl Future<Output = Result<Vec<Part>, E>>,
+    ) -> Result<Arc<[Part]>, E> {
         let cell = self.cell(view, tick);
         cell.get_or_try_init(async || write.await.map(Arc::from)).await.cloned()
     }
@@ -60,13 +62,15 @@ mod tests {
         let write = async || {
             // The others come meanwhile.
             tokio::task::yield_now().await;
-            Ok::<_, Infallible>(times.fetch_add(1, Ordering::Relaxed).to_string())
+            let (id, html, mark) = ("now", String::new(), times.fetch_add(1, Ordering::Relaxed) as u64);
+            Ok::<_, Infallible>(vec![Part { id, html, mark }])
         };
+        let number = |parts: Result<Arc<[Part]>, Infallible>| parts.map(|parts| parts[0].mark);
         let all = join_all((0..200).map(|_| written.at("video/a", 1, write()))).await;
-        assert!(all.iter().all(|one| one.as_deref() == Ok("0")), "{all:?}");
-        assert_eq!(written.at("video/b", 1, write()).await.as_deref(), Ok("1"));
-        assert_eq!(written.at("video/a", 2, write()).await.as_deref(), Ok("2"));
-        assert_eq!(written.at("video/b", 3, async { Err("away") }).await, Err("away"));
-        assert_eq!(written.at("video/b", 3, write()).await.as_deref(), Ok("3"));
+        assert!(all.into_iter().all(|one| number(one) == Ok(0)));
+        assert_eq!(number(written.at("video/b", 1, write()).await), Ok(1));
+        assert_eq!(number(written.at("video/a", 2, write()).await), Ok(2));
+        assert!(written.at("video/b", 3, async { Err("away") }).await.is_err());
+        assert_eq!(number(written.at("video/b", 3, write()).await), Ok(3));
     }
 }

@@ -133,23 +133,46 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => plot
 
 // The chip: live, paused or stale
 
+// In the time of this browser: when something last came, and of when is what came, and what is shown, of the brokers.
 let heardAt = Date.now();
+let seenAt = null;
+let shownAt = null;
+// How far this browser's clock is ahead of the server's.
+let aheadMs = 0;
 let paused = false;
 let missed = [];
+let dropped = false;
+
+function hearTick({ at_ms: atMs, age_ms: ageMs }) {
+  aheadMs = Date.now() - atMs;
+  seenAt = ageMs == null ? null : Date.now() - ageMs;
+  if (!paused) shownAt = seenAt;
+}
 
 function showChip() {
   const chip = document.getElementById("chip");
   const bar = document.getElementById("bar-numbers");
   if (!chip || !bar) return;
-  const silent = Date.now() - heardAt > STALE_MS;
-  const old = silent || bar.dataset.stale === "true" || document.querySelector("#trouble p");
+  const now = Date.now();
+  const silent = now - heardAt > STALE_MS;
+  const old = silent || (seenAt !== null && now - seenAt > STALE_MS) || bar.dataset.stale === "true" || document.querySelector("#trouble p");
   const state = paused ? "paused" : old ? "stale" : "live";
-  const shown = state === "stale" && silent ? `stale: nothing for ${Math.round((Date.now() - heardAt) / 1000)} s` : state;
+  const shown = state === "stale" && silent ? `stale: nothing for ${lasting((now - heardAt) / 1000)}` : state;
   if (chip.textContent !== shown) chip.textContent = shown;
   chip.className = `chip ${state}`;
   document.body.classList.toggle("stale", state === "stale");
-  if (silent) document.getElementById("seen").textContent = `stale: ${lasting((Date.now() - heardAt + Number(bar.dataset.ageMs)) / 1000)} ago`;
+  document.getElementById("bar-seen").classList.toggle("wrong", Boolean(old));
+  if (shownAt !== null) document.getElementById("seen").textContent = `${old ? "stale: " : ""}${lasting((now - shownAt) / 1000)} ago`;
   chip.setAttribute("aria-pressed", String(paused));
+}
+
+/** Goes on counting what lasts still; nothing does on a page that is paused. */
+function countOn() {
+  if (paused) return;
+  for (const one of document.querySelectorAll("[data-since-ms]")) {
+    const shown = lasting((Date.now() - aheadMs - Number(one.dataset.sinceMs)) / 1000);
+    if (one.textContent !== shown) one.textContent = shown;
+  }
 }
 
 function onPause() {
@@ -157,6 +180,10 @@ function onPause() {
   if (!paused) {
     missed.forEach(addPoint);
     missed = [];
+    shownAt = seenAt;
+    // What was dropped is not sent again, but to who comes anew.
+    if (dropped) document.getElementById("stream")._htmx?.sse?.reader?.cancel();
+    dropped = false;
   }
   showChip();
 }
@@ -174,12 +201,14 @@ document.addEventListener("htmx:response:error", (event) => event.detail.ctx.res
 document.addEventListener("htmx:sse:before:message", (event) => {
   heardAt = Date.now();
   showDoor(false);
-  const name = event.detail.message.event;
+  const { event: name, data } = event.detail.message;
   if (name === "point") {
-    const point = JSON.parse(event.detail.message.data);
+    const point = JSON.parse(data);
     paused ? missed.push(point) : addPoint(point);
+  } else if (name === "tick") {
+    hearTick(JSON.parse(data));
   } else if (!name && paused) {
-    // What comes after the pause replaces it.
+    dropped = true;
     event.preventDefault();
   }
   showChip();
@@ -197,9 +226,11 @@ function sized(bytes) {
 }
 
 function lasting(seconds) {
-  const whole = Math.ceil(seconds);
+  const whole = Math.max(0, Math.round(seconds));
   if (whole < 60) return `${whole} s`;
-  return whole < 3600 ? `${Math.floor(whole / 60)} min ${whole % 60} s` : `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  if (whole < 86_400) return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+  return `${Math.floor(whole / 86_400)} d ${Math.floor((whole % 86_400) / 3600)} h`;
 }
 
 /** Shows the command that does what the form says. */
@@ -332,6 +363,7 @@ document.addEventListener("click", async (event) => {
 
 document.addEventListener("htmx:after:swap", () => {
   localTimes(document);
+  countOn();
   awaitPosters(document);
   drawAll(document);
   showChip();
@@ -344,9 +376,14 @@ document.addEventListener("DOMContentLoaded", () => {
   chip.addEventListener("click", onPause);
   const form = document.getElementById("new");
   if (form) readyNew(form);
+  const ageMs = document.getElementById("seen").dataset.ageMs;
+  hearTick({ at_ms: Number(document.body.dataset.atMs), age_ms: ageMs });
   localTimes(document);
   awaitPosters(document);
   drawAll(document);
   showChip();
-  setInterval(showChip, 1000);
+  setInterval(() => {
+    showChip();
+    countOn();
+  }, 1000);
 });

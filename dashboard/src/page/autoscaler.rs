@@ -22,6 +22,7 @@ use crate::app::App;
 use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::part::Part;
 use crate::plot::Plot;
 use stages::{Now, Standing};
 use trial::{DryRun, Settings};
@@ -91,8 +92,8 @@ fn done(what: Option<&str>, standing: Standing) -> &'static str {
 ///
 /// # Errors
 /// When it cannot be written, which is a bug.
-pub fn part(app: &App) -> Result<String, Fault> {
-    super::part("now", &now(app))
+pub fn part(app: &App) -> Result<Part, Fault> {
+    Part::new("now", &now(app))
 }
 
 fn now(app: &App) -> Now {

@@ -17,6 +17,7 @@ use crate::app::App;
 use crate::bar::Bar;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::part::Part;
 use crate::plot::{Kind, Line, Plot};
 use crate::say;
 use crate::seen::history::KEPT_MS;
@@ -104,8 +105,8 @@ pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fa
 ///
 /// # Errors
 /// When it cannot be written, which is a bug.
-pub fn part(app: &App) -> Result<String, Fault> {
-    super::part("now", &now(app))
+pub fn part(app: &App) -> Result<Part, Fault> {
+    Part::new("now", &now(app))
 }
 
 fn now(app: &App) -> Now {

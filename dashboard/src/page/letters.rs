@@ -19,6 +19,7 @@ use crate::answer::answer;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::part::Part;
 use crate::reach::quoted;
 use crate::say;
 use crate::seen::State as Seen;
@@ -123,8 +124,8 @@ pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<Ch
 ///
 /// # Errors
 /// When it cannot be written, which is a bug.
-pub fn part(app: &App) -> Result<String, Fault> {
-    super::part("now", &now(&app.seen.read()))
+pub fn part(app: &App) -> Result<Part, Fault> {
+    Part::new("now", &now(&app.seen.read()))
 }
 
 /// Reads a letter from the brokers, if they keep it still.

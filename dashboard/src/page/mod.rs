@@ -19,6 +19,7 @@ use pipeline::stage::StageName;
 use crate::app::App;
 use crate::bar::Bar;
 use crate::fault::Fault;
+use crate::part::Part;
 
 /// Returns the routes of all pages.
 pub fn routes() -> Router<App> {
@@ -63,31 +64,32 @@ pub fn check_view(view: &str) -> Result<(), Fault> {
     if is_known { Ok(()) } else { Err(Fault::Nowhere("There is no such view to follow.".to_owned())) }
 }
 
-/// Writes the parts of a view that change, each to be put in place of the one with the same id: the bar is in all, and what
-/// is wrong with the others.
+/// Writes the parts of a view that change: the bar is in all, and what is wrong with the others.
 ///
 /// # Errors
 /// When they cannot be written, which is a bug.
-pub async fn parts(app: &App, view: &str) -> Result<String, Fault> {
-    let bar = part("bar", &BarPart { bar: Bar::of(&app.seen) })?;
+pub async fn parts(app: &App, view: &str) -> Result<Vec<Part>, Fault> {
+    let bar = Part::new("bar", &BarPart { bar: Bar::of(&app.seen) })?;
     let (own, trouble) = match own_parts(app, view).await {
         Ok(own) => (own, None),
-        Err(fault) => (String::new(), Some(fault.to_string())),
+        Err(fault) => (Vec::new(), Some(fault.to_string())),
     };
-    Ok(bar + &part("trouble", &TroublePart { trouble })? + &own)
+    let mut parts = vec![bar, Part::new("trouble", &TroublePart { trouble })?];
+    parts.extend(own);
+    Ok(parts)
 }
 
-async fn own_parts(app: &App, view: &str) -> Result<String, Fault> {
+async fn own_parts(app: &App, view: &str) -> Result<Vec<Part>, Fault> {
     let (page, of) = view.split_once('/').unwrap_or((view, ""));
     Ok(match page {
-        "overview" => overview::part(app)?,
-        "autoscaler" => autoscaler::part(app)?,
-        "cost" => cost::part(app)?,
-        "letters" => letters::part(app)?,
-        "queues" => queues::part(app, of.parse().ok())?,
-        "workers" => workers::part(app, of.parse().ok())?,
-        "video" => video::part(app, of).await?,
-        _ => String::new(),
+        "overview" => overview::parts(app)?.into(),
+        "autoscaler" => vec![autoscaler::part(app)?],
+        "cost" => vec![cost::part(app)?],
+        "letters" => vec![letters::part(app)?],
+        "queues" => vec![queues::part(app, of.parse().ok())?],
+        "workers" => vec![workers::part(app, of.parse().ok())?],
+        "video" => video::parts(app, of).await?.into(),
+        _ => Vec::new(),
     })
 }
 
@@ -103,10 +105,4 @@ struct BarPart {
 #[template(path = "trouble.html")]
 struct TroublePart {
     trouble: Option<String>,
-}
-
-/// Writes what replaces the inside of the element with the id `id`, keeping focus and what is open.
-fn part(id: &str, template: &impl askama::Template) -> Result<String, Fault> {
-    let inside = template.render().map_err(|error| Fault::Internal(error.into()))?;
-    Ok(format!("<div id=\"{id}\" hx-swap-oob=\"innerMorph\">{inside}</div>"))
 }

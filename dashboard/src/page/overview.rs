@@ -16,6 +16,7 @@ use crate::answer::answer;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::part::Part;
 use crate::plot::{Kind, Line, Plot};
 use crate::say;
 use crate::seen::State as Seen;
@@ -42,13 +43,31 @@ struct Overview {
 }
 
 /// What changes all the time.
-#[derive(Template, Serialize)]
-#[template(path = "overview_now.html")]
+#[derive(Serialize)]
 struct Now {
-    /// When it was made, in milliseconds since the Unix epoch.
+    stages: Flow,
+    wrong: Troubles,
+}
+
+/// The stages.
+#[derive(Template, Serialize)]
+#[template(path = "overview_flow.html")]
+#[serde(transparent)]
+struct Flow {
+    /// When they were looked at, in milliseconds since the Unix epoch.
     #[serde(skip)]
     at_ms: i64,
     stages: Vec<StageNow>,
+}
+
+/// What is wrong.
+#[derive(Template, Serialize)]
+#[template(path = "overview_wrong.html")]
+#[serde(transparent)]
+struct Troubles {
+    /// When it was looked for, in milliseconds since the Unix epoch.
+    #[serde(skip)]
+    at_ms: i64,
     wrong: Vec<Wrong>,
 }
 
@@ -61,19 +80,21 @@ pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fa
     answer(wants, &Overview { frame, now, plots })
 }
 
-/// Writes what changes all the time.
+/// Writes what changes all the time: what is wrong does so more rarely than the flow.
 ///
 /// # Errors
 /// When it cannot be written, which is a bug.
-pub fn part(app: &App) -> Result<String, Fault> {
-    super::part("now", &now(app))
+pub fn parts(app: &App) -> Result<[Part; 2], Fault> {
+    let now = now(app);
+    Ok([Part::new("wrong", &now.wrong)?, Part::new("flow", &now.stages)?])
 }
 
 fn now(app: &App) -> Now {
     let (state, at) = (app.seen.read(), Timestamp::now());
     let stages = flow::stages(&state, at);
     let wrong = wrong::find(&state, &stages, at);
-    Now { at_ms: at.as_millisecond(), stages, wrong }
+    let at_ms = at.as_millisecond();
+    Now { stages: Flow { at_ms, stages }, wrong: Troubles { at_ms, wrong } }
 }
 
 fn plots(state: &Seen, now_ms: i64) -> Vec<Plot> {
@@ -107,7 +128,7 @@ fn is_beside(stage: &StageNow) -> bool {
     stage.stage == StageName::Record.as_str()
 }
 
-impl Now {
+impl Flow {
     /// Returns the stages in the order of the flow, those together that work at the same time.
     fn steps(&self) -> Vec<Vec<&StageNow>> {
         let mut steps: Vec<Vec<&StageNow>> = Vec::new();
@@ -138,7 +159,7 @@ mod tests {
     #[test]
     fn the_flow_parts_after_split_and_record_is_no_step_of_it() {
         let (state, at) = (Seen::default(), say::at(1_700_000_000_000));
-        let now = Now { at_ms: at.as_millisecond(), stages: flow::stages(&state, at), wrong: Vec::new() };
+        let now = Flow { at_ms: at.as_millisecond(), stages: flow::stages(&state, at) };
         let names = |step: Vec<&StageNow>| step.iter().map(|stage| stage.stage).collect::<Vec<_>>().join("+");
         let steps: Vec<String> = now.steps().into_iter().map(names).collect();
         assert_eq!(steps, ["fetch", "split", "transcribe+analyze", "join", "moments", "cut", "deliver"]);

@@ -15,6 +15,7 @@ use crate::answer::answer;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::part::{Part, counted};
 use crate::plot::{Kind, Line, Plot};
 use crate::reach::quoted;
 use crate::say;
@@ -62,6 +63,8 @@ struct LaneQueue {
     partitions_waiting: usize,
     /// How long the oldest lies there, in seconds.
     oldest_s: Option<f64>,
+    /// When it came, in milliseconds since the Unix epoch.
+    oldest_ms: Option<i64>,
     #[serde(flatten)]
     course: Course,
 }
@@ -110,6 +113,8 @@ struct PartitionQueue {
     waiting: i64,
     /// How long the oldest of them lies there, in seconds.
     oldest_s: Option<f64>,
+    /// When it came, in milliseconds since the Unix epoch.
+    oldest_ms: Option<i64>,
     #[serde(flatten)]
     course: Course,
 }
@@ -126,10 +131,10 @@ pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fa
 ///
 /// # Errors
 /// When it cannot be written, which is a bug.
-pub fn part(app: &App, stage: Option<StageName>) -> Result<String, Fault> {
+pub fn part(app: &App, stage: Option<StageName>) -> Result<Part, Fault> {
     match stage {
-        Some(stage) => super::part("now", &one_now(&app.seen.read(), stage, Timestamp::now().as_millisecond())),
-        None => super::part("now", &now(app)),
+        Some(stage) => Part::new("now", &one_now(&app.seen.read(), stage, Timestamp::now().as_millisecond())),
+        None => Part::new("now", &now(app)),
     }
 }
 
@@ -165,12 +170,14 @@ fn of_stage(state: &Seen, stage: StageName, now_ms: i64) -> StageQueue {
     let lanes = state.queues.of(stage).iter().enumerate();
     let lanes = lanes.map(|(index, lane)| {
         let waits = waiting(lane);
+        let oldest_ms = lane.oldest_ms.filter(|_| waits > 0);
         LaneQueue {
             lane: lane_name(stage, index),
             partitions: lane.partitions,
             waiting: waits,
             partitions_waiting: lane.by_partition.iter().filter(|one| one.end > one.committed).count(),
-            oldest_s: lane.oldest_ms.filter(|_| waits > 0).map(|at_ms| (now_ms - at_ms).max(0) as f64 / 1e3),
+            oldest_s: oldest_ms.map(|at_ms| say::ago_s(at_ms, now_ms)),
+            oldest_ms,
             course: Course::of(state.queues.rates(stage, index), waits),
         }
     });
@@ -191,7 +198,8 @@ fn partitions(
             end: one.end,
             committed: one.committed,
             waiting,
-            oldest_s: one.oldest_ms.map(|at_ms| (now_ms - at_ms).max(0) as f64 / 1e3),
+            oldest_s: one.oldest_ms.map(|at_ms| say::ago_s(at_ms, now_ms)),
+            oldest_ms: one.oldest_ms,
             course: Course::of(state.queues.partition_rates(stage, index, one.partition), waiting),
         }
     })
@@ -243,15 +251,20 @@ impl Course {
     }
 }
 
+/// Writes how long the oldest lies there, for the browser to count on.
+fn oldest(at_ms: Option<i64>, seconds: Option<f64>) -> String {
+    at_ms.zip(seconds).map_or_else(|| say::UNKNOWN.to_owned(), |(at_ms, seconds)| counted(at_ms, seconds))
+}
+
 impl LaneQueue {
     fn oldest(&self) -> String {
-        say::maybe_span(self.oldest_s)
+        oldest(self.oldest_ms, self.oldest_s)
     }
 }
 
 impl PartitionQueue {
     fn oldest(&self) -> String {
-        say::maybe_span(self.oldest_s)
+        oldest(self.oldest_ms, self.oldest_s)
     }
 }
 

@@ -31,6 +31,7 @@ use crate::app::App;
 use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::part::Part;
 use crate::seen::State as Seen;
 use clip::ClipShown;
 use event::EventShown;
@@ -111,7 +112,7 @@ pub async fn show(State(app): State<App>, viewer: Viewer, names: Names, asked: A
         return stage::show(&app, viewer, (tenant, video), stage, page as usize).await;
     }
     let wants = viewer.wants;
-    let parts = parts(&app, &tenant, video).await?;
+    let parts = read_parts(&app, &tenant, video).await?;
     let view = format!("video/{tenant}/{video}");
     let frame = Frame::new(&app, viewer, "/videos", parts.now.facts.row.called(), view);
     let done = asked.get("done").and_then(act::done);
@@ -128,15 +129,10 @@ pub fn named(names: &str) -> Option<(TenantId, VideoId)> {
 ///
 /// # Errors
 /// When there is no such video, or the store is away.
-pub async fn part(app: &App, names: &str) -> Result<String, Fault> {
+pub async fn parts(app: &App, names: &str) -> Result<[Part; 3], Fault> {
     let (tenant, video) = named(names).ok_or_else(nowhere)?;
-    let parts = parts(app, &tenant, video).await?;
-    let written = [
-        super::part("video-now", &parts.now)?,
-        super::part("video-clips", &parts.clips)?,
-        super::part("video-events", &parts.events)?,
-    ];
-    Ok(written.concat())
+    let Parts { now, clips, events } = read_parts(app, &tenant, video).await?;
+    Ok([Part::new("video-now", &now)?, Part::new("video-clips", &clips)?, Part::new("video-events", &events)?])
 }
 
 /// Reads the names in a path.
@@ -158,7 +154,7 @@ fn units_of(state: &Seen, known: &Known, video: VideoId) -> Vec<Unit> {
     unit::units(&known.log, &state.workers.in_hand(video), known.has_ended())
 }
 
-async fn parts(app: &App, tenant: &TenantId, video: VideoId) -> Result<Parts, Fault> {
+async fn read_parts(app: &App, tenant: &TenantId, video: VideoId) -> Result<Parts, Fault> {
     let now = Timestamp::now();
     let known = Known::read(&app.store, &app.logs, tenant, video).await?.ok_or_else(nowhere)?;
     let (units, retry) = {

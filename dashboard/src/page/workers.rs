@@ -15,6 +15,7 @@ use crate::answer::answer;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
+use crate::part::Part;
 use crate::say;
 
 pub use drain::{confirm, drain};
@@ -111,8 +112,8 @@ pub async fn show(State(app): State<App>, viewer: Viewer, Query(asked): Query<As
 ///
 /// # Errors
 /// When it cannot be written, which is a bug.
-pub fn part(app: &App, stage: Option<StageName>) -> Result<String, Fault> {
-    super::part("now", &now(app, stage))
+pub fn part(app: &App, stage: Option<StageName>) -> Result<Part, Fault> {
+    Part::new("now", &now(app, stage))
 }
 
 fn now(app: &App, stage: Option<StageName>) -> Now {

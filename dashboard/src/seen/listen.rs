@@ -26,7 +26,7 @@ use super::{Seen, State, scaling};
 /// How often the queues are looked at while somebody watches.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 /// So many of those looks are left out while nobody does: what is shown first must still be fresh.
-const REST: u32 = 3;
+const REST: u32 = 2;
 /// How long to wait before brokers that are away are asked again.
 const AGAIN: Duration = Duration::from_secs(2);
 /// Waits are told of the videos begun within this time, in milliseconds.

@@ -85,8 +85,15 @@ def pause_and_go_on(page, base):
     chip.focus()
     page.keyboard.press("Enter")
     expect(chip).to_have_text("paused")
+    # All of it comes anew, is not shown, and would not come again by itself.
+    number = page.locator("#bar-numbers dd").first
+    number.evaluate("one => one.textContent = 'old'")
+    page.evaluate("document.querySelector('#stream')._htmx.sse.reader.cancel()")
+    page.wait_for_function("dropped", timeout=LIMIT_MS)
+    expect(number).to_have_text("old")
     page.keyboard.press("Enter")
     expect(chip).to_have_text("live", timeout=LIMIT_MS)
+    expect(number).not_to_have_text("old", timeout=LIMIT_MS)
 
 
 def be_cut_off(browser, page, base):

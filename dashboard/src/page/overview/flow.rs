@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use pipeline::stage::StageName;
 use serde::Serialize;
 
+use crate::part::counted;
 use crate::say;
 use crate::seen::State;
 use crate::seen::traffic::quantile;
@@ -59,7 +60,7 @@ pub struct StageNow {
 impl StageNow {
     /// Says for how long the oldest record has waited at `now_ms`, in milliseconds since the Unix epoch.
     pub fn waits(&self, now_ms: &i64) -> String {
-        self.waits_since_ms.map_or_else(|| say::UNKNOWN.to_owned(), |at_ms| say::span(say::ago_s(at_ms, *now_ms)))
+        self.waits_since_ms.map_or_else(String::new, |at_ms| counted(at_ms, say::between_s(at_ms, *now_ms)))
     }
 
     /// Says how many of the slots have something in hand.
@@ -88,7 +89,7 @@ fn one(state: &State, stage: StageName, now: Timestamp) -> StageNow {
         does: does(stage),
         done_1m: state.traffic.units_since(stage, now_ms - MINUTE_MS).count(),
         lag_records,
-        lag_s: state.queues.oldest_ms(stage).filter(|_| lag_records > 0).map(|at_ms| say::ago_s(at_ms, now_ms)),
+        lag_s: state.queues.oldest_ms(stage).filter(|_| lag_records > 0).map(|at_ms| say::between_s(at_ms, now_ms)),
         waiting,
         waits_since_ms: state.waits_since_ms(stage).filter(|_| waiting > 0),
         wait_target_s: state.scaling.wait_target_s(stage.as_str(), now),

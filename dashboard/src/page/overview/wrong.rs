@@ -6,6 +6,7 @@ use planning::stages::scaled;
 use serde::Serialize;
 
 use super::flow::StageNow;
+use crate::part::counted;
 use crate::say;
 use crate::seen::State;
 use crate::seen::traffic::quantile;
@@ -66,7 +67,7 @@ impl Wrong {
 
     /// Says for how long it has been so at `now_ms`, in milliseconds since the Unix epoch.
     pub fn lasts(&self, now_ms: &i64) -> String {
-        self.since_ms.map_or_else(String::new, |at_ms| say::span(say::ago_s(at_ms, *now_ms)))
+        self.since_ms.map_or_else(String::new, |at_ms| counted(at_ms, say::ago_s(at_ms, *now_ms)))
     }
 }
 
