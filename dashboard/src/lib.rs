@@ -30,4 +30,4 @@ mod written;
 pub use app::{Api, App};
 pub use args::DashboardArgs;
 pub use reach::{ApiAt, Reach, USUAL_SERVER};
-pub use router::router;
+pub use router::{paths, router};

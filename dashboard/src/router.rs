@@ -12,6 +12,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use crate::access::{self, guard};
 use crate::app::App;
 use crate::fault::Fault;
+use crate::page::Route;
 use crate::{asset, fault, live, page};
 
 /// Everything comes from here, no script stands in a page, and nobody may put a page of ours into theirs.
@@ -21,10 +22,8 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 /// Returns the routes of the pages over `app`.
 pub fn router(app: App) -> Router {
     let compress = DefaultPredicate::new().and(NotForContentType::const_new("video/"));
-    Router::new()
-        .route("/logout", post(access::logout))
-        .route("/live", get(live::follow))
-        .merge(page::routes())
+    let within = within().into_iter().fold(Router::new(), |router, (path, answers)| router.route(path, answers));
+    within
         .layer(middleware::from_fn_with_state(app.clone(), guard))
         .route("/login", get(access::show).post(access::login))
         .route("/static/{hash}/{name}", get(asset::serve))
@@ -34,6 +33,18 @@ pub fn router(app: App) -> Router {
         .layer(CompressionLayer::new().compress_when(compress))
         .layer(middleware::from_fn(harden))
         .with_state(app)
+}
+
+/// Returns what answers those alone who were let in.
+fn within() -> Vec<Route> {
+    let mut routes = page::routes();
+    routes.extend([("/logout", post(access::logout)), ("/live", get(live::follow))]);
+    routes
+}
+
+/// Returns every path that asks who is there, with what differs in braces.
+pub fn paths() -> Vec<&'static str> {
+    within().into_iter().map(|(path, _)| path).collect()
 }
 
 async fn nowhere() -> Fault {

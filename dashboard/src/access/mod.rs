@@ -8,4 +8,4 @@ mod session;
 
 pub use guard::{Viewer, guard};
 pub use login::{login, logout, show};
-pub use session::{Access, Role};
+pub use session::{Access, Role, is_same};

@@ -124,7 +124,9 @@ impl Access {
         let name = Name::read(name)?;
         let key = self.keys.iter().find(|key| key.role.as_str() == name.role)?;
         let signature = sign(&key.signs, "session", name.said);
-        verify_slices_are_equal(signature.as_bytes(), name.signature.as_bytes()).ok()?;
+        if !is_same(&signature, name.signature) {
+            return None;
+        }
         let is_over = now >= name.until || self.ended().contains_key(name.said);
         (!is_over).then(|| Session { role: key.role, token: sign(&key.signs, "changes", name.said) })
     }
@@ -154,6 +156,11 @@ impl<'a> Name<'a> {
         let (until_s, _) = rest.split_once('.')?;
         Some(Self { said, signature, role, until: Timestamp::from_second(until_s.parse().ok()?).ok()? })
     }
+}
+
+/// Compares secrets; how long that takes tells nothing of where they differ.
+pub fn is_same(one: &str, other: &str) -> bool {
+    verify_slices_are_equal(one.as_bytes(), other.as_bytes()).is_ok()
 }
 
 fn sign(key: &hmac::Key, what: &str, said: &str) -> String {

@@ -12,8 +12,7 @@ pub mod video;
 mod videos;
 mod workers;
 
-use axum::Router;
-use axum::routing::{get, post};
+use axum::routing::{MethodRouter, get, post};
 use pipeline::stage::StageName;
 
 use crate::app::App;
@@ -21,33 +20,37 @@ use crate::bar::Bar;
 use crate::fault::Fault;
 use crate::part::Part;
 
-/// Returns the routes of all pages.
-pub fn routes() -> Router<App> {
-    Router::new()
-        .route("/", get(overview::show))
-        .route("/new", get(new::show).post(new::submit))
-        .route("/videos", get(videos::show))
-        .route("/videos/{tenant}/{video}", get(video::show))
-        .route("/videos/{tenant}/{video}/events", get(video::events))
-        .route("/videos/{tenant}/{video}/{act}", get(video::ask).post(video::act))
-        .route("/videos/{tenant}/{video}/clips/{clip}/{file}", get(video::file))
-        .route("/queues", get(queues::show))
-        .route("/queues/{stage}", get(queues::one))
-        .route("/letters", get(letters::show))
-        .route("/letters/confirm", get(letters::confirm))
-        .route("/letters/act", post(letters::act))
-        .route("/letters/{stage}/{partition}/{offset}", get(letters::one))
-        .route("/autoscaler", get(autoscaler::show))
-        .route("/autoscaler/decisions", get(autoscaler::decisions))
-        .route("/autoscaler/pin", get(autoscaler::confirm).post(autoscaler::pin))
-        .route("/capacity", get(capacity::show))
-        .route("/cost", get(cost::show))
-        .route("/loadtests", get(loadtests::show))
-        .route("/loadtests/compare", get(loadtests::compare))
-        .route("/loadtests/{name}", get(loadtests::one))
-        .route("/loadtests/{name}/page", get(loadtests::stored))
-        .route("/workers", get(workers::show))
-        .route("/workers/drain", get(workers::confirm).post(workers::drain))
+/// A path, with what differs in braces, and what answers there.
+pub type Route = (&'static str, MethodRouter<App>);
+
+/// Returns what answers at each path of a page.
+pub fn routes() -> Vec<Route> {
+    vec![
+        ("/", get(overview::show)),
+        ("/new", get(new::show).post(new::submit)),
+        ("/videos", get(videos::show)),
+        ("/videos/{tenant}/{video}", get(video::show)),
+        ("/videos/{tenant}/{video}/events", get(video::events)),
+        ("/videos/{tenant}/{video}/{act}", get(video::ask).post(video::act)),
+        ("/videos/{tenant}/{video}/clips/{clip}/{file}", get(video::file)),
+        ("/queues", get(queues::show)),
+        ("/queues/{stage}", get(queues::one)),
+        ("/letters", get(letters::show)),
+        ("/letters/confirm", get(letters::confirm)),
+        ("/letters/act", post(letters::act)),
+        ("/letters/{stage}/{partition}/{offset}", get(letters::one)),
+        ("/autoscaler", get(autoscaler::show)),
+        ("/autoscaler/decisions", get(autoscaler::decisions)),
+        ("/autoscaler/pin", get(autoscaler::confirm).post(autoscaler::pin)),
+        ("/capacity", get(capacity::show)),
+        ("/cost", get(cost::show)),
+        ("/loadtests", get(loadtests::show)),
+        ("/loadtests/compare", get(loadtests::compare)),
+        ("/loadtests/{name}", get(loadtests::one)),
+        ("/loadtests/{name}/page", get(loadtests::stored)),
+        ("/workers", get(workers::show)),
+        ("/workers/drain", get(workers::confirm).post(workers::drain)),
+    ]
 }
 
 /// Checks that there is a view of this name.
