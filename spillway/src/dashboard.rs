@@ -1,11 +1,13 @@
 //! `spillway dashboard`: serves the pages for operators and planners.
 
+use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use axum::routing::get;
 use axum::{Json, Router};
+use dashboard::access::Access;
 use dashboard::{Api, ApiAt, App, DashboardArgs, Reach, seen};
 use pipeline::kafka::Producer;
 use pipeline::{admin, service};
@@ -45,6 +47,18 @@ pub async fn run(args: DashboardCommand) -> Result<ExitCode> {
     service::join(tasks, stop, grace + LEAVE).await.map(|()| ExitCode::SUCCESS)
 }
 
+/// Checks that the pages may be shown at an address.
+///
+/// # Errors
+/// When others than this host could reach them without a key.
+pub fn check_shown(listen: SocketAddr, access: &Access) -> Result<()> {
+    ensure!(
+        listen.ip().is_loopback() || !access.is_open(),
+        "the dashboard is not shown at {listen} without a key: set --operator-key, or listen on 127.0.0.1"
+    );
+    Ok(())
+}
+
 /// The pages within a process that has an API.
 pub struct Pages<'a> {
     pub api: &'a ApiArgs,
@@ -65,11 +79,7 @@ impl Pages<'_> {
         let (store, brokers) = (self.app.store.clone(), self.api.brokers.clone());
         let reach = Reach { brokers: brokers.clone(), store: self.api.store.store.clone(), api: self.api_at };
         let app = App::new(store, reach, self.producer, asked, self.args, stop.clone())?;
-        let listen = self.api.ingest.listen;
-        ensure!(
-            listen.ip().is_loopback() || !app.access.is_open(),
-            "the dashboard is not shown at {listen} without a key: set --operator-key, or listen on 127.0.0.1"
-        );
+        check_shown(self.api.ingest.listen, &app.access)?;
         let (listening, stop) = (app.clone(), stop.clone());
         tasks.spawn(async move { seen::listen::run(&listening.seen, &brokers, stop).await });
         Ok(dashboard::router(app))

@@ -13,6 +13,8 @@ use anyhow::{Context, Result, anyhow};
 use autoscaler::Health;
 use autoscaler::act::local::Local;
 use clap::Parser;
+use dashboard::DashboardArgs;
+use dashboard::access::Access;
 use pipeline::admin::{self, AdminArgs};
 use pipeline::broker::Broker;
 use pipeline::child;
@@ -24,6 +26,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tracing::info;
 
+use crate::dashboard::check_shown;
 use children::{Plan, cores};
 use folder::Folder;
 use scaling::ScalingArgs;
@@ -71,6 +74,13 @@ struct Shared {
     brokers: BrokerArgs,
 }
 
+/// What the pages are told, from the environment: the child that serves them sees the same.
+#[derive(clap::Parser)]
+struct Shown {
+    #[command(flatten)]
+    pages: DashboardArgs,
+}
+
 /// What a child may take after its grace period: handing back, flushing, leaving its group.
 const LEAVE: Duration = Duration::from_secs(20);
 
@@ -79,10 +89,13 @@ const LEAVE: Duration = Duration::from_secs(20);
 /// A child's own flags, such as how long it waits for a URL, are set by their environment variables.
 ///
 /// # Errors
-/// One line each: the data folder is locked, the address is taken, Java or run-time files are missing.
+/// One line each: others could reach the pages without a key, the data folder is locked, the address is taken, Java or run-time files are missing.
 pub async fn run(mut args: DevArgs) -> Result<ExitCode> {
     let started = Instant::now();
     let stop = service::stop_on_signal()?;
+    let Shown { pages } = Shown::try_parse_from(["dev"]).context("read settings")?;
+    // Better told before anything is started than by the child, again and again.
+    check_shown(args.listen, &Access::new(&pages)?)?;
     let data = args.data.clone().or_else(|| Some(user_data_folder()?.join("dev")));
     let folder = Folder::lock(&data.context("no home folder: give one with --data")?)?;
     let free = TcpListener::bind(args.listen)

@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
+use crate::described::is_described;
 use crate::dev::{Dev, Home};
 use crate::outside::Outside;
 use testing::api::{Api, OPTIONS, VIDEO_LIMIT};
@@ -74,6 +75,7 @@ async fn pages_hold_in_every_state() {
     }
     numbers_agree(&api, 6).await;
     the_killed_is_silent(&api).await;
+    described(&api, &failed[0], &done).await;
     visit(&dev, "failing", &[&bad]).await;
     for id in &waiting {
         api.done(id).await;
@@ -139,6 +141,30 @@ async fn the_killed_is_silent(api: &Api) {
     })
     .await;
     assert!(silent["seen_ms_ago"].as_i64().is_some_and(|ms| ms >= 15_000), "{silent}");
+}
+
+/// Pages that only something that happened has answer what is described of them; the others, with what is in them now.
+async fn described(api: &Api, failed: &str, done: &str) {
+    let letters = page(api, "/letters").await;
+    let letter = letters["letters"][0]["id"].as_str().expect("a letter").to_owned();
+    let workers = page(api, "/workers").await;
+    let worker = workers["now"]["workers"][0]["worker"].as_str().expect("a worker").to_owned();
+    for (name, answer) in [("/letters", letters), ("/workers", workers)] {
+        is_described(name, &answer);
+    }
+    for path in ["/", "/videos", "/queues", "/autoscaler", "/autoscaler/decisions", "/cost"] {
+        is_described(path, &page(api, path).await);
+    }
+    for video in [failed, done] {
+        let path = format!("/videos/default/{video}");
+        is_described("/videos/TENANT/ID", &page(api, &path).await);
+        is_described("/videos/TENANT/ID/events?after=SEQ", &page(api, &format!("{path}/events")).await);
+        is_described("/videos/TENANT/ID/cancel", &page(api, &format!("{path}/cancel")).await);
+    }
+    is_described("/letters/STAGE/PARTITION/OFFSET", &page(api, &format!("/letters/{letter}")).await);
+    let confirm = page(api, &format!("/letters/confirm?action=replay&id={letter}")).await;
+    is_described("/letters/confirm?action=replay&id=ID", &confirm);
+    is_described("/workers/drain?worker=WORKER", &page(api, &format!("/workers/drain?worker={worker}")).await);
 }
 
 /// Keeps two runs of a load test, as `spillway loadtest` does.

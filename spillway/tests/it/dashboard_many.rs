@@ -4,16 +4,13 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use pipeline::broker::Broker;
 use pipeline::event::{Job, Options, VideoSource};
 use pipeline::id::{TenantId, VideoId};
 use pipeline::lane::Lane;
-use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::store::{self, NewVideo};
-use serde_json::Value;
 
-use crate::dashboard_keys::Dashboard;
-use crate::dev::{Home, command};
+use crate::dev::Home;
+use crate::pages::{ALONE, Dashboard, Ground};
 
 /// Copies the one video that the store has, a second apart, until there are 100,000: through the store that takes minutes.
 const COPY: &str = r#"
@@ -36,18 +33,14 @@ const TIMES: usize = 40;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn first_pages_come_at_once_with_a_hundred_thousand_videos() {
-    let home = Home::new();
-    let runtime = Runtime::new(&RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(Into::into) });
-    let broker = Broker::start(&runtime, &home.data().join("broker")).await.expect("start Kafka");
-    let made = command().args(["topics", "--partitions", "1", "--brokers", &broker.address()]).output();
-    assert!(made.expect("spillway starts").status.success());
-    fill(&home).await;
-    let dashboard = Dashboard::start(&home, &broker.address(), &[]).await;
+    let ground = Ground::new().await;
+    fill(&ground.home).await;
+    let dashboard = Dashboard::start(&ground, ALONE, &[]).await;
     for path in ["/", "/videos", "/videos?lane=batch", "/videos?state=queued"] {
         let mut took = Vec::new();
         for _ in 0..TIMES {
             let begun = Instant::now();
-            let page = dashboard.get(path, "text/html").await;
+            let page = dashboard.page(path).await;
             took.push(begun.elapsed());
             assert!(page.contains("</html>"), "{path}: {page}");
         }
@@ -58,7 +51,7 @@ async fn first_pages_come_at_once_with_a_hundred_thousand_videos() {
         assert!(took[0] < AT_ONCE, "{path}: {took:?}");
     }
     for (path, shown) in [("/videos", 50), ("/videos?lane=batch", 0)] {
-        let page: Value = serde_json::from_str(&dashboard.get(path, "application/json").await).expect("JSON");
+        let page = dashboard.json(path).await;
         assert!(page["examined"].as_u64().is_some_and(|rows| rows <= MOST_EXAMINED), "{path}: {page}");
         assert_eq!(page["videos"].as_array().map(Vec::len), Some(shown), "{path}");
     }
