@@ -1,4 +1,4 @@
-//! Style, scripts and fonts of the pages, within the binary. Their paths change with what they hold, so browsers keep them for
+//! Style, scripts and the icon of the pages, within the binary. Their paths change with what they hold, so browsers keep them for
 //! good.
 
 use std::sync::LazyLock;

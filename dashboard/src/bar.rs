@@ -6,9 +6,7 @@ use serde::Serialize;
 
 use crate::part::counted;
 use crate::say;
-use crate::seen::{Seen, State};
-
-const HOUR_MS: i64 = 3_600_000;
+use crate::seen::{HOUR_MS, Seen, State};
 
 /// How it goes.
 #[derive(Clone, PartialEq, Debug, Serialize)]

@@ -146,7 +146,7 @@ impl Plot {
         if !self.is_time {
             places.reverse();
         }
-        let value = |y: &Option<f64>| y.map_or_else(|| say::UNKNOWN.to_owned(), say::number);
+        let value = |y: &Option<f64>| say::maybe_number(*y);
         let row = |place: usize| (self.x_said(place), self.lines.iter().map(|line| value(&line.y[place])).collect());
         places.into_iter().map(row).collect()
     }

@@ -54,6 +54,11 @@ pub fn number(value: f64) -> String {
     }
 }
 
+/// Says a number that may not be known.
+pub fn maybe_number(value: Option<f64>) -> String {
+    value.map_or_else(|| UNKNOWN.to_owned(), number)
+}
+
 /// Says a size in bytes: `1.5 GiB`.
 pub fn bytes(bytes: u64) -> String {
     let units = ["KiB", "MiB", "GiB", "TiB"];

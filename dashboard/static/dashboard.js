@@ -369,11 +369,20 @@ document.addEventListener("htmx:after:swap", () => {
   showChip();
 });
 
+/** Takes what was just done out of the address: it is not to be told again when the page is loaded again. */
+function forgetDone() {
+  const address = new URL(location);
+  const told = ["done", "drained"].filter((name) => address.searchParams.has(name));
+  told.forEach((name) => address.searchParams.delete(name));
+  if (told.length) history.replaceState(history.state, "", address);
+}
+
 document.addEventListener("DOMContentLoaded", () => {
   document.body.dataset.scripts = "yes";
   const chip = document.getElementById("chip");
   chip.hidden = false;
   chip.addEventListener("click", onPause);
+  forgetDone();
   const form = document.getElementById("new");
   if (form) readyNew(form);
   const ageMs = document.getElementById("seen").dataset.ageMs;

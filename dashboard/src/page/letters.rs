@@ -224,6 +224,10 @@ impl Row {
 }
 
 impl Group {
+    fn told(&self) -> String {
+        format!("{} of {}", say::many(self.open, "unit"), say::many(self.videos, "video"))
+    }
+
     fn last(&self) -> String {
         say::moment(say::at(self.last_ms))
     }
@@ -236,6 +240,13 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn groups_count_units_of_videos() {
+        let brief = Brief::default();
+        let group = group(StageName::Cut, "damaged", &[&brief, &brief]);
+        assert_eq!(group.told(), "2 units of 1 video");
+    }
 
     #[test]
     fn the_command_line_gets_the_filters_of_the_page() {

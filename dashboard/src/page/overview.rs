@@ -1,4 +1,4 @@
-//! The first page: the flow as a picture, what is wrong, and how it went over the last hours.
+//! The first page: the flow as a picture, what is wrong, and how it went over the last hour.
 
 mod flow;
 mod wrong;
@@ -19,13 +19,11 @@ use crate::frame::Frame;
 use crate::part::Part;
 use crate::plot::{Kind, Line, Plot};
 use crate::say;
-use crate::seen::State as Seen;
 use crate::seen::history::Point;
+use crate::seen::{HOUR_MS, State as Seen};
 use flow::StageNow;
 use wrong::Wrong;
 
-/// How far back plots go, in milliseconds.
-const PLOTTED_MS: i64 = 3_600_000;
 /// The most points of a plot.
 const POINTS: usize = 360;
 /// The share of ready slots that is to be busy, in percent.
@@ -98,7 +96,7 @@ fn now(app: &App) -> Now {
 }
 
 fn plots(state: &Seen, now_ms: i64) -> Vec<Plot> {
-    let points = state.history.spread(now_ms - PLOTTED_MS, POINTS);
+    let points = state.history.spread(now_ms - HOUR_MS, POINTS);
     let at_ms: Vec<i64> = points.iter().map(|point| point.at_ms).collect();
     let line = |label: &str, kind, from: &str, value: &dyn Fn(&Point) -> Option<f64>| {
         Line::new(label, kind, points.iter().map(|point| value(point)).collect()).going_on_with(from)
@@ -165,7 +163,11 @@ mod tests {
         assert_eq!(steps, ["fetch", "split", "transcribe+analyze", "join", "moments", "cut", "deliver"]);
         assert_eq!(now.beside().map(|stage| stage.stage).collect::<Vec<_>>(), ["record"]);
         let page = now.render().unwrap();
-        assert_eq!((page.matches("class=\"fork\"").count(), page.matches("class=\"stage-card").count()), (1, 9), "{page}");
+        assert_eq!(
+            (page.matches("class=\"fork\"").count(), page.matches("class=\"stage-card").count()),
+            (1, 9),
+            "{page}"
+        );
     }
 
     #[test]

@@ -19,11 +19,8 @@ use crate::part::{Part, counted};
 use crate::plot::{Kind, Line, Plot};
 use crate::reach::quoted;
 use crate::say;
-use crate::seen::State as Seen;
 use crate::seen::queues::{Rates, waiting};
-
-/// How far back the plot of a stage goes, in milliseconds.
-const PLOTTED_MS: i64 = 3_600_000;
+use crate::seen::{HOUR_MS, State as Seen};
 
 #[derive(Template, Serialize)]
 #[template(path = "queues.html")]
@@ -210,7 +207,7 @@ fn lane_name(stage: StageName, index: usize) -> &'static str {
 }
 
 fn plot(state: &Seen, stage: StageName, now_ms: i64) -> Plot {
-    let points = state.history.spread(now_ms - PLOTTED_MS, 360);
+    let points = state.history.spread(now_ms - HOUR_MS, 360);
     let at_ms: Vec<i64> = points.iter().map(|point| point.at_ms).collect();
     let place = StageName::ALL.iter().position(|one| *one == stage).unwrap_or_default();
     let waits = points.iter().map(|point| point.lag[place].map(|records| records as f64)).collect();

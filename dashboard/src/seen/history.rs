@@ -6,8 +6,10 @@ use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use serde::Serialize;
 
+use super::HOUR_MS;
+
 /// How long points are kept, in milliseconds.
-pub const KEPT_MS: i64 = 6 * 3_600_000;
+pub const KEPT_MS: i64 = 6 * HOUR_MS;
 
 /// What was known at one moment.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]

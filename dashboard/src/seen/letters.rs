@@ -14,7 +14,7 @@ const SLACK: usize = 1_000;
 const MOST_DETAIL: usize = 400;
 
 /// What is known of a letter without its message.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Brief {
     /// When the unit was given up, in milliseconds since the Unix epoch.
     pub at_ms: i64,

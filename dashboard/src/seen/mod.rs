@@ -33,6 +33,10 @@ use slots::Slots;
 use traffic::Traffic;
 use workers::Workers;
 
+/// A minute, in milliseconds.
+pub const MINUTE_MS: i64 = 60_000;
+/// An hour, in milliseconds.
+pub const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// Data older than this is not shown as if it were new, in milliseconds.
 pub const FRESH_MS: i64 = 10_000;
 

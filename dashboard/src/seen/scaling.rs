@@ -11,12 +11,13 @@ use planning::observation::Stage;
 use planning::pin::Pin;
 use planning::record::Recorded;
 
+use super::HOUR_MS;
 use super::workers::Workers;
 pub use keda::Keda;
 use keda::Rivals;
 
 /// How far back decisions are read and kept, in milliseconds.
-pub const KEPT_MS: i64 = 3 * 3_600_000;
+pub const KEPT_MS: i64 = 3 * HOUR_MS;
 /// An autoscaler that said nothing for this long is not running, in milliseconds: it speaks each tick of five seconds.
 const SILENT_MS: i64 = 30_000;
 

@@ -29,11 +29,6 @@ impl Service {
         self.said.values()
     }
 
-    /// Returns how many videos have not ended, as the process that sees most of them says.
-    pub fn unfinished(&self) -> Option<u64> {
-        self.all().map(|state| state.unfinished_videos).max()
-    }
-
     /// Returns why videos are made with less work, if they are.
     pub fn degraded(&self) -> Vec<String> {
         let mut reasons: Vec<String> = self.all().flat_map(|state| state.reasons.clone()).collect();

@@ -11,6 +11,7 @@ use pipeline::lane::Lane;
 use pipeline::stage::StageName;
 use planning::simulate::outcome;
 
+use super::HOUR_MS;
 use crate::say::between_s;
 pub use open::Open;
 
@@ -20,7 +21,6 @@ pub const KEPT_MS: i64 = 24 * HOUR_MS;
 const UNITS_KEPT_MS: i64 = HOUR_MS;
 /// The most units that are kept: with more of them, rates are of a shorter time.
 const MOST_UNITS: usize = 50_000;
-const HOUR_MS: i64 = 3_600_000;
 
 /// A video that has ended.
 #[derive(Clone, PartialEq, Debug)]
@@ -35,8 +35,6 @@ pub struct Ended {
     pub how: Option<EndState>,
     /// Its lane.
     pub lane: Lane,
-    /// From the begin of its first unit, in seconds.
-    pub processing_s: Option<f64>,
     /// Time that slots worked on it, in seconds.
     pub busy_s: f64,
 }
@@ -48,8 +46,6 @@ pub struct Unit {
     pub at_ms: i64,
     /// By which stage.
     pub stage: StageName,
-    /// In which lane.
-    pub lane: Lane,
     /// How long it waited, in seconds.
     pub wait_s: f64,
     /// How long it took, in seconds.
@@ -74,7 +70,7 @@ pub struct Traffic {
     ended: VecDeque<Ended>,
     /// What each of them was, to know what is told again or late, and for one that is opened again.
     closed: HashMap<String, Open>,
-    waits: VecDeque<(i64, Lane, f64)>,
+    waits: VecDeque<(i64, f64)>,
     units: VecDeque<Unit>,
     troubles: VecDeque<Trouble>,
     /// Time that slots worked in each clock hour, in seconds, by lane: a unit counts in the hour in which it ends.
@@ -95,7 +91,7 @@ impl Traffic {
             }
             match happened {
                 // `deliver` says that it is done after it has said that the video is.
-                Happened::UnitDone(done) => self.unit_done(&video, event.job.lane(), done),
+                Happened::UnitDone(done) => self.unit_done(&video, done),
                 Happened::Reopened(_) => self.reopened(video, event.at_ms),
                 _ => {}
             }
@@ -110,7 +106,7 @@ impl Traffic {
             Happened::Created(_) => open.created_ms = event.at_ms,
             // It ended so long ago that nothing is known of it.
             Happened::Reopened(_) => open.reopen(event.at_ms),
-            Happened::UnitDone(done) => self.unit_done(&video, event.job.lane(), done),
+            Happened::UnitDone(done) => self.unit_done(&video, done),
             Happened::UnitRetried(unit) => self.trouble(event.at_ms, unit.stage, false),
             Happened::UnitFailed(unit) => self.trouble(event.at_ms, unit.stage, true),
             Happened::Ended(ended) => self.ended(video, event.at_ms, Some(ended.state())),
@@ -133,10 +129,10 @@ impl Traffic {
         if let Some(open) = self.open.get_mut(video)
             && let Some(waited_s) = open.note(stage, done, busy_s)
         {
-            self.waits.push_back((done.started_ms, lane, waited_s));
+            self.waits.push_back((done.started_ms, waited_s));
         }
         self.busy_s.entry(done.finished_ms.div_euclid(HOUR_MS)).or_default()[lane.index()] += busy_s;
-        self.units.push_back(Unit { at_ms: done.finished_ms, stage, lane, wait_s, busy_s });
+        self.units.push_back(Unit { at_ms: done.finished_ms, stage, wait_s, busy_s });
         if self.units.len() > MOST_UNITS {
             self.units.pop_front();
         }
@@ -157,10 +153,9 @@ impl Traffic {
 
     fn ended(&mut self, video: String, at_ms: i64, how: Option<EndState>) {
         let Some(open) = self.open.remove(&video) else { return };
-        let processing_s = open.begun_ms.map(|begun_ms| between_s(begun_ms, at_ms));
         let (tenant, lane, busy_s) = (open.tenant.clone(), open.lane, open.busy_s);
         self.closed.insert(video.clone(), open);
-        self.ended.push_back(Ended { video, tenant, at_ms, how, lane, processing_s, busy_s });
+        self.ended.push_back(Ended { video, tenant, at_ms, how, lane, busy_s });
     }
 
     /// Forgets what is too old to be told.
@@ -171,7 +166,7 @@ impl Traffic {
             self.ended.pop_front();
         }
         self.busy_s = self.busy_s.split_off(&(now_ms - KEPT_MS).div_euclid(HOUR_MS));
-        self.waits.retain(|(at_ms, ..)| !is_old(*at_ms, UNITS_KEPT_MS));
+        self.waits.retain(|(at_ms, _)| !is_old(*at_ms, UNITS_KEPT_MS));
         self.units.retain(|unit| !is_old(unit.at_ms, UNITS_KEPT_MS));
         self.troubles.retain(|trouble| !is_old(trouble.at_ms, UNITS_KEPT_MS));
     }
@@ -188,7 +183,7 @@ impl Traffic {
 
     /// Returns how long videos waited until their first segment was begun, in seconds, of those begun since `since_ms`.
     pub fn waits_since(&self, since_ms: i64) -> Vec<f64> {
-        self.waits.iter().filter(|(at_ms, ..)| *at_ms >= since_ms).map(|(_, _, wait_s)| *wait_s).collect()
+        self.waits.iter().filter(|(at_ms, _)| *at_ms >= since_ms).map(|(_, wait_s)| *wait_s).collect()
     }
 
     /// Returns the units of `stage` that were finished since `since_ms`.

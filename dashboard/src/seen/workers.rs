@@ -232,12 +232,12 @@ mod tests {
         let quota = Quota { left: Some(70.0), used: Some(43), limit: None };
         assert_eq!((workers.quota(StageName::Cut), workers.outside_used()), (Some(quota), Some(43)));
         assert_eq!(workers.oldest_fetched_ms(StageName::Cut), Some(None), "all is begun");
-        let mut fetched = report("a", 2000, WorkerState::Ready, 4, 1);
+        let mut fetched = report("a", 1000, WorkerState::Ready, 4, 1);
         (fetched.queued, fetched.head_age_ms) = (3, 700);
         let (video, unit, lane) = (String::new(), String::new(), Lane::Batch as i32);
         fetched.units = vec![event::UnitInHand { video, unit, lane, age_ms: 900 }];
         workers.hear(fetched);
-        assert_eq!(workers.oldest_fetched_ms(StageName::Cut), Some(Some(1300)));
+        assert_eq!(workers.oldest_fetched_ms(StageName::Cut), Some(Some(300)));
         assert_eq!(workers.oldest_fetched_ms(StageName::Fetch), None, "nobody is there");
         assert_eq!(workers.in_hand_by_lane(StageName::Cut)[Lane::Batch.index()], 1);
         workers.forget(16_000);

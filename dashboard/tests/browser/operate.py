@@ -49,6 +49,8 @@ class Operator:
         self.press("link", "Cancel it")
         self.press("button", "Cancel the video")
         self.is_told("The video is cancelled.")
+        self.page.reload()
+        expect(self.page.locator("p.done")).to_have_count(0)
         self.state_is("cancelled")
         expect(self.page.get_by_role("link", name="Cancel it")).to_have_count(0, timeout=LIMIT_MS)
 

@@ -16,8 +16,7 @@ const READER: &str = "the key of a reader";
 async fn log_in(dashboard: &Dashboard, key: &str) -> String {
     let form = format!("key={}&next=/capacity?users%3D500", key.replace(' ', "+"));
     let answer = dashboard.client.post(dashboard.url("/login")).body(form);
-    let answer =
-        answer.header("content-type", "application/x-www-form-urlencoded").send().await.expect("an answer");
+    let answer = answer.header("content-type", "application/x-www-form-urlencoded").send().await.expect("an answer");
     assert_eq!(answer.status(), StatusCode::SEE_OTHER);
     assert_eq!(answer.headers()["location"], "/capacity?users=500");
     let cookie = answer.headers()["set-cookie"].to_str().expect("a cookie").to_owned();
@@ -136,12 +135,17 @@ async fn nothing_is_changed(dashboard: &Dashboard, (operator, reader): (&str, &s
         let status = answer.status();
         (status, answer.json::<Value>().await.expect("a problem")["code"].as_str().unwrap_or_default().to_owned())
     };
-    let (forged, read_only) = ((StatusCode::FORBIDDEN, "forged".to_owned()), (StatusCode::FORBIDDEN, "read_only".to_owned()));
+    let (forged, read_only) =
+        ((StatusCode::FORBIDDEN, "forged".to_owned()), (StatusCode::FORBIDDEN, "read_only".to_owned()));
     let mut changes = Vec::new();
     for path in ::dashboard::paths() {
         let asked = concrete(path);
         for method in [Method::PUT, Method::PATCH, Method::DELETE] {
-            assert_eq!(send(method, &asked, ("cookie", operator), "").await.0, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+            assert_eq!(
+                send(method, &asked, ("cookie", operator), "").await.0,
+                StatusCode::METHOD_NOT_ALLOWED,
+                "{path}"
+            );
         }
         let without_token = send(Method::POST, &asked, ("cookie", operator), "").await;
         if without_token.0 == StatusCode::METHOD_NOT_ALLOWED {
@@ -203,4 +207,3 @@ async fn without_keys(ground: &Ground) {
     let nowhere = dashboard.client.get(dashboard.url("/live?view=nothing")).send().await.expect("an answer");
     assert_eq!(nowhere.status(), StatusCode::NOT_FOUND);
 }
-

@@ -39,7 +39,8 @@ async fn pages_answer_what_is_described_and_no_more_than_has_changed() {
     letters_that_are_not_there(&dashboard, &token(&dashboard.page("/").await)).await;
     an_idle_page_is_sent_once(&dashboard).await;
     let folder = Path::new(SPILLWAY).parent().expect("a folder");
-    commands_can_be_run(&dashboard, folder, &["/workers", "/letters?stage=cut&state=all", "/autoscaler?stage=cut"]).await;
+    commands_can_be_run(&dashboard, folder, &["/workers", "/letters?stage=cut&state=all", "/autoscaler?stage=cut"])
+        .await;
     drop(dashboard);
     let dashboard = Dashboard::start(&ground, BESIDE_API, &[]).await;
     commands_can_be_run(&dashboard, folder, &["/videos"]).await;
@@ -229,7 +230,8 @@ async fn nothing_there(dashboard: &Dashboard) {
 async fn an_idle_page_is_sent_once(dashboard: &Dashboard) {
     until("all is heard", LIMIT, async || (dashboard.json("/").await["bar"]["is_stale"] == false).then_some(())).await;
     for view in ["overview", "queues", "queues/cut", "letters"] {
-        let said = stream(dashboard, &format!("/live?view={view}"), |said| said.matches("event: tick").count() > 3).await;
+        let said =
+            stream(dashboard, &format!("/live?view={view}"), |said| said.matches("event: tick").count() > 3).await;
         let events = said.split("\n\n").filter(|event| event.contains("data:"));
         let parts: Vec<&str> = events.filter(|event| !event.contains("event:")).collect();
         assert_eq!(parts.len(), 1, "{view}: {parts:#?}");

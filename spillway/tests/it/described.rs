@@ -56,7 +56,8 @@ fn fields_of(page: &str) -> Fields {
     let (_, table) = DOCS.split_once("| page | fields |").expect("the table of fields");
     let rows = table.lines().skip(2).map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.split_once(" | "));
     let names = |cell: &str| spans(cell).any(|span| span == page);
-    let (_, cell) = rows.into_iter().find(|(paths, _)| names(paths)).unwrap_or_else(|| panic!("{page} is not described"));
+    let (_, cell) =
+        rows.into_iter().find(|(paths, _)| names(paths)).unwrap_or_else(|| panic!("{page} is not described"));
     let mut fields = Fields::default();
     // What stands in brackets between the fields says more of one.
     let outside: String = cell.split('(').map(|piece| piece.rsplit(')').next().unwrap_or(piece)).collect();

@@ -5,10 +5,9 @@ use pipeline::stage::StageName;
 use serde::Serialize;
 
 use crate::say;
-use crate::seen::State;
 use crate::seen::traffic::Ended;
+use crate::seen::{HOUR_MS, State};
 
-const HOUR_MS: i64 = 3_600_000;
 const HOUR_S: f64 = 3600.0;
 /// The hours that are told.
 const HOURS: i64 = 24;

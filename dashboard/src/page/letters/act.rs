@@ -266,16 +266,7 @@ mod tests {
 
     #[test]
     fn the_command_line_is_told_all_letters_or_what_they_have_in_common() {
-        let brief = Brief {
-            at_ms: 0,
-            code: Code::ALL[0].to_string(),
-            detail: String::new(),
-            tenant: String::new(),
-            video: String::new(),
-            unit: String::new(),
-            attempts: String::new(),
-            settled: None,
-        };
+        let brief = Brief::default();
         let row = |offset| Row::of(LetterId { stage: StageName::Cut, partition: 0, offset }, &brief);
         let letters: Vec<Row> = (0..12).map(row).collect();
         let all = which(None, &letters);

@@ -148,10 +148,6 @@ impl Run {
 }
 
 impl Row {
-    fn known(&self, number: &Option<f64>) -> String {
-        number.map_or_else(|| say::UNKNOWN.to_owned(), say::number)
-    }
-
     fn change(&self) -> String {
         self.change_percent.map_or_else(String::new, |change| format!("{change:+.1} %"))
     }

@@ -67,10 +67,6 @@ impl Page {
         self.about.begun_at.map_or_else(|| say::UNKNOWN.to_owned(), say::moment)
     }
 
-    fn known(&self, number: &Option<f64>) -> String {
-        number.map_or_else(|| say::UNKNOWN.to_owned(), say::number)
-    }
-
     fn workers(&self) -> String {
         let what = if self.about.emulated.is_some() { "emulated" } else { "real" };
         let most = self.about.max_workers.map_or_else(String::new, |most| format!(", at most {most} slots a stage"));

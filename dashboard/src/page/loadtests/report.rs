@@ -166,7 +166,9 @@ impl About {
         match (self.max_workers, &self.emulated) {
             (Some(most), Some(spec)) => flags.extend(self.emulation(most, spec)),
             // The workers of an installation are emulated by a file of its own.
-            (None, Some(_)) => flags.extend([("--server", self.server.clone()), ("--emulated-by", "SPEC.json".to_owned())]),
+            (None, Some(_)) => {
+                flags.extend([("--server", self.server.clone()), ("--emulated-by", "SPEC.json".to_owned())])
+            }
             _ if self.server.trim_end_matches('/') == USUAL_SERVER => {}
             _ => flags.push(("--server", self.server.clone())),
         }

@@ -36,8 +36,7 @@ impl Summary {
     }
 
     pub fn videos(&self) -> String {
-        let number = |count: Option<f64>| count.map_or_else(|| say::UNKNOWN.to_owned(), say::number);
-        format!("{} of {}", number(self.done), number(self.planned))
+        format!("{} of {}", say::maybe_number(self.done), say::maybe_number(self.planned))
     }
 
     pub fn both(&self, p50_s: &Option<f64>, p95_s: &Option<f64>) -> String {

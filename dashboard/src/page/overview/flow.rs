@@ -6,11 +6,8 @@ use serde::Serialize;
 
 use crate::part::counted;
 use crate::say;
-use crate::seen::State;
 use crate::seen::traffic::quantile;
-
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 3_600_000;
+use crate::seen::{HOUR_MS, MINUTE_MS, State};
 
 /// A stage as it is now.
 #[derive(Clone, PartialEq, Debug, Serialize)]

@@ -8,11 +8,9 @@ use serde::Serialize;
 use super::flow::StageNow;
 use crate::part::counted;
 use crate::say;
-use crate::seen::State;
 use crate::seen::traffic::quantile;
+use crate::seen::{HOUR_MS, MINUTE_MS, State};
 
-const MINUTE_MS: i64 = 60_000;
-const HOUR_MS: i64 = 60 * MINUTE_MS;
 /// A unit in hand for longer than this is told, in milliseconds: without progress it is stopped at the same age.
 const LONG_UNIT_MS: i64 = 5 * MINUTE_MS;
 /// More failed videos than this share is told.

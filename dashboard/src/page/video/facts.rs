@@ -27,7 +27,7 @@ pub struct Facts {
     /// Why it is in its lane.
     pub lane_because: String,
     /// What was asked for.
-    pub options: Asked,
+    pub options: Options,
     /// How far its stages are, in the order of the flow.
     pub stages: Vec<Progress>,
     /// The share of it that was worked on, 0 to 1; known at its end.
@@ -58,7 +58,7 @@ pub struct Picture {
 
 /// What was asked for.
 #[derive(Clone, PartialEq, Debug, Serialize)]
-pub struct Asked {
+pub struct Options {
     /// How many clips at the most.
     pub clips: u32,
     /// The shortest clip, in seconds.
@@ -116,7 +116,7 @@ impl Facts {
             bytes: media.map(|media| media.bytes).or_else(|| uploaded(known)),
             picture: media.map(Picture::of),
             lane_because: lane_because(video),
-            options: Asked::of(&video.new.job),
+            options: Options::of(&video.new.job),
             stages: stages.collect(),
             completeness: video.state.completeness,
             busy_s,
@@ -165,7 +165,7 @@ impl Picture {
     }
 }
 
-impl Asked {
+impl Options {
     fn of(job: &Job) -> Self {
         let options = &job.options;
         let (width, height) = options.frame_size();

@@ -32,7 +32,7 @@ fn api(heard: Heard) -> Api {
 
 fn viewer(role: Role) -> Viewer {
     let token = "right".to_owned();
-    Viewer { role, token, has_session: true, is_program: false, wants: Wants::Html }
+    Viewer { role, token, has_session: true, is_program: false, wants: Wants::Html, site: String::new() }
 }
 
 fn form(fields: &[(&str, &str)], file: Option<(&str, &str)>) -> Request {

@@ -196,5 +196,10 @@ fn an_autoscaler_that_is_silent_or_at_its_end_is_told() {
     decide(&mut state, 5, 3, 6.0);
     assert_eq!(found(&state, &[]), [], "its slots are enough");
     decide(&mut state, 1, 3, 7.0);
-    check(&only(&state, &[]), "cut has all 6 slots that there may be, and 7 records wait", "/autoscaler?stage=cut", false);
+    check(
+        &only(&state, &[]),
+        "cut has all 6 slots that there may be, and 7 records wait",
+        "/autoscaler?stage=cut",
+        false,
+    );
 }
