@@ -21,7 +21,7 @@ use crate::part::Part;
 use crate::plot::{Kind, Line, Plot};
 use crate::say;
 use crate::seen::history::KEPT_MS;
-use crate::seen::{HOUR_MS, State as Seen, workers};
+use crate::seen::{State as Seen, workers};
 use spent::{Hour, OfLane, Share};
 
 /// The most points of the plot of requests.

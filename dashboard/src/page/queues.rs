@@ -173,7 +173,7 @@ fn of_stage(state: &Seen, stage: StageName, now_ms: i64) -> StageQueue {
             partitions: lane.partitions,
             waiting: waits,
             partitions_waiting: lane.by_partition.iter().filter(|one| one.end > one.committed).count(),
-            oldest_s: oldest_ms.map(|at_ms| say::ago_s(at_ms, now_ms)),
+            oldest_s: oldest_ms.map(|at_ms| say::between_s(at_ms, now_ms)),
             oldest_ms,
             course: Course::of(state.queues.rates(stage, index), waits),
         }
@@ -195,7 +195,7 @@ fn partitions(
             end: one.end,
             committed: one.committed,
             waiting,
-            oldest_s: one.oldest_ms.map(|at_ms| say::ago_s(at_ms, now_ms)),
+            oldest_s: one.oldest_ms.map(|at_ms| say::between_s(at_ms, now_ms)),
             oldest_ms: one.oldest_ms,
             course: Course::of(state.queues.partition_rates(stage, index, one.partition), waiting),
         }

@@ -171,7 +171,7 @@ mod tests {
         let decided = StageDecision { stage: "cut".to_owned(), replicas: 3, ..StageDecision::default() };
         let seen = Observation { stages: vec![stage], ..Observation::default() };
         let mut scaling = Scaling::default();
-        scaling.hear(1000, Recorded { seen, decided: vec![decided] });
+        scaling.hear(1000, Recorded { seen, decided: vec![decided], policy: None });
         let target = |slots: u32, at_ms: i64| {
             let mut workers = Workers::default();
             let stage = StageName::Cut as i32;

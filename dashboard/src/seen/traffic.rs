@@ -91,7 +91,7 @@ impl Traffic {
             }
             match happened {
                 // `deliver` says that it is done after it has said that the video is.
-                Happened::UnitDone(done) => self.unit_done(&video, done),
+                Happened::UnitDone(done) => self.unit_done(&video, event.job.lane(), done),
                 Happened::Reopened(_) => self.reopened(video, event.at_ms),
                 _ => {}
             }
@@ -106,7 +106,7 @@ impl Traffic {
             Happened::Created(_) => open.created_ms = event.at_ms,
             // It ended so long ago that nothing is known of it.
             Happened::Reopened(_) => open.reopen(event.at_ms),
-            Happened::UnitDone(done) => self.unit_done(&video, done),
+            Happened::UnitDone(done) => self.unit_done(&video, event.job.lane(), done),
             Happened::UnitRetried(unit) => self.trouble(event.at_ms, unit.stage, false),
             Happened::UnitFailed(unit) => self.trouble(event.at_ms, unit.stage, true),
             Happened::Ended(ended) => self.ended(video, event.at_ms, Some(ended.state())),

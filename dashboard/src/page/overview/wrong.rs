@@ -65,7 +65,7 @@ impl Wrong {
 
     /// Says for how long it has been so at `now_ms`, in milliseconds since the Unix epoch.
     pub fn lasts(&self, now_ms: &i64) -> String {
-        self.since_ms.map_or_else(String::new, |at_ms| counted(at_ms, say::ago_s(at_ms, *now_ms)))
+        self.since_ms.map_or_else(String::new, |at_ms| counted(at_ms, say::between_s(at_ms, *now_ms)))
     }
 }
 
@@ -119,7 +119,7 @@ fn of_queue(stage: &StageNow, now_ms: i64) -> Option<Wrong> {
         let what = format!("Nobody works on {name}, and {} wait", records(stage.lag_records));
         return Some(Wrong::serious(what, "Start a worker, or look why there is none.", to_workers(name)));
     }
-    let since_ms = stage.waits_since_ms.filter(|at_ms| say::ago_s(*at_ms, now_ms) > stage.wait_target_s)?;
+    let since_ms = stage.waits_since_ms.filter(|at_ms| say::between_s(*at_ms, now_ms) > stage.wait_target_s)?;
     let what = match stage.waiting {
         1 => format!("A record waits at {name}"),
         many => format!("{} wait at {name}, the oldest", records(many)),

@@ -159,7 +159,7 @@ fn decide(state: &mut State, seconds_ago: i64, replicas: u32, lag: f64) {
     };
     let decided = vec![StageDecision { stage: "cut".to_owned(), replicas, ..StageDecision::default() }];
     let seen = Observation { stages: vec![stage], ..Observation::default() };
-    state.scaling.hear(NOW_MS - seconds_ago * 1000, Recorded { seen, decided });
+    state.scaling.hear(NOW_MS - seconds_ago * 1000, Recorded { seen, decided, policy: None });
 }
 
 #[test]
