@@ -29,6 +29,16 @@ pub trait Sink: Send + Sync {
     async fn flush(&self) -> Result<(), Failure>;
 }
 
+/// Tells whether a unit is still its worker's.
+#[async_trait]
+pub trait Standing: Send + Sync {
+    /// Asks where claims are kept. True: nobody else begins the unit before a whole lease has passed.
+    ///
+    /// # Errors
+    /// [`Failure::Unavailable`] when there is no answer.
+    async fn holds(&self) -> Result<bool, Failure>;
+}
+
 /// Where the input came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Source {
@@ -43,13 +53,20 @@ pub struct Outbox<O> {
     sink: Arc<dyn Sink>,
     source: Source,
     pulse: Pulse,
+    /// Of a unit that has a claim.
+    standing: Option<Arc<dyn Standing>>,
     says: PhantomData<fn(O)>,
 }
 
 impl<O: Outgoing> Outbox<O> {
     /// Makes the outbox of the unit read from `source`.
     pub fn new(sink: Arc<dyn Sink>, source: Source, pulse: Pulse) -> Self {
-        Self { sink, source, pulse, says: PhantomData }
+        Self { sink, source, pulse, standing: None, says: PhantomData }
+    }
+
+    /// Makes it the outbox of a unit that is claimed; `standing` tells whether it still is.
+    pub fn claimed(self, standing: Arc<dyn Standing>) -> Self {
+        Self { standing: Some(standing), ..self }
     }
 
     /// Sends one output on its way; counts as progress.
@@ -68,6 +85,20 @@ impl<O: Outgoing> Outbox<O> {
     /// [`Failure::Unavailable`] when some of it was not.
     pub async fn flush(&self) -> Result<(), Failure> {
         self.sink.flush().await
+    }
+
+    /// Asks whether the unit is still this worker's. To be called right before something is put where another worker
+    /// of the unit would put it: who stood still must not write over what was told of meanwhile. A unit that is not
+    /// claimed has no other worker.
+    ///
+    /// # Errors
+    /// As of work that was told to stop when the claim is lost; [`Failure::Unavailable`] when that cannot be found out.
+    pub async fn confirm(&self) -> Result<(), Failure> {
+        self.pulse.beat()?;
+        match &self.standing {
+            Some(standing) if !standing.holds().await? => Err(Stopped.into()),
+            _ => Ok(()),
+        }
     }
 
     /// Returns where the input came from.

@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use bytes::{Bytes, BytesMut};
-use pipeline::blob::{self, Blobs, Reader};
+use pipeline::blob::{self, Blobs, Reader, Upload};
 use pipeline::event::{
-    BlobRef, Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, Envelope, Happened, Job, Outgoing, VideoEvent,
-    clip_failed,
+    Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, Envelope, Happened, Job, Outgoing, VideoEvent, clip_failed,
 };
 use pipeline::failure::{Code, Failure};
 use pipeline::outbox::{Outbox, Pulse};
@@ -85,8 +84,8 @@ impl Cut {
         }
     }
 
-    /// Stores the finished file in parts; returns where it is and its hash.
-    async fn store(&self, file: &Scratch, key: &str, pulse: &Pulse) -> Result<(BlobRef, String), Failure> {
+    /// Sends the finished file in parts; returns what makes it visible, and its hash.
+    async fn upload(&self, file: &Scratch, key: &str, pulse: &Pulse) -> Result<(Upload, String), Failure> {
         let mut upload = self.blobs.upload(key).await?;
         let mut reader = PartReader::open(&file.path(), self.blobs.part_bytes()).map_err(Failure::Unavailable)?;
         loop {
@@ -102,26 +101,38 @@ impl Cut {
             }
             upload.write(part).await?;
         }
-        let stored = upload.finish().await?;
-        Ok((stored, reader.sha256()))
+        Ok((upload, reader.sha256()))
     }
 
     /// Stores the clip's files and returns the clip with them.
-    async fn release(&self, input: &ClipPlanned, made: Made, pulse: &Pulse) -> Result<Clip, Failure> {
+    async fn release(&self, input: &ClipPlanned, made: Made, out: &Outbox<Output>) -> Result<Clip, Failure> {
         let (tenant, video) = (input.job.tenant(), input.job.video());
-        let mut clip = input.clip.clone();
         let key = |kind| blob::key(&tenant, video, blob::Kind::Clip, &format!("{}.{kind}", input.clip.id));
-        let (stored, sha256) = self.store(&made.file, &key("mp4"), pulse).await?;
-        clip.poster = Some(self.blobs.put(&key("jpg"), made.rendered.poster.into()).await?);
-        clip.frame = Some(self.blobs.put(&key("frame.jpg"), made.rendered.source.into()).await?);
-        clip.captions = match made.web_vtt {
-            Some(text) => Some(self.blobs.put(&key("vtt"), text.into()).await?),
-            None => None,
+        let [mp4, jpg, frame, vtt] = ["mp4", "jpg", "frame.jpg", "vtt"].map(key);
+        let (upload, sha256) = self.upload(&made.file, &mp4, &out.pulse()).await?;
+        let captions = async {
+            match made.web_vtt {
+                Some(text) => self.blobs.put(&vtt, text.into()).await.map(Some),
+                None => Ok(None),
+            }
         };
-        clip.video = Some(stored);
-        clip.sha256 = sha256;
-        clip.degraded = input.job.degraded;
-        Ok(clip)
+        // All files at once, because one answer stands for them all.
+        out.confirm().await?;
+        let (video, poster, frame, captions) = tokio::try_join!(
+            upload.finish(),
+            self.blobs.put(&jpg, made.rendered.poster.into()),
+            self.blobs.put(&frame, made.rendered.source.into()),
+            captions,
+        )?;
+        Ok(Clip {
+            video: Some(video),
+            poster: Some(poster),
+            frame: Some(frame),
+            captions,
+            sha256,
+            degraded: input.job.degraded,
+            ..input.clip.clone()
+        })
     }
 }
 
@@ -152,14 +163,13 @@ impl Stage for Cut {
     }
 
     async fn process(&self, input: ClipPlanned, out: &Outbox<Output>) -> Result<(), Failure> {
-        let pulse = out.pulse();
         let work = Work {
             reader: self.blobs.reader(&input.source),
             input: input.clone(),
             encoding: self.encoding(&input.job),
             font: self.args.caption_font.clone(),
             scratch: self.scratch.clone(),
-            pulse: pulse.clone(),
+            pulse: out.pulse(),
         };
         let made = tokio::task::spawn_blocking(move || work.run()).await.map_err(|e| Failure::Retry(e.into()))??;
         tracing::debug!(
@@ -168,7 +178,7 @@ impl Stage for Cut {
             duration_s = made.rendered.duration_us as f64 / 1e6,
             "clip rendered"
         );
-        let clip = self.release(&input, made, &pulse).await?;
+        let clip = self.release(&input, made, out).await?;
         let report = ClipReport { job: input.job.clone(), kind: Some(ClipReportKind::Done(clip.id.clone())) };
         let event = VideoEvent::new(&input.job, jiff::Timestamp::now(), Happened::ClipReady(clip));
         out.send(Output::Happened(Box::new(event))).await?;

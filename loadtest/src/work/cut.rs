@@ -35,6 +35,7 @@ impl Stage for Cut {
         self.0.work(whole_s / count as f64, &out.pulse()).await?;
         let mut clip = input.clip;
         let key = blob::key(&tenant, video, Kind::Clip, &format!("{}.mp4", clip.id));
+        out.confirm().await?;
         clip.video = Some(self.0.carrier.blobs().put(&key, Bytes::from_static(FILE)).await?);
         clip.sha256 = Sha256::digest(FILE).iter().map(|byte| format!("{byte:02x}")).collect();
         let report = ClipReport { job: input.job.clone(), kind: Some(ClipReportKind::Done(clip.id.clone())) };

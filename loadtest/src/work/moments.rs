@@ -31,6 +31,7 @@ impl Stage for Moments {
         let (tenant, video) = (input.job.tenant(), input.job.video());
         self.0.work(self.0.spec.work_s(Step::Moments, video), &out.pulse()).await?;
         let key = blob::key(&tenant, video, Kind::Analysis, &format!("window-{}.json", input.window));
+        out.confirm().await?;
         let analyzed = self.0.carrier.blobs().put(&key, Bytes::from_static(br#"{"emulated":true}"#)).await?;
         out.send(Said::happened(&input.job, Happened::Analyzed(analyzed))).await?;
 

@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::Shop;
 use super::input::Unit;
-use super::keep::{Ending, Watch};
+use super::keep::{Ending, Held, Watch};
 use super::letters::{Verdict, bounded, bury};
 use super::report::{Begun, Outside};
 use super::slots::Slot;
@@ -116,7 +116,11 @@ impl<S: Stage> Shop<S> {
         }
         let pulse = Pulse::new(CancellationToken::new());
         let sink = Arc::new(UnitSink::new(self.producer.clone()));
-        let outbox = Outbox::new(sink.clone(), unit.source, pulse.clone());
+        let mut outbox = Outbox::new(sink.clone(), unit.source, pulse.clone());
+        if let Some(lease) = lease {
+            let (store, claim_lease) = (self.store.clone(), self.args.claim_lease);
+            outbox = outbox.claimed(Arc::new(Held { store, lease: lease.clone(), claim_lease, sink: sink.clone() }));
+        }
         let work = async {
             let input = match input {
                 Some(input) => input,

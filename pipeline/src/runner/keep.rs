@@ -1,18 +1,21 @@
 //! Keeps watch over a unit while it is worked on: renews its claim, sees that it makes progress, and tells it to
 //! stop when its claim is lost, its video is unwanted, or the worker ends.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{error, warn};
 
 use super::RunnerArgs;
+use super::unit::UnitSink;
 use super::unwanted::Unwanted;
 use crate::event::Job;
-use crate::outbox::Pulse;
+use crate::failure::Failure;
+use crate::outbox::{Pulse, Standing};
 use crate::store::{Lease, SharedStore};
 
 /// How long a unit may take to stop after the drain's grace is over, before it is left behind.
@@ -134,6 +137,28 @@ impl Watch<'_> {
 
     fn period(&self) -> Duration {
         (self.args.claim_lease / 3).min(self.args.soft_limit / 4)
+    }
+}
+
+/// Answers a stage that asks whether its unit is still this worker's.
+pub(super) struct Held {
+    pub(super) store: SharedStore,
+    pub(super) lease: Lease,
+    /// For how long an answer is good.
+    pub(super) claim_lease: Duration,
+    /// Closed once the claim is lost.
+    pub(super) sink: Arc<UnitSink>,
+}
+
+#[async_trait]
+impl Standing for Held {
+    async fn holds(&self) -> Result<bool, Failure> {
+        let holds = self.store.renew(&self.lease, Timestamp::now() + self.claim_lease).await?;
+        if !holds {
+            warn!(attempt = self.lease.attempt, "claim lost: nothing of the unit is released");
+            self.sink.close();
+        }
+        Ok(holds)
     }
 }
 

@@ -103,6 +103,7 @@ impl Stage for Moments {
 
         let (tenant, video) = (input.job.tenant(), input.job.video());
         let key = blob::key(&tenant, video, Kind::Analysis, &format!("window-{}.json", input.window));
+        out.confirm().await?;
         let analyzed = self.services.carrier.blobs().put(&key, Bytes::from(analysis)).await?;
         let happened = |what| Out::Happened(VideoEvent::new(&input.job, jiff::Timestamp::now(), what));
         out.send(happened(Happened::Analyzed(analyzed))).await?;

@@ -2,11 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Parser;
-use pipeline::blob::{self, Blobs, Location};
+use pipeline::blob::{self, Blobs, Error, Location};
 use pipeline::event::{
     Captions, Clip, ClipPlanned, ClipReport, ClipReportKind, Event, Happened, Job, Options, VideoEvent, Word,
 };
@@ -26,6 +27,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use crate::marked::{self, Marked};
+use crate::material::TakenOver;
 
 /// A place to cut clips in.
 struct Bench {
@@ -189,11 +191,26 @@ async fn what_is_unfinished_has_no_name_that_a_killed_process_would_leave() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_another_worker_has_taken_over_is_not_stored() {
+    let bench = Bench::new();
+    let input = bench.plan(Captions::File).await;
+    let (outbox, said) = Collected::outbox();
+    let failed = bench.cut.process(input.clone(), &outbox.claimed(Arc::new(TakenOver))).await;
+    assert!(matches!(failed, Err(Failure::Retry(_))), "{failed:?}");
+    assert!(said.take().is_empty());
+    for kind in ["mp4", "jpg", "frame.jpg", "vtt"] {
+        let name = format!("{}.{kind}", input.clip.id);
+        let key = blob::key(&input.job.tenant(), input.job.video(), blob::Kind::Clip, &name);
+        assert!(matches!(bench.blobs.size(&key).await, Err(Error::NotFound)), "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn work_stops_when_its_pulse_does() {
     let bench = Bench::new();
     let input = bench.plan(Captions::None).await;
     let stop = CancellationToken::new();
-    let said = std::sync::Arc::new(Collected::default());
+    let said = Arc::new(Collected::default());
     let outbox = Outbox::new(said.clone(), Source { partition: 0, offset: 0 }, Pulse::new(stop.clone()));
     stop.cancel();
     let stopped = bench.cut.process(input, &outbox).await;

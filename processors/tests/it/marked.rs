@@ -209,6 +209,14 @@ impl Picture {
         (points.clone().any(|p| *p > 225), points.any(|p| *p < 35))
     }
 
+    /// Mean difference in luma between a line and the next: none where all lies upright, much where two moments are
+    /// woven into one frame.
+    pub fn combing(&self) -> f64 {
+        let lines: Vec<&[u8]> = self.bytes[..self.width * self.height].chunks_exact(self.width).collect();
+        let apart = |pair: &[&[u8]]| pair[0].iter().zip(pair[1]).map(|(a, b)| f64::from(a.abs_diff(*b))).sum::<f64>();
+        lines.windows(2).map(apart).sum::<f64>() / ((self.height - 1) * self.width) as f64
+    }
+
     /// Mean luma over a region (shares).
     pub fn mean(&self, x: (f64, f64), y: (f64, f64)) -> f64 {
         let (columns, rows) = (range(x, self.width), range(y, self.height));

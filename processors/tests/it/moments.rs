@@ -1,9 +1,10 @@
 //! `moments` reads what was gathered from a real store and blob folder, and says what it plans.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use bytes::Bytes;
-use pipeline::blob::{Blobs, Location};
+use pipeline::blob::{self, Blobs, Error, Kind, Location};
 use pipeline::event::{
     BlobRef, ClipPlanned, ClipReport, ClipReportKind, Edge, Envelope, Event, Face, Frame, Happened, Job, Loudness,
     MediaInfo, Options, SegmentAnalysis, SegmentKind, SegmentReport, SegmentTotal, SegmentTranscript, VideoEvent,
@@ -21,6 +22,8 @@ use pipeline::topic::Topic;
 use processors::moments::{Moments, MomentsArgs, Out};
 use processors::services::Services;
 use prost::Message;
+
+use crate::material::TakenOver;
 
 const SEGMENT_US: i64 = 6_000_000;
 const FRAME_US: i64 = 40_000;
@@ -185,6 +188,20 @@ async fn a_gathered_talk_becomes_clips_a_total_and_an_analysis() {
     assert_eq!(json["shots"], serde_json::json!([{"start_s": 0.0, "end_s": 90.0}]));
     // What comes last says that the window is done.
     assert_eq!(said.last().map(|e| e.topic), Some(Topic::ClipReady));
+}
+
+#[tokio::test]
+async fn an_analysis_that_another_worker_has_taken_over_is_not_stored() {
+    let rig = Rig::new();
+    let job = job(Options::default());
+    rig.gather(&rig.talk(&job, 15).await).await;
+    let (outbox, said) = Collected::outbox::<Out>();
+    let failed = rig.stage.process(window(&job, 15), &outbox.claimed(Arc::new(TakenOver))).await;
+    assert!(matches!(failed, Err(Failure::Retry(_))), "{failed:?}");
+    assert!(said.take().is_empty());
+    let key = blob::key(&job.tenant(), job.video(), Kind::Analysis, "window-0.json");
+    let found = rig.services.carrier.blobs().size(&key).await;
+    assert!(matches!(found, Err(Error::NotFound)), "{found:?}");
 }
 
 #[tokio::test]
