@@ -20,7 +20,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 
 /// What each version adds to the one before. Every statement may be repeated: a process that died in the middle, or
-/// lost the lock because it was slow, leaves nothing that hinders the next.
+/// lost the lock because it was slow, leaves nothing that hinders the next. Processes of the version before go on meanwhile,
+/// so nothing that they name is changed or removed.
 const MIGRATIONS: [&[&str]; 1] = [&[
     // `state`, its name and place, and `lane_found` are written with the place in the log as their time, so that of two
     // writers the one that knows less never wins, whoever comes last.
@@ -85,11 +86,15 @@ const UNLOCK: &str = "DELETE FROM schema_state WHERE id = 'lock' IF holder = ?";
 pub(super) static PING: Query = Query::read("SELECT version FROM schema_state WHERE id = 'version'");
 pub(super) static STATEMENTS: &[&Query] = &[&PING];
 
-/// Makes the keyspace and the tables unless they are there, and uses the keyspace.
+/// Makes the keyspace and the tables unless they are there, or brings these up to date, and uses the keyspace.
 ///
 /// # Errors
 /// When that is impossible, or a newer version made the tables.
 pub(super) async fn prepare(session: &Session, options: &CqlOptions) -> Result<()> {
+    prepare_by(session, options, &MIGRATIONS).await
+}
+
+async fn prepare_by(session: &Session, options: &CqlOptions, migrations: &[&[&str]]) -> Result<()> {
     let keyspace = &options.address.keyspace;
     // Whether a thing can be used is all that says it is there: a node lists it before it knows it.
     if session.use_keyspace(keyspace, false).await.is_err() {
@@ -99,22 +104,23 @@ pub(super) async fn prepare(session: &Session, options: &CqlOptions) -> Result<(
     if state(session, "version").await.is_err() {
         run(session, STATE_TABLE).await?;
     }
-    make_tables(session).await
+    make_tables(session, migrations).await
 }
 
 /// Makes the tables, or waits while another process does.
-async fn make_tables(session: &Session) -> Result<()> {
+async fn make_tables(session: &Session, migrations: &[&[&str]]) -> Result<()> {
+    let known = migrations.len() as i32;
     let me = Uuid::new_v4();
     let begun = Instant::now();
     loop {
         let found = state(session, "version").await?.and_then(|(version, _)| version).unwrap_or(0);
         match found {
-            VERSION => break,
-            newer if newer > VERSION => {
-                bail!("its tables have version {newer}, this spillway knows {VERSION}; use the newer one")
+            found if found == known => break,
+            newer if newer > known => {
+                bail!("its tables have version {newer}, this spillway knows {known}; use the newer one")
             }
             older if lock(session, me).await? => {
-                let made = migrate(session, older).await;
+                let made = migrate(session, older, migrations).await;
                 // Should this fail, the lock goes by itself; the tables are what matters.
                 let unlocked = swap(session, UNLOCK, (me,)).await;
                 made?;
@@ -139,8 +145,8 @@ async fn make_keyspace(session: &Session, keyspace: &str, replication: u8) -> Re
     Ok(session.refresh_metadata().await?)
 }
 
-async fn migrate(session: &Session, from: i32) -> Result<()> {
-    for (index, statements) in MIGRATIONS.iter().enumerate().skip(from.unsigned_abs() as usize) {
+async fn migrate(session: &Session, from: i32, migrations: &[&[&str]]) -> Result<()> {
+    for (index, statements) in migrations.iter().enumerate().skip(from.unsigned_abs() as usize) {
         for text in *statements {
             run(session, text).await?;
         }
@@ -184,4 +190,54 @@ async fn swap(session: &Session, text: &str, values: impl scylla::serialize::row
     let mut statement = Statement::new(text);
     statement.set_serial_consistency(Some(SerialConsistency::LocalSerial));
     Ok(swapped(session.query_unpaged(statement, values).await)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::task::JoinSet;
+
+    use super::super::{Consistency, StoreTls, connection};
+    use super::*;
+
+    /// A step after the last one there is.
+    const NEXT: &[&str] = &["CREATE TABLE IF NOT EXISTS colours (name text, PRIMARY KEY ((name)))"];
+
+    fn in_a_keyspace_of_its_own() -> CqlOptions {
+        let address = format!("//{}/spillway_{}", testing::cassandra::cassandra(), Uuid::new_v4().simple());
+        CqlOptions {
+            address: address.parse().expect("an address"),
+            password: None,
+            tls: StoreTls::default(),
+            replication: 1,
+            consistency: Consistency::default(),
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn an_older_keyspace_is_brought_up_to_date_however_many_come_at_once() {
+        let options = in_a_keyspace_of_its_own();
+        let old = connection::connect(&options).await.expect("a session");
+        prepare(&old, &options).await.expect("tables of this version");
+        let mut opening = JoinSet::new();
+        for _ in 0..6 {
+            let options =
+                CqlOptions { address: options.address.clone(), tls: StoreTls::default(), password: None, ..options };
+            opening.spawn(async move {
+                let session = connection::connect(&options).await?;
+                let both: Vec<&[&str]> = MIGRATIONS.into_iter().chain([NEXT]).collect();
+                prepare_by(&session, &options, &both).await?;
+                session.query_unpaged("SELECT name FROM colours", ()).await?;
+                anyhow::Ok(version(&session).await?)
+            });
+        }
+        for opened in opening.join_all().await {
+            assert_eq!(opened.expect("tables of the next version"), Some(VERSION + 1));
+        }
+        assert_eq!(state(&old, "lock").await.expect("an answer"), None, "nobody makes tables any more");
+        // The process of this version that has it open goes on; another one of it is too late.
+        let add = "INSERT INTO clips (tenant, video, clip) VALUES ('a', 'b', 'c')";
+        old.query_unpaged(add, ()).await.expect("a clip");
+        let refused = prepare(&old, &options).await.expect_err("newer tables").to_string();
+        assert!(refused.contains(&format!("version {}, this spillway knows {VERSION}", VERSION + 1)), "{refused}");
+    }
 }

@@ -8,8 +8,12 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 use super::fault::is_unavailable;
 
-/// The version of [`TABLES`], kept in the file's `user_version`.
-pub(super) const VERSION: i64 = 1;
+/// What each version adds to the one before; how many of them a file has is its `user_version`. A process of the version
+/// before may have the file open meanwhile and goes on, so nothing that it names is changed or removed.
+const MIGRATIONS: [&str; 1] = [TABLES];
+
+/// The version of the tables.
+pub(super) const VERSION: i64 = MIGRATIONS.len() as i64;
 
 /// How long a write waits for another process's before it is [`crate::store::Error::Unavailable`].
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
@@ -95,18 +99,22 @@ CREATE TABLE gather_items (
 ) STRICT;
 ";
 
-/// Opens the file for writing, and makes the tables unless another process did.
+/// Opens the file for writing, and makes the tables or brings them up to date unless another process did.
 ///
 /// # Errors
 /// When that is impossible, or a newer version made the tables.
 pub(super) fn prepare(path: &Path) -> anyhow::Result<Connection> {
+    prepare_by(path, &MIGRATIONS)
+}
+
+fn prepare_by(path: &Path, migrations: &[&str]) -> anyhow::Result<Connection> {
     if let Some(folder) = path.parent().filter(|f| !f.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).with_context(|| format!("make the folder {}", folder.display()))?;
     }
     let mut connection = Connection::open(path)?;
     configure(&connection)?;
     switch_to_wal(&connection)?;
-    create_tables(&mut connection)?;
+    migrate(&mut connection, migrations)?;
     Ok(connection)
 }
 
@@ -169,20 +177,83 @@ fn switch_to_wal(connection: &Connection) -> anyhow::Result<()> {
     }
 }
 
-fn create_tables(connection: &mut Connection) -> anyhow::Result<()> {
-    let check = |found: i64| match found {
-        VERSION => Ok(true),
-        0 => Ok(false),
-        newer => bail!("its tables have version {newer}, this spillway knows {VERSION}; use the newer one"),
-    };
-    if check(user_version(connection)?)? {
+fn migrate(connection: &mut Connection, migrations: &[&str]) -> anyhow::Result<()> {
+    let known = migrations.len();
+    if missing(connection, migrations)?.is_empty() {
         return Ok(());
     }
     // Asked again inside the transaction: of many processes that come at once, one makes the tables.
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    if !check(user_version(&transaction)?)? {
-        transaction.execute_batch(TABLES)?;
-        transaction.pragma_update(None, "user_version", VERSION)?;
+    let missing = missing(&transaction, migrations)?;
+    for (index, step) in missing.iter().enumerate() {
+        let version = known - missing.len() + index + 1;
+        transaction.execute_batch(step).with_context(|| format!("bring the tables to version {version}"))?;
     }
+    transaction.pragma_update(None, "user_version", known as i64)?;
     Ok(transaction.commit()?)
+}
+
+/// Returns the steps that the tables do not have yet.
+fn missing<'a>(connection: &Connection, migrations: &'a [&'a str]) -> anyhow::Result<&'a [&'a str]> {
+    let (found, known) = (user_version(connection)?, migrations.len());
+    match usize::try_from(found).ok().and_then(|found| migrations.get(found..)) {
+        Some(missing) => Ok(missing),
+        None => bail!("its tables have version {found}, this spillway knows {known}; use the newer one"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A step after the last one there is. It cannot be done twice.
+    const NEXT: &str = "ALTER TABLE clips ADD COLUMN colour TEXT; CREATE TABLE colours (name TEXT PRIMARY KEY) STRICT;";
+
+    fn and(next: &'static str) -> Vec<&'static str> {
+        MIGRATIONS.into_iter().chain([next]).collect()
+    }
+
+    /// Adds a clip as this version does.
+    fn add_clip(connection: &Connection, name: &str) -> rusqlite::Result<usize> {
+        let add = "INSERT INTO clips (tenant, video, clip, body) VALUES ('a', 'b', ?, x'00')";
+        connection.prepare_cached(add)?.execute([name])
+    }
+
+    fn count(connection: &Connection) -> i64 {
+        connection.query_row("SELECT count(*) FROM clips", [], |row| row.get(0)).expect("a count")
+    }
+
+    #[test]
+    fn an_older_file_is_brought_up_to_date_once_however_many_come_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.db");
+        let old = prepare(&path).expect("a file of this version");
+        add_clip(&old, "before").expect("a clip");
+        std::thread::scope(|scope| {
+            let opening: Vec<_> = (0..16).map(|_| scope.spawn(|| prepare_by(&path, &and(NEXT)))).collect();
+            for opened in opening {
+                let new = opened.join().expect("no panic").expect("the file of the next version");
+                assert_eq!(user_version(&new), Ok(VERSION + 1));
+                assert_eq!(new.query_row("SELECT count(colour) FROM clips", [], |row| row.get::<_, i64>(0)), Ok(0));
+            }
+        });
+        // The process of this version that has it open goes on; another one of it is too late.
+        add_clip(&old, "after").expect("a clip");
+        assert_eq!(count(&old), 2);
+        let refused = prepare(&path).expect_err("a newer file").to_string();
+        assert!(refused.contains(&format!("version {}, this spillway knows {VERSION}", VERSION + 1)), "{refused}");
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_file_as_it_was() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.db");
+        add_clip(&prepare(&path).expect("a file"), "before").expect("a clip");
+        let broken = and("CREATE TABLE colours (name TEXT) STRICT; CREATE TABLE clips (name TEXT) STRICT;");
+        let refused = format!("{:#}", prepare_by(&path, &broken).expect_err("a broken step"));
+        assert!(refused.contains(&format!("version {}", VERSION + 1)), "{refused}");
+        let file = prepare(&path).expect("the file as it was");
+        assert_eq!((user_version(&file), count(&file)), (Ok(VERSION), 1));
+        prepare_by(&path, &and(NEXT)).expect("a step that works");
+    }
 }
