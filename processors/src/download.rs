@@ -4,8 +4,10 @@
 //! that a name cannot mean another address a moment later. Redirects are followed by hand, through the same gate.
 
 mod address;
+mod gate;
 
-use std::net::{IpAddr, SocketAddr};
+pub use gate::{Gate, Resolve};
+
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -15,7 +17,7 @@ use pipeline::failure::{Code, Failure};
 use pipeline::outbox::Pulse;
 use reqwest::{Client, Response, StatusCode, header};
 use tokio::time::{Instant, timeout, timeout_at};
-use url::{Host, Url};
+use url::Url;
 
 /// How many redirects are followed.
 const MAX_REDIRECTS: usize = 3;
@@ -27,10 +29,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const PART_BYTES: usize = 8 << 20;
 
 /// What a download may do.
-#[derive(Clone, Copy, Debug)]
 pub(crate) struct Policy {
-    /// Addresses that are not public are admitted.
-    pub allow_private: bool,
+    /// Whom it may ask.
+    pub gate: Gate,
     /// The most bytes.
     pub max_bytes: u64,
     /// The longest time in all.
@@ -85,10 +86,7 @@ async fn request(url: &Url, policy: &Policy) -> Result<Response, Failure> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(reject(Code::UrlRefused, "a URL with a name or password in it is not admitted"));
     }
-    let addresses = resolve(url).await?;
-    if let Some(refused) = addresses.iter().find(|a| !policy.allow_private && !address::is_public(a.ip())) {
-        return Err(reject(Code::UrlRefused, format_args!("the host is at {}, which is not public", refused.ip())));
-    }
+    let addresses = policy.gate.addresses(url).await?;
     let client = Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -108,26 +106,6 @@ async fn request(url: &Url, policy: &Policy) -> Result<Response, Failure> {
         Ok(answered) => answered.map_err(|error| retry(anyhow::Error::new(error.without_url()).context("ask"))),
         Err(elapsed) => Err(Failure::reject(Code::UrlTimeout, elapsed)),
     }
-}
-
-async fn resolve(url: &Url) -> Result<Vec<SocketAddr>, Failure> {
-    let port = url.port_or_known_default().unwrap_or(80);
-    let name = match url.host() {
-        Some(Host::Ipv4(ip)) => return Ok(vec![(IpAddr::V4(ip), port).into()]),
-        Some(Host::Ipv6(ip)) => return Ok(vec![(IpAddr::V6(ip), port).into()]),
-        Some(Host::Domain(name)) => name,
-        None => return Err(reject(Code::UrlRefused, "the URL names no host")),
-    };
-    let found = timeout(CONNECT_TIMEOUT, tokio::net::lookup_host((name, port)))
-        .await
-        .context("resolve host")
-        .and_then(|found| found.context("resolve host"))
-        .map_err(retry)?;
-    let addresses: Vec<SocketAddr> = found.collect();
-    if addresses.is_empty() {
-        return Err(reject(Code::UrlFailed, "the host has no address"));
-    }
-    Ok(addresses)
 }
 
 /// Returns where `response` leads, if it is a redirect.

@@ -16,7 +16,7 @@ use pipeline::outbox::{Outbox, Pulse};
 use pipeline::stage::{Stage, StageName};
 use uuid::Uuid;
 
-use crate::download::{self, Policy};
+use crate::download::{self, Gate, Policy};
 use crate::media::probe::{self, Limits};
 use crate::services::Services;
 
@@ -70,6 +70,7 @@ impl Outgoing for Output {
 /// The stage.
 pub struct Fetch {
     services: Services,
+    gate: Gate,
     args: Arc<FetchArgs>,
 }
 
@@ -82,7 +83,13 @@ impl Fetch {
         anyhow::ensure!(!args.max_duration.is_zero(), "--max-duration must be longer than nothing");
         anyhow::ensure!(args.max_bytes > 0, "--max-bytes must be more than nothing");
         anyhow::ensure!(args.max_frame_rate > 0.0, "--max-frame-rate must be more than nothing");
-        Ok(Self { services, args: Arc::new(args) })
+        let gate = if args.allow_private_urls { Gate::open() } else { Gate::public() };
+        Ok(Self { services, gate, args: Arc::new(args) })
+    }
+
+    /// Has URLs fetched through `gate`.
+    pub fn through(self, gate: Gate) -> Self {
+        Self { gate, ..self }
     }
 }
 
@@ -142,7 +149,7 @@ impl Fetch {
 
     async fn download(&self, job: &Job, url: &str, pulse: &Pulse) -> Result<BlobRef, Failure> {
         let policy = Policy {
-            allow_private: self.args.allow_private_urls,
+            gate: self.gate.clone(),
             max_bytes: self.args.max_bytes,
             total: self.args.url_timeout,
             idle: self.args.url_idle_timeout,

@@ -5,7 +5,7 @@
 
 pub mod services;
 
-mod download;
+pub mod download;
 pub mod fetch;
 pub mod split;
 
