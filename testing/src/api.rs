@@ -171,7 +171,11 @@ impl Api {
         response.bytes().await.expect("bytes").to_vec()
     }
 
-    async fn try_get(&self, path: &str) -> reqwest::Result<Response> {
+    /// Returns the answer to a GET, if there is one.
+    ///
+    /// # Errors
+    /// When the service cannot be reached.
+    pub async fn try_get(&self, path: &str) -> reqwest::Result<Response> {
         self.client.get(format!("{}{path}", self.server)).send().await
     }
 }

@@ -1,5 +1,6 @@
 //! The real servers that tests of several crates share: brokers ([`kafka`]), CQL nodes ([`cassandra`]) and object
-//! stores ([`s3`]), with [`certificates`] where they speak TLS, and a [`proxy`] that makes trouble in front of them.
+//! stores ([`s3`]), with [`certificates`] where they speak TLS, and a [`proxy`] that makes trouble in front of them
+//! (that of [`cassandra`] counts statements and loses answers).
 //! For tests of the whole system there are its [`api`] as users see it, the [`media`] they give it, a [`web`] to fetch
 //! from, its [`processes`], each a [`member`] of it, and their [`log`], the [`rows`](mod@rows) of its store, and waiting
 //! [`until`](mod@until) something holds.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use anyhow::anyhow;
 use jiff::Timestamp;
@@ -179,6 +180,27 @@ async fn many_letters_are_settled_one_after_another() {
     let again = discard_all(&world.brokers, &world.producer, &two, |_| panic!("nothing is open")).await;
     assert_eq!(again.unwrap_err().to_string(), "the dead letter fetch/0/2 is settled: discarded");
     discard_all(&world.brokers, &world.producer, &all, |_| panic!("nothing is open")).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_letters_are_replayed_at_the_pace_that_was_asked_for() {
+    let (world, folder) = (World::new(1).await, tempfile::tempdir().unwrap());
+    let stage = Scripted::new(async |_, _| Err(Failure::reject(Code::Damaged, anyhow!("half a file"))));
+    world.submit_many(Lane::Express, 5).await;
+    let worker = world.start(stage, quick());
+    world.read_when(Topic::DeadLetter(StageName::Fetch), 5).await;
+    worker.stop().await.unwrap();
+    let store = store_with(&folder, VideoId::random(), State::Processing).await;
+
+    let all = Selection::Fitting { stages: vec![StageName::Fetch], filter: Filter::default() };
+    let begun = Instant::now();
+    let mut told = Vec::new();
+    let tell = |_: &Letter, _: &Outcome| told.push(begun.elapsed());
+    replay_all(&world.brokers, &world.producer, &store, &all, 5.0, tell).await.unwrap();
+    assert_eq!(told.len(), 5);
+    for (index, after) in told.iter().enumerate() {
+        assert!(*after >= Duration::from_millis(200) * index as u32, "letter {index} after {after:?}");
+    }
 }
 
 /// Whoever answers requests does it in tasks.

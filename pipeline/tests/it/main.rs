@@ -13,6 +13,7 @@ mod gathering;
 mod lag;
 mod letters;
 mod members;
+mod releasing;
 mod scheduling;
 mod store;
 mod topics;

@@ -26,24 +26,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::doubles::Claims;
 use testing::kafka::broker;
+use testing::until::until;
 
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Waits until `condition` gives a value.
+/// Waits until `look` finds something, for as long as any condition may take.
 #[track_caller]
-pub fn eventually<T, F: Future<Output = Option<T>>>(what: &str, condition: impl Fn() -> F) -> impl Future<Output = T> {
-    let place = std::panic::Location::caller();
-    async move {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        loop {
-            if let Some(value) = condition().await {
-                return value;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "{place}: never came true: {what}");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-    }
+pub fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> impl Future<Output = T> {
+    until(what, PATIENCE, look)
 }
 
 /// Starts tracing for all tests, as a process does. Logs are off unless `SPILLWAY_LOG` says what to show: spans travel

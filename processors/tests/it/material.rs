@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use pipeline::blob::{self, Blobs, Kind, Location};
 use pipeline::event::{BlobRef, Job, MediaInfo, Options};
 use pipeline::failure::{Code, Failure};
 use pipeline::id::{TenantId, VideoId};
 use pipeline::lane::Lane;
-use pipeline::outbox::Pulse;
+use pipeline::outbox::{Pulse, Standing};
 use pipeline::payload::Carrier;
 use pipeline::runtime::{Runtime, RuntimeArgs};
 use pipeline::store;
@@ -116,6 +117,16 @@ pub async fn upload(services: &Services, job: &Job, path: &Path) -> BlobRef {
 
 pub fn pulse() -> Pulse {
     Pulse::new(CancellationToken::new())
+}
+
+/// A claim that somebody else has by now.
+pub struct TakenOver;
+
+#[async_trait]
+impl Standing for TakenOver {
+    async fn holds(&self) -> Result<bool, Failure> {
+        Ok(false)
+    }
 }
 
 /// Probes a file.

@@ -18,14 +18,15 @@ use crate::dev::command;
 /// The longest that it may take to say what is wrong; a busy machine is slow.
 const LIMIT: Duration = Duration::from_secs(25);
 
-/// What the tests here share.
-struct Servers {
-    brokers: Guarded,
-    nodes: Cassandra,
-    objects: Access,
+/// Servers that ask who comes.
+pub struct Servers {
+    pub brokers: Guarded,
+    pub nodes: Cassandra,
+    pub objects: Access,
 }
 
-async fn servers() -> &'static Servers {
+/// Starts them once for all tests.
+pub async fn servers() -> &'static Servers {
     static SERVERS: OnceCell<Servers> = OnceCell::const_new();
     let start = async || {
         let objects = tokio::task::spawn_blocking(s3);
@@ -41,11 +42,11 @@ fn shown(path: &Path) -> String {
 
 /// Settings as an operator makes them, by variable.
 #[derive(Clone)]
-struct Settings(Vec<(String, String)>);
+pub struct Settings(Vec<(String, String)>);
 
 impl Settings {
     /// What lets in everywhere.
-    fn right(servers: &Servers, prefix: &str) -> Self {
+    pub fn right(servers: &Servers, prefix: &str) -> Self {
         let (brokers, nodes) = (servers.brokers.certificates(), servers.nodes.certificates());
         let settings = [
             ("SPILLWAY_BROKERS", servers.brokers.passwords()),
@@ -67,15 +68,21 @@ impl Settings {
     }
 
     /// Sets some of them anew; what is empty is left out.
-    fn but(&self, changes: &[(&str, &str)]) -> Self {
+    pub fn but(&self, changes: &[(&str, &str)]) -> Self {
         let kept = self.0.iter().filter(|(name, _)| changes.iter().all(|(changed, _)| changed != name)).cloned();
         let set = changes.iter().filter(|(_, value)| !value.is_empty());
         Self(kept.chain(set.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).collect())
     }
 
-    async fn run(&self, arguments: &[&str]) -> Output {
+    /// Returns their names and values.
+    pub fn variables(&self) -> impl Iterator<Item = (String, String)> {
+        self.0.iter().cloned()
+    }
+
+    /// Runs the program to its end.
+    pub async fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::from(command());
-        command.args(arguments).envs(self.0.iter().cloned()).kill_on_drop(true);
+        command.args(arguments).envs(self.variables()).kill_on_drop(true);
         command.output().await.expect("spillway starts")
     }
 

@@ -1,6 +1,9 @@
 //! Apache Cassandra nodes: the CQL server that stands for ScyllaDB too. One is about 400 MB and takes 9 s to start.
 
+mod proxy;
 mod settings;
+
+pub use proxy::Proxy;
 
 use std::fs;
 use std::net::SocketAddr;

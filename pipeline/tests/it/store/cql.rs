@@ -16,9 +16,8 @@ use scylla::client::session_builder::SessionBuilder;
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::proxy::Proxy;
 use super::{Fresh, at, conformance, new_video, tenant};
-use testing::cassandra::cassandra;
+use testing::cassandra::{Proxy, cassandra};
 
 const LEASE: Duration = Duration::from_secs(30);
 
@@ -177,6 +176,27 @@ async fn creation_whose_answer_is_lost_is_told_as_new() {
     assert_eq!(store.create_video(&video).await.unwrap(), Created::New);
     assert!(proxy.has_lost());
     assert_eq!(store.create_video(&video).await.unwrap(), Created::Existing);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn entry_whose_answer_is_lost_is_logged_once() {
+    let keyspace = fresh().await;
+    let proxy = Proxy::start(cassandra()).await;
+    let store = keyspace.try_open(proxy.address()).await.unwrap();
+    let video = new_video(&tenant("a"), Lane::Express, at(0));
+    store.create_video(&video).await.unwrap();
+    let entry = entry(&video, 7);
+    let done = VideoState { state: State::Done, ..VideoState::default() };
+    // It looks at the video, then places the event.
+    proxy.lose_after(1);
+    assert!(store.log(&entry, &done, None).await.unwrap(), "what was placed is this writer's to complete");
+    assert!(proxy.has_lost());
+    assert!(!store.log(&entry, &done, None).await.unwrap());
+    let again = LogEntry { seq: 8, ..entry.clone() };
+    assert!(!store.log(&again, &VideoState::default(), None).await.unwrap(), "it has another place");
+    assert_eq!(store.log_after(&tenant("a"), video.job.video(), None, 9).await.unwrap(), [entry]);
+    let found = store.video(&tenant("a"), video.job.video()).await.unwrap();
+    assert_eq!(found.map(|video| video.state()), Some(State::Done));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -3,11 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a case that cannot go on fails there")]
 
 mod claims;
-mod cost;
 mod cql;
 mod gathers;
 mod log;
-mod proxy;
 mod sqlite;
 mod videos;
 

@@ -1,10 +1,11 @@
 //! The picture shows what the plan says, upright and unstretched.
 
 use std::fs::File;
+use std::path::Path;
 
-use pipeline::event::FramingMode;
+use pipeline::event::{FramingMode, MediaInfo};
 use pipeline::outbox::Pulse;
-use processors::media::render::{Error, render};
+use processors::media::render::{Error, Plan, render};
 use tokio_util::sync::CancellationToken;
 
 use super::{check_clicks, cut, framing, plan, try_cut};
@@ -172,6 +173,40 @@ fn interlaced_odd_deep_and_full_range_sources_become_plain() {
         let bright = pictures[0].mean((0.1, 0.9), (0.1, 0.4));
         assert!((dark - 60.0).abs() < 5.0 && (bright - 200.0).abs() < 5.0, "{name}: {dark} {bright}");
     }
+}
+
+/// Makes 25 frames a second of which each shows two moments, a 50th of a second apart, line by line: upright bars that
+/// move to the left by 8 pixels from one moment to the next.
+fn make_interlaced(path: &Path) {
+    let bars = "nullsrc=s=640x360:r=50:d=3,geq=lum='if(lt(mod(X+8*N,160),80),200,60)':cb=128:cr=128,\
+                tinterlace=mode=interleave_top,setfield=tff";
+    let encode = "-c:v mpeg2video -q:v 2 -flags +ildct+ilme -top 1 -g 12";
+    let mut arguments = vec!["-v", "error", "-f", "lavfi", "-i", bars];
+    arguments.extend(encode.split(' '));
+    arguments.push(path.to_str().unwrap());
+    marked::output("ffmpeg", &arguments);
+}
+
+#[test]
+fn moving_pictures_of_interlaced_sources_do_not_comb() {
+    let folder = tempfile::tempdir().unwrap();
+    let source = folder.path().join("interlaced.ts");
+    make_interlaced(&source);
+    let media = marked::media_info(&source);
+    assert!(media.interlaced);
+    let span = (1_000_000, 2_000_000);
+    let combing = |media: MediaInfo| {
+        // As large as it is, so that every line of the source is one of the clip.
+        let framings = vec![framing(FramingMode::Still, span, (180.0, 320.0), &[(0, 200.0, 20.0)])];
+        let clip = cut(&source, &Plan { framings, ..plan(media, span) });
+        let pictures = marked::pictures(&clip.file);
+        assert_eq!(pictures.len(), 25);
+        pictures.iter().map(marked::Picture::combing).collect::<Vec<f64>>()
+    };
+    let combed = combing(MediaInfo { interlaced: false, ..media.clone() });
+    assert!(combed.iter().all(|lines| *lines > 8.0), "the source is interlaced: {combed:?}");
+    let smooth = combing(media);
+    assert!(smooth.iter().all(|lines| *lines < 1.0), "{smooth:?}");
 }
 
 #[test]

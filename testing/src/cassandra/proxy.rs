@@ -26,15 +26,18 @@ pub struct Proxy {
 
 impl Proxy {
     /// Starts one in front of the node at `node`; it lives as long as the test's runtime.
+    ///
+    /// # Panics
+    /// When nothing can listen on loopback.
     pub async fn start(node: String) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let address = listener.local_addr().unwrap().to_string();
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("listen on loopback");
+        let address = listener.local_addr().expect("the address it listens at").to_string();
         let until_loss = Arc::new(AtomicI64::new(NEVER));
         let passed = Arc::<AtomicUsize>::default();
         let (shared, counted) = (until_loss.clone(), passed.clone());
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
-                let server = TcpStream::connect(&node).await.unwrap();
+                let Ok(server) = TcpStream::connect(&node).await else { continue };
                 let (lose, lost) = watch::channel(false);
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
@@ -45,6 +48,7 @@ impl Proxy {
         Self { address, until_loss, passed }
     }
 
+    /// Returns where clients connect to.
     pub fn address(&self) -> &str {
         &self.address
     }
