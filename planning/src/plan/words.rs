@@ -190,8 +190,7 @@ mod tests {
     fn numbers_are_written_to_be_read() {
         assert_eq!([0.4, 999.0, 1000.0, 1_234_567.0].map(whole), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([0.0, 0.0012, 0.5, 1.0].map(percent), ["0 %", "0.1 %", "50 %", "100 %"]);
-        assert_eq!([1, 2, 19].map(ends), ["one seed", "min to max of 2 seeds", "min to max of 19 seeds"]);
-        assert_eq!(ends(20), "what 5 and 95 % of 20 seeds stay below");
+        assert_eq!([19, 20].map(ends_named), [("min", "max"), ("5 %", "95 %")]);
         let values: Vec<f64> = (1..=20).map(f64::from).collect();
         let band = |values: &[f64]| (Band::of(values).low, Band::of(values).high);
         assert_eq!((band(&values[..19]), band(&values)), ((1.0, 19.0), (1.0, 19.0)), "of 20 the most is left out");

@@ -46,9 +46,9 @@ fn rival(scaling: Scaling, times: f64) -> Rival {
             per_video: month / 120_000.0,
             workers_per_video: month / 240_000.0,
         },
-        workers: vec![(-600.0, 10.0), (0.0, 300.0), (900.0, 20.0)],
-        waiting: vec![(-600.0, 0.0), (0.0, 500.0), (120.0, 3.0)],
-        waits_s: (0..100).map(|wait_s| f64::from(wait_s) * times).collect(),
+        workers: vec![vec![(-600.0, 10.0), (0.0, 300.0), (900.0, 20.0)]],
+        waiting: vec![vec![(-600.0, 0.0), (0.0, 500.0), (120.0, 3.0)]],
+        waits_s: vec![(0..100).map(|wait_s| f64::from(wait_s) * times).collect()],
     }
 }
 
