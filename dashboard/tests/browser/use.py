@@ -89,7 +89,7 @@ def pause_and_go_on(page, base):
     number = page.locator("#bar-numbers dd").first
     number.evaluate("one => one.textContent = 'old'")
     page.evaluate("document.querySelector('#stream')._htmx.sse.reader.cancel()")
-    page.wait_for_function("dropped", timeout=LIMIT_MS)
+    wait_until(page, "the page notices that the stream broke off", lambda: page.evaluate("Boolean(dropped)"))
     expect(number).to_have_text("old")
     page.keyboard.press("Enter")
     expect(chip).to_have_text("live", timeout=LIMIT_MS)
