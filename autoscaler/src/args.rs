@@ -204,7 +204,7 @@ mod tests {
             ["fetch", "transcribe", "analyze", "cut", "another"].map(|stage| policy.service_s(stage))
         };
         let usual = service_s(&[]);
-        let near = [0.9, 2.75, 0.61, 17.0, 60.0];
+        let near = [0.9, 5.0, 1.1, 25.0, 60.0];
         assert!(usual.iter().zip(near).all(|(is, near)| (is / near - 1.0).abs() < 0.1), "{usual:?}");
         assert_eq!(service_s(&["--service-time", "7s"]), [7.0; 5]);
         let one = service_s(&["--service-time", "cut=30s;7s", "--service-time", "fetch=2s"]);

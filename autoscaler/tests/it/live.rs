@@ -170,7 +170,8 @@ async fn waiting_work_is_seen_decided_on_and_told() {
     tell_uploads(&producer).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ticks.jsonl");
-    let settings = settings(&["--max-workers", "30", "--pin", "cut=fixed:4", "--record", path.to_str().unwrap()]);
+    let flags = ["--max-workers", "30", "--service-time", "60s", "--pin", "cut=fixed:4"];
+    let settings = settings(&[&flags[..], &["--record", path.to_str().unwrap()]].concat());
     let (act, health, stop) = (Counted::default(), Health::default(), CancellationToken::new());
     let (lead, leads) = watch::channel(false);
 
@@ -293,7 +294,8 @@ async fn brokers_that_do_not_answer_hold_the_scale_which_then_only_goes_up() {
     report(&producer).await;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ticks.jsonl");
-    let settings = settings(&["--max-workers", "30", "--record", path.to_str().unwrap()]);
+    let flags = ["--max-workers", "30", "--service-time", "60s", "--record", path.to_str().unwrap()];
+    let settings = settings(&flags);
     let (act, health, stop) = (Counted::default(), Health::default(), CancellationToken::new());
     let (_lead, leads) = watch::channel(true);
     let recorded = || -> Vec<Recorded> {

@@ -13,8 +13,8 @@ from playwright.sync_api import expect, sync_playwright
 from visit import JSON, launch
 
 LIMIT_MS = 150_000
-# Short, and so large that it takes a while to make the next one.
-THREE = {"clips": "3", "min_clip_s": "2", "max_clip_s": "4", "height": "1280"}
+# As short as is admitted, and so large that it takes a while to make the next one.
+THREE = {"clips": "3", "min_clip_s": "3", "max_clip_s": "4", "height": "1920"}
 
 
 def drop(page, video):

@@ -3,9 +3,12 @@
 use pipeline::event::{Clip, Happened, StageTotal, VideoEvent};
 use pipeline::id::ClipId;
 use pipeline::lane::Lane;
-use pipeline::store::{LogEntry, NewVideo, SharedStore, State, VideoState};
+use pipeline::store::{Error, LogEntry, NewVideo, SharedStore, State, VideoState};
 
 use super::{Fresh, TASKS, at, at_once, new_video, tenant};
+
+/// How often an entry is logged again while the store does not answer.
+const TRIES: u32 = 10;
 
 fn entry(video: &NewVideo, seq: i64, total: u32) -> LogEntry {
     let happened = Happened::Total(StageTotal { stage: 3, total, ..StageTotal::default() });
@@ -94,12 +97,27 @@ pub async fn clips_are_kept_and_replaced(fresh: &dyn Fresh) {
 pub async fn many_tasks_log_at_once(fresh: &dyn Fresh) {
     let handles = [fresh.open().await, fresh.open().await];
     let video = created(&handles[0]).await;
-    // Two tasks say the same thing each.
+    // Two tasks say the same thing each, and again while there is no answer, as the runner does: a busy node lets some of so
+    // many that write at one place wait for too long.
     let added = at_once(&handles, |index, store| {
         let entry = entry(&video, index as i64, index as u32 / 2);
-        async move { store.log(&entry, &VideoState::default(), None).await.unwrap() }
-    });
-    assert_eq!(added.await.into_iter().filter(|added| *added).count(), TASKS / 2);
+        async move {
+            let mut asked = 0;
+            loop {
+                asked += 1;
+                match store.log(&entry, &VideoState::default(), None).await {
+                    Ok(is_new) => return (is_new, asked),
+                    Err(Error::Unavailable(_)) if asked < TRIES => {}
+                    Err(error) => panic!("{:#}", anyhow::Error::from(error)),
+                }
+            }
+        }
+    })
+    .await;
+    // Whose answer was lost may have added it, and hears the next time that it is there.
+    let lost = added.iter().filter(|(_, asked)| *asked > 1).count();
+    let new = added.iter().filter(|(is_new, _)| *is_new).count();
+    assert!((TASKS / 2 - lost.min(TASKS / 2)..=TASKS / 2).contains(&new), "{added:?}");
     let seqs = seqs(&handles[0], &video, None, TASKS).await;
     assert_eq!(seqs.len(), TASKS / 2);
     assert!(seqs.is_sorted());
