@@ -116,7 +116,8 @@ fn of_queue(stage: &StageNow, now_ms: i64) -> Option<Wrong> {
         return Some(Wrong::mild(what, "What is told of it is old.", to_queue(name)));
     }
     if stage.lag_records > 0 && stage.ready + stage.starting == 0 {
-        let what = format!("Nobody works on {name}, and {} wait", records(stage.lag_records));
+        let wait = if stage.lag_records == 1 { "waits" } else { "wait" };
+        let what = format!("Nobody works on {name}, and {} {wait}", records(stage.lag_records));
         return Some(Wrong::serious(what, "Start a worker, or look why there is none.", to_workers(name)));
     }
     let since_ms = stage.waits_since_ms.filter(|at_ms| say::between_s(*at_ms, now_ms) > stage.wait_target_s)?;

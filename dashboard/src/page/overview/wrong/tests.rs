@@ -79,7 +79,12 @@ fn a_stage_is_told_by_what_holds_it_up_with_the_way_to_it() {
     let unseen = StageNow { unknown: Some("no coordinator".to_owned()), ..base.clone() };
     check(&only(&state, &[unseen]), "The queue of cut is not seen: no coordinator", "/queues/cut", false);
     let left = StageNow { lag_records: 1, ready: 0, ..base.clone() };
-    check(&only(&state, &[left.clone()]), "Nobody works on cut, and 1 record wait", "/workers?stage=cut", true);
+    check(
+        &only(&state, std::slice::from_ref(&left)),
+        "Nobody works on cut, and 1 record waits",
+        "/workers?stage=cut",
+        true,
+    );
     assert_eq!(found(&state, &[StageNow { starting: 1, ..left }]), [], "somebody will soon");
     let gave_up = StageNow { given_up_1h: 2, ..base };
     check(&only(&state, &[gave_up]), "cut gave up 2 units within the hour", "/letters?stage=cut", false);
