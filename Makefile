@@ -1,11 +1,13 @@
 # Everything goes through here; CI calls the same targets.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help setup build check test pictures faults demo bench
+.PHONY: help setup build check test tools servers lint inspect pictures faults demo bench
 
 RELEASE := target/release
 TOOLS := target/tools
 SERVERS := target/servers
+# What is fetched is fetched while others compile.
+PARALLEL := $(MAKE) --no-print-directory -j3
 export CARGO_TERM_COLOR ?= auto
 
 help: ## Show the targets
@@ -22,19 +24,31 @@ build: setup ## Build the release binary and what it needs to run from any folde
 	@echo "built $(RELEASE)/spillway"
 
 check: setup ## Formatting, lints, docs, dependencies' licences, unused dependencies, spelling
-	@scripts/setup-tools $(TOOLS)
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
-	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
-	$(TOOLS)/bin/cargo-deny --all-features check bans licenses sources
-	$(TOOLS)/bin/cargo-machete
-	$(TOOLS)/bin/typos
+	@$(PARALLEL) tools lint
+	@$(PARALLEL) inspect
 
-test: check ## `make check`, then unit, property and integration tests
+test: setup ## `make check`, then unit, property and integration tests
+	@$(PARALLEL) tools servers lint
+	@$(PARALLEL) inspect
+	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" SPILLWAY_TEST_SERVERS="$(CURDIR)/$(SERVERS)" cargo test --workspace --locked
+
+tools:
+	@scripts/setup-tools $(TOOLS)
+
+servers:
 	@scripts/setup-system zsh fish # completions are tried in them
 	@scripts/setup-servers $(SERVERS)
 	@scripts/setup-browser $(SERVERS)/browser
-	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" SPILLWAY_TEST_SERVERS="$(CURDIR)/$(SERVERS)" cargo test --workspace --locked
+
+lint:
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --all-features --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
+
+inspect:
+	$(TOOLS)/bin/cargo-deny --all-features check bans licenses sources
+	$(TOOLS)/bin/cargo-machete
+	$(TOOLS)/bin/typos
 
 pictures: setup ## Look at the dashboard's pages in every state in a browser, and keep what was seen in target/pictures
 	@scripts/setup-browser $(SERVERS)/browser
