@@ -118,6 +118,19 @@ async fn go_on_reporting(producer: &Producer, done_total: &AtomicU64, each_s: f6
     }
 }
 
+/// Lets an autoscaler run and somebody watch it until both have ended, while a worker goes on reporting.
+async fn beside(
+    reporting: impl Future<Output = Infallible>,
+    running: impl Future<Output = Result<()>>,
+    watching: impl Future<Output = ()>,
+) {
+    let ran = tokio::select! {
+        (ran, ()) = join(running, watching) => ran,
+        never = reporting => match never {},
+    };
+    ran.unwrap();
+}
+
 /// Says how many units a worker has done, each in `each_s`.
 async fn report_done(producer: &Producer, done_total: u64, each_s: f64) -> Result<(), Failure> {
     let report = WorkerReport {
@@ -193,11 +206,7 @@ async fn waiting_work_is_seen_decided_on_and_told() {
         stop.cancel();
     };
     let done = AtomicU64::new(10);
-    let ran = tokio::select! {
-        (ran, ()) = join(running, watching) => ran,
-        never = go_on_reporting(&producer, &done, 3.0) => match never {},
-    };
-    ran.unwrap();
+    beside(go_on_reporting(&producer, &done, 3.0), running, watching).await;
 
     let told = decisions(&brokers).await;
     let first = &told[0];
@@ -251,11 +260,7 @@ async fn a_restart_knows_what_was_learned_and_keeps_the_scale_that_is_there() {
         until("it knows that a record takes a second", PATIENCE, is_learned).await;
         stop.cancel();
     };
-    let ran = tokio::select! {
-        (ran, ()) = join(running, watching) => ran,
-        never = &mut reporting => match never {},
-    };
-    ran.unwrap();
+    beside(&mut reporting, running, watching).await;
     assert!(act.replicas.lock().unwrap().is_empty(), "nothing waited");
 
     // Somebody has scaled it meanwhile.
@@ -269,11 +274,7 @@ async fn a_restart_knows_what_was_learned_and_keeps_the_scale_that_is_there() {
             .await;
         stop.cancel();
     };
-    let ran = tokio::select! {
-        (ran, ()) = join(running, watching) => ran,
-        never = reporting => match never {},
-    };
-    ran.unwrap();
+    beside(reporting, running, watching).await;
     let after = decisions(&brokers).await.split_off(before.len());
     assert!(after[0].seen.at > before.last().unwrap().seen.at);
     for tick in &after {
@@ -317,11 +318,7 @@ async fn brokers_that_do_not_answer_hold_the_scale_which_then_only_goes_up() {
         stop.cancel();
     };
     let done = AtomicU64::new(10);
-    let ran = tokio::select! {
-        (ran, ()) = join(running, watching) => ran,
-        never = go_on_reporting(&producer, &done, 3.0) => match never {},
-    };
-    ran.unwrap();
+    beside(go_on_reporting(&producer, &done, 3.0), running, watching).await;
 
     let words = |tick: &Recorded| tick.seen.stages.first().and_then(|stage| stage.stale.clone()).unwrap_or_default();
     let is_missed = |tick: &Recorded| words(tick).starts_with("it was not seen: ");

@@ -125,7 +125,7 @@ impl Scaling {
 
     /// Returns how long records may wait for `stage`, in seconds: as the autoscaler that runs was told, else as it is usual.
     pub fn wait_target_s(&self, stage: &str, now: Timestamp) -> f64 {
-        let seen = self.last(now).and_then(|last| last.recorded.seen.stages.iter().find(|seen| seen.stage == stage));
+        let seen = self.last(now).and_then(|last| last.seen(stage));
         seen.map_or(USUAL_WAIT_TARGET_S, |seen| seen.wait_slo_s)
     }
 

@@ -30,12 +30,16 @@ def log_in(visit, key):
     page.close()
 
 
+def give(page, key):
+    page.get_by_label("Key", exact=True).fill(key)
+    page.keyboard.press("Enter")
+
+
 def follow_a_link(visit, key):
     """A scenario that somebody sent on is still there behind the door, also for who comes from another site."""
     page = visit.browser.new_page()
     page.goto(visit.base + "/capacity?users=5")
-    page.get_by_label("Key", exact=True).fill(key)
-    page.keyboard.press("Enter")
+    give(page, key)
     expect(page.locator("input[name=users]")).to_have_value("5", timeout=LIMIT_MS)
     page.goto("data:text/html,<a href='" + visit.base + "/capacity?users=6'>look</a>")
     page.get_by_text("look").click()
@@ -47,15 +51,13 @@ def lose_the_session(visit, key):
     """A page whose session is over says so, and the door leads back to it."""
     page = visit.browser.new_page()
     page.goto(visit.base + "/workers?stage=cut")
-    page.get_by_label("Key", exact=True).fill(key)
-    page.keyboard.press("Enter")
+    give(page, key)
     expect(page.locator("#chip")).to_have_text("live", timeout=LIMIT_MS)
     # As after twelve hours; the stream is broken off as by a restart, and asked for again.
     page.context.clear_cookies()
     page.evaluate("document.querySelector('#stream')._htmx.sse.reader.cancel()")
     page.get_by_role("link", name="Log in again").click(timeout=LIMIT_MS)
-    page.get_by_label("Key", exact=True).fill(key)
-    page.keyboard.press("Enter")
+    give(page, key)
     page.wait_for_url("**/workers?stage=cut", timeout=LIMIT_MS)
     page.close()
 
