@@ -6,8 +6,7 @@ SHELL := bash
 RELEASE := target/release
 TOOLS := target/tools
 SERVERS := target/servers
-# What is fetched is fetched while others compile.
-PARALLEL := $(MAKE) --no-print-directory -j3
+MAKE_QUIETLY := $(MAKE) --no-print-directory
 export CARGO_TERM_COLOR ?= auto
 
 help: ## Show the targets
@@ -24,12 +23,12 @@ build: setup ## Build the release binary and what it needs to run from any folde
 	@echo "built $(RELEASE)/spillway"
 
 check: setup ## Formatting, lints, docs, dependencies' licences, unused dependencies, spelling
-	@$(PARALLEL) tools lint
-	@$(PARALLEL) inspect
+	@$(MAKE_QUIETLY) -j3 tools lint
+	@$(MAKE_QUIETLY) inspect
 
 test: setup ## `make check`, then unit, property and integration tests
-	@$(PARALLEL) tools servers lint
-	@$(PARALLEL) inspect
+	@$(MAKE_QUIETLY) -j3 tools servers lint # what is fetched is fetched while others compile
+	@$(MAKE_QUIETLY) inspect
 	SPILLWAY_RUNTIME="$(CURDIR)/$(RELEASE)/runtime" SPILLWAY_TEST_SERVERS="$(CURDIR)/$(SERVERS)" cargo test --workspace --locked
 
 tools:
