@@ -50,6 +50,7 @@ impl Broker {
     /// As [`Broker::start`].
     pub async fn start_with(runtime: &Runtime, folder: &Path, settings: &str) -> Result<Self> {
         let jars = runtime.locate(RuntimeFile::Kafka)?;
+        let folder = &std::path::absolute(folder)?;
         let data = folder.join("data");
         node::prepare(&jars, &data).with_context(|| format!("prepare the broker's folder {}", folder.display()))?;
         let (port, controller_port) = free_ports().context("find free ports")?;

@@ -12,7 +12,7 @@ use crate::topic::MAX_RECORD_BYTES;
 pub const STARTED: &str = "Kafka Server started";
 
 /// Returns the command that runs a node with at most `heap_mib` MiB of heap. `log4j2.xml`, with [`LOG_CONFIG`], lies
-/// beside its `properties`.
+/// beside its `properties`, which is an absolute path, as all paths in it are: the node works in the folder of its `jars`.
 pub fn command(jars: &Path, properties: &Path, heap_mib: u32) -> Command {
     let mut command = Command::new("java");
     command.arg(format!("-Dlog4j2.configurationFile={}", properties.with_file_name("log4j2.xml").display()));
@@ -23,12 +23,16 @@ pub fn command(jars: &Path, properties: &Path, heap_mib: u32) -> Command {
     command.args(["-XX:TieredStopAtLevel=1", "-XX:+ExitOnOutOfMemoryError", "-Xshare:auto"]);
     // Nobody samples its counters, twenty times a second.
     command.arg("-XX:-UsePerfData");
-    let archive = jars.join("server.jsa");
-    if archive.exists() {
-        command.arg(format!("-XX:SharedArchiveFile={}", archive.display()));
-    }
-    command.arg("-cp").arg(jars.join("*")).arg("kafka.Kafka").arg(properties);
+    // Java takes the archive only with the class path it was made with: names, so that the folder may lie anywhere.
+    command.current_dir(jars).arg("-XX:SharedArchiveFile=server.jsa");
+    command.arg("-cp").arg(class_path()).arg("kafka.Kafka").arg(properties);
     command
+}
+
+/// Returns the names of the pinned jars, as `scripts/setup-runtime` has them.
+fn class_path() -> String {
+    let pinned = include_str!("../../runtime.sha256").lines();
+    pinned.filter_map(|line| line.split_once("  kafka/")).map(|(_, jar)| jar).collect::<Vec<_>>().join(":")
 }
 
 /// Copies the formatted storage into a new data folder.

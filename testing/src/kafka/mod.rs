@@ -43,7 +43,8 @@ pub fn broker() -> String {
     })
 }
 
-fn runtime() -> Runtime {
+/// Returns where the tests' run-time files lie.
+pub fn runtime() -> Runtime {
     Runtime::new(&RuntimeArgs { runtime: std::env::var_os("SPILLWAY_RUNTIME").map(PathBuf::from) })
 }
 
