@@ -22,10 +22,11 @@ const CHECK_LIMIT: Duration = Duration::from_secs(60);
 /// How topics are made that are missing.
 #[derive(clap::Args, Clone, Copy, Debug)]
 pub struct Shape {
-    /// Partitions of each topic that is created; 12 for one machine, 60 for a cluster, 400 for spikes.
-    #[arg(long, env = "SPILLWAY_PARTITIONS", value_name = "COUNT", default_value_t = 12,
+    /// Partitions of each topic that is created; 60 for a cluster, 400 for spikes [default: 12, and 4 with the private
+    /// broker of `spillway dev`].
+    #[arg(long, env = "SPILLWAY_PARTITIONS", value_name = "COUNT",
         value_parser = clap::value_parser!(i32).range(1..=10_000))]
-    pub partitions: i32,
+    pub partitions: Option<i32>,
     /// Brokers that each topic that is created is copied to; -1 is what the brokers themselves do by default. With 3 or
     /// more, most of them must have a record before it counts (min.insync.replicas).
     #[arg(long, env = "SPILLWAY_REPLICATION", value_name = "COPIES", default_value_t = -1, allow_negative_numbers = true,
@@ -36,7 +37,11 @@ pub struct Shape {
 impl Shape {
     /// Says how many partitions and leaves the copies to the brokers.
     pub fn with_partitions(partitions: i32) -> Self {
-        Self { partitions, replication: -1 }
+        Self { partitions: Some(partitions), replication: -1 }
+    }
+
+    fn partitions(self) -> i32 {
+        self.partitions.unwrap_or(12)
     }
 
     fn copies(self) -> Option<usize> {
@@ -81,7 +86,7 @@ pub struct Finding {
 /// When the broker cannot be reached, or a topic that is there differs in what matters.
 pub async fn ensure(brokers: &BrokerArgs, shape: Shape) -> Result<()> {
     let there = known(brokers).await?.topics;
-    let wanted = wanted(brokers, shape.partitions);
+    let wanted = wanted(brokers, shape.partitions());
     let missing: Vec<&Wanted> = wanted.iter().filter(|topic| !there.contains_key(&topic.name)).collect();
     for topic in &wanted {
         let Some(partitions) = there.get(&topic.name) else { continue };

@@ -67,6 +67,11 @@ pub struct DevArgs {
 /// How long the children may take to be ready before that is an error.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
+/// Partitions of each topic of the private broker: it makes one after the other, each with several files that it syncs, and
+/// until then no group forms. A stage is a process or two there, which work on many units at once, whatever partitions
+/// they are from.
+const PRIVATE_PARTITIONS: i32 = 4;
+
 /// How a broker that is shared is reached, from the environment: the same that the children see.
 #[derive(clap::Parser)]
 struct Shared {
@@ -142,6 +147,7 @@ async fn serve(
         // The private broker asks nobody for anything, and is alone.
         shared.security = Security::default();
         shape.replication = 1;
+        shape.partitions.get_or_insert(PRIVATE_PARTITIONS);
     }
     topics::ensure(&shared, shape).await?;
     let plan = Plan::new(args, folder, brokers)?;
