@@ -11,7 +11,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::config::FromClientConfigAndContext;
 use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message as _;
+use rdkafka::message::{BorrowedHeaders, Message as _};
 use rdkafka::producer::{BaseRecord, DeliveryResult, Producer as _, ProducerContext, ThreadedProducer};
 use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
@@ -59,6 +59,7 @@ pub fn relay(
         let partition = (passed % partitions.max(1) as usize) as i32;
         let mut record =
             BaseRecord::<(), [u8]>::to(to).partition(partition).payload(message.payload().unwrap_or_default());
+        record.headers = message.headers().map(BorrowedHeaders::detach);
         loop {
             record = match producer.send(record) {
                 Ok(()) => break,
