@@ -38,5 +38,5 @@ async fn java_takes_the_class_data_archive() {
     let said = command.env("JAVA_TOOL_OPTIONS", "-Xlog:class+load").output().await.expect("java").stdout;
     let said = String::from_utf8_lossy(&said);
     let archived = said.lines().filter(|line| line.contains("kafka.") && line.contains("shared objects file (top)"));
-    assert!(archived.count() > 10, "Kafka's classes are not from the archive: {}", said.lines().next().unwrap_or_default());
+    assert!(archived.count() > 10, "Kafka's classes are not from the archive");
 }
