@@ -22,29 +22,29 @@ const LIMIT: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 async fn a_worker_told_to_stop_with_fifty_units_hands_them_back() {
-    drain(&SHORT, 3).await;
+    drain(Plan::host(&SHORT), 3).await;
 }
 
 #[tokio::test]
 #[ignore = "takes two minutes: `make faults`"]
 async fn a_worker_told_to_stop_with_fifty_units_hands_them_back_in_full() {
-    drain(&[], UNITS).await;
+    drain(Plan::cluster(&[]), UNITS).await;
 }
 
 #[tokio::test]
 async fn restarts_of_every_role_with_old_messages_fail_nothing() {
-    roll(&SHORT, &[Sample::Tiny(0), Sample::Tiny(1)], 1).await;
+    roll(Plan::host(&SHORT), &[Sample::Tiny(0), Sample::Tiny(1)], 1).await;
 }
 
 #[tokio::test]
 #[ignore = "takes three minutes: `make faults`"]
 async fn restarts_of_every_role_with_old_messages_fail_nothing_in_full() {
-    roll(&[], &[Sample::Tiny(0), Sample::Tiny(1), Sample::Talk], 4).await;
+    roll(Plan::cluster(&[]), &[Sample::Tiny(0), Sample::Tiny(1), Sample::Talk], 4).await;
 }
 
 /// The units are downloads that wait, so that none is finished within the grace.
-async fn drain(settings: &[(&str, &str)], kept: usize) {
-    let mut system = System::start(Plan::host(settings)).await;
+async fn drain(plan: Plan<'_>, kept: usize) {
+    let mut system = System::start(plan).await;
     let sample = Sample::Tiny(0);
     learn(&system.api, &[sample]).await;
     system.take("fetch").end(END_LIMIT).await;
@@ -77,8 +77,8 @@ async fn drain(settings: &[(&str, &str)], kept: usize) {
 
 /// Restarts every process, one after another, `rounds` times, while videos come in, and everything that stages say to each
 /// other is said by another version too.
-async fn roll(settings: &[(&str, &str)], samples: &[Sample], rounds: usize) {
-    let system = System::start(Plan::host(settings)).await;
+async fn roll(plan: Plan<'_>, samples: &[Sample], rounds: usize) {
+    let system = System::start(plan).await;
     learn(&system.api, samples).await;
     let mut ledger = Ledger::default();
     let over = CancellationToken::new();

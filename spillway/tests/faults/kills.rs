@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use nix::sys::signal::Signal;
-use pipeline::store::{self, StoreArgs};
+use pipeline::store;
 use rand::RngExt;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -16,7 +16,7 @@ use tokio::time::sleep;
 use crate::chance::chance;
 use crate::ledger::Ledger;
 use crate::samples::{Sample, learn};
-use crate::servers::Kind;
+use crate::servers::KEYSPACE;
 use crate::system::{PARTITIONS, Plan, SHORT_LIVES, System};
 
 /// Every sample that is submitted here.
@@ -30,41 +30,41 @@ const END_LIMIT: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn workers_killed_at_random_lose_nothing() {
-    kill_workers(&SHORT_LIVES, Duration::from_secs(2), 6, 1).await;
+    kill_workers(Plan::host(&SHORT_LIVES), Duration::from_secs(2), 6, 1).await;
 }
 
 #[tokio::test]
 #[ignore = "takes ten minutes: `make faults`"]
 async fn workers_killed_at_random_lose_nothing_in_full() {
-    kill_workers(&[], Duration::from_secs(10), 30, 4).await;
+    kill_workers(Plan::cluster(&[]), Duration::from_secs(10), 30, 4).await;
 }
 
 #[tokio::test]
 async fn ingest_killed_after_its_answers_loses_no_upload() {
-    kill_ingest(&SHORT_LIVES, 3, 4).await;
+    kill_ingest(Plan::host(&SHORT_LIVES), 3, 4).await;
 }
 
 #[tokio::test]
 #[ignore = "takes ten minutes: `make faults`"]
 async fn ingest_killed_after_its_answers_loses_no_upload_in_full() {
-    kill_ingest(&[], 20, 10).await;
+    kill_ingest(Plan::cluster(&[]), 20, 10).await;
 }
 
 #[tokio::test]
 async fn broker_database_and_everything_killed_lose_nothing() {
-    kill_servers(&SHORT_LIVES, &TINY, 2).await;
+    kill_servers(Plan::cluster(&SHORT_LIVES), &TINY, 2).await;
 }
 
 #[tokio::test]
 #[ignore = "takes ten minutes: `make faults`"]
 async fn broker_database_and_everything_killed_lose_nothing_in_full() {
-    kill_servers(&[], &SAMPLES, 6).await;
+    kill_servers(Plan::cluster(&[]), &SAMPLES, 6).await;
 }
 
 /// Kills a random worker each `every`, `times` times, while `videos` come in each time.
-async fn kill_workers(settings: &[(&str, &str)], every: Duration, times: usize, videos: usize) {
+async fn kill_workers(plan: Plan<'_>, every: Duration, times: usize, videos: usize) {
     let mut chance = chance("kill_workers");
-    let system = System::start(Plan::host(settings)).await;
+    let system = System::start(plan).await;
     learn(&system.api, &SAMPLES).await;
     let mut ledger = Ledger::default();
     for _ in 0..times {
@@ -72,10 +72,7 @@ async fn kill_workers(settings: &[(&str, &str)], every: Duration, times: usize, 
             ledger.submit(&system.api, *SAMPLES.choose(&mut chance).expect("there are some")).await;
         }
         sleep(every).await;
-        let workers: Vec<_> = system.members.iter().filter(|member| member.role() != "ingest").collect();
-        let worker = workers.choose(&mut chance).expect("a worker");
-        println!("killing {}", worker.role());
-        worker.kill().await;
+        kill_a_worker(&system, &mut chance).await;
     }
     let balance = ledger.balance(&system, Duration::from_secs(300)).await;
     assert_eq!(balance.videos, times * videos);
@@ -83,10 +80,17 @@ async fn kill_workers(settings: &[(&str, &str)], every: Duration, times: usize, 
     assert_eq!(system.died(), Vec::<String>::new());
 }
 
+async fn kill_a_worker(system: &System, chance: &mut StdRng) {
+    let workers: Vec<_> = system.members.iter().filter(|member| member.role() != "ingest").collect();
+    let worker = workers.choose(chance).expect("a worker");
+    println!("killing {}", worker.role());
+    worker.kill().await;
+}
+
 /// In each round, uploads come at once, and the API is killed within half a second of its first answer.
-async fn kill_ingest(settings: &[(&str, &str)], rounds: usize, uploads: usize) {
+async fn kill_ingest(plan: Plan<'_>, rounds: usize, uploads: usize) {
     let mut chance = chance("kill_ingest");
-    let system = System::start(Plan::host(settings)).await;
+    let system = System::start(plan).await;
     learn(&system.api, &TINY).await;
     let ingest = system.member("ingest");
     let mut ledger = Ledger::default();
@@ -134,28 +138,28 @@ async fn kill_ingest(settings: &[(&str, &str)], rounds: usize, uploads: usize) {
     assert_eq!(system.died(), Vec::<String>::new());
 }
 
-/// Kills the broker, then the database, then everything at once, while there is work.
-async fn kill_servers(settings: &[(&str, &str)], samples: &[Sample], videos: usize) {
+/// Kills the broker, then the database, then everything at once, each time with work at hand and a worker that has just died.
+async fn kill_servers(plan: Plan<'_>, samples: &[Sample], videos: usize) {
     let mut chance = chance("kill_servers");
-    let plan = Plan { kind: Kind::Cluster, ..Plan::host(settings) };
     let mut system = System::start(plan).await;
     learn(&system.api, samples).await;
     let mut ledger = Ledger::default();
-    let submit = async |ledger: &mut Ledger, system: &System, chance: &mut StdRng| {
+    let disturb = async |ledger: &mut Ledger, system: &System, chance: &mut StdRng| {
         for number in 0..videos {
             ledger.submit(&system.api, samples[number % samples.len()]).await;
         }
         sleep(chance.random_range(Duration::ZERO..Duration::from_secs(3))).await;
+        kill_a_worker(system, chance).await;
     };
-    submit(&mut ledger, &system, &mut chance).await;
+    disturb(&mut ledger, &system, &mut chance).await;
     system.servers.broker.kill().await;
     system.servers.broker.start_again().await.expect("the broker is back");
 
-    submit(&mut ledger, &system, &mut chance).await;
+    disturb(&mut ledger, &system, &mut chance).await;
     system.servers.cluster().database.kill().await;
     system.servers.cluster().database.start_again().await.expect("the database is back");
 
-    submit(&mut ledger, &system, &mut chance).await;
+    disturb(&mut ledger, &system, &mut chance).await;
     system.members.iter().for_each(|member| member.send(Signal::SIGKILL));
     system.servers.kill_and_start_again().await;
     ledger.balance(&system, Duration::from_secs(300)).await;
@@ -171,18 +175,16 @@ async fn lose_the_store(mut system: System, sample: Sample) {
     for ended in join_all(system.members.drain(..).map(|member| member.end(END_LIMIT))).await {
         assert!(ended.success(), "{ended}");
     }
-    let address = system.servers.cluster().database.address();
-    let keyspace = |name: &str| format!("cql://{address}/{name}");
-    let again = [("SPILLWAY_STORE", keyspace("again"))];
+    let again = [("SPILLWAY_STORE", system.servers.cluster().keyspace("again").store.to_string())];
     let rebuilt = system.call(&["rebuild"], &again.each_ref().map(|(name, value)| (*name, value.as_str()))).await;
     assert!(rebuilt.status.success(), "{rebuilt:?}");
     println!("{}", String::from_utf8_lossy(&rebuilt.stdout));
+    let cluster = system.servers.cluster();
     let contents = async |name: &str| {
-        let store = StoreArgs { store_replication: 1, ..StoreArgs::at(keyspace(name).parse().expect("an address")) };
-        let store = store::open(&store).await.expect("open the store");
+        let store = store::open(&cluster.keyspace(name)).await.expect("open the store");
         rows(&store, PARTITIONS.parse().expect("a number"), &[deleted.parse().expect("an id")]).await
     };
-    let (before, after) = (contents("spillway").await, contents("again").await);
+    let (before, after) = (contents(KEYSPACE).await, contents("again").await);
     assert!(before.len() > 20, "{before:?}");
     compare(&before, &after);
 }

@@ -2,8 +2,6 @@
 //! log has no gap and nothing twice.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -14,7 +12,7 @@ use testing::until::until;
 use tokio::time::Instant;
 
 use crate::samples::{self, Sample, expected, sha256};
-use crate::servers::Stores;
+use crate::servers::Servers;
 use crate::system::System;
 
 /// The stages whose units are claimed: repeating one is work done again.
@@ -113,9 +111,7 @@ impl Ledger {
         let mut clips = 0;
         for accepted in &self.accepted {
             clips += check(system, accepted).await;
-        }
-        if let Stores::Host { blobs, .. } = &system.servers.stores {
-            self.accepted.iter().for_each(|accepted| check_source(blobs, accepted));
+            check_source(&system.servers, accepted).await;
         }
         let (units, redone) = self.work(system);
         let balance = Balance { videos: self.accepted.len(), units, redone, took };
@@ -185,11 +181,7 @@ fn check_log(video: &Value, events: &[Value], clips: usize) {
 }
 
 /// The bytes that were accepted are there as they were sent, once.
-#[track_caller]
-fn check_source(blobs: &Path, accepted: &Accepted) {
-    let folder = blobs.join("default").join(&accepted.id).join("source");
-    let files: Vec<_> = fs::read_dir(&folder).expect("the source's folder").flatten().collect();
-    assert_eq!(files.len(), 1, "{files:?}");
-    let kept = sha256(&fs::read(files[0].path()).expect("the source"));
-    assert_eq!(kept, sha256(&accepted.sample.bytes()), "{} is not what was sent", accepted.id);
+async fn check_source(servers: &Servers, accepted: &Accepted) {
+    let kept: Vec<String> = servers.sources(&accepted.id).await.iter().map(|bytes| sha256(bytes)).collect();
+    assert_eq!(kept, [sha256(&accepted.sample.bytes())], "{} is not kept as it was sent", accepted.id);
 }

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 
 use crate::ledger::Ledger;
 use crate::samples::{Sample, learn};
-use crate::servers::{Kind, Servers};
+use crate::servers::Servers;
 use crate::system::{Plan, SHORT, System};
 
 /// How soon after healing everything must be done.
@@ -73,8 +73,7 @@ async fn outages_spend_no_attempt_in_full() {
 async fn outages(settings: &[(&str, &str)], sample: Sample, troubles: &[(Server, Trouble, Duration)]) {
     // Bodies are large enough to break off.
     let settings: Vec<_> = settings.iter().copied().chain([("SPILLWAY_INLINE_MAX", "16KiB")]).collect();
-    let plan = Plan { kind: Kind::Cluster, ..Plan::host(&settings) };
-    let mut system = System::start(plan).await;
+    let mut system = System::start(Plan::cluster(&settings)).await;
     learn(&system.api, &[sample, Sample::Tiny(0)]).await;
     for (server, trouble, lasting) in troubles {
         let mut ledger = Ledger::default();

@@ -20,19 +20,19 @@ const LIMIT: Duration = Duration::from_secs(180);
 
 #[tokio::test]
 async fn a_video_that_kills_its_worker_is_given_up_alone() {
-    poison(&SHORT_LIVES).await;
+    poison(Plan::host(&SHORT_LIVES)).await;
 }
 
 #[tokio::test]
 #[ignore = "takes five minutes: `make faults`"]
 async fn a_video_that_kills_its_worker_is_given_up_alone_in_full() {
-    poison(&[]).await;
+    poison(Plan::cluster(&[])).await;
 }
 
 /// The poison is a download that never ends, so that it is in hand for certain when its worker is killed; those beside
 /// it are downloads that wait until the first death.
-async fn poison(settings: &[(&str, &str)]) {
-    let system = System::start(Plan::host(settings)).await;
+async fn poison(plan: Plan<'_>) {
+    let system = System::start(plan).await;
     let sample = Sample::Tiny(0);
     learn(&system.api, &[sample]).await;
     let web = Web::start(sample.file()).await;

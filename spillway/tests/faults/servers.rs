@@ -1,15 +1,26 @@
 //! What the processes of a system need: broker, store and blobs, each behind a proxy where that is possible.
 
+use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::time::Duration;
 
+use anyhow::Result;
+use pipeline::blob::{Blobs, Bucket, Location};
+use pipeline::id::TenantId;
 use pipeline::kafka::BrokerArgs;
+use pipeline::store::{self, SharedStore, StoreArgs};
 use tempfile::TempDir;
 use testing::cassandra::{Cassandra, Doors};
 use testing::kafka::Alone;
 use testing::processes;
 use testing::proxy::Proxy;
 use testing::s3::{self, BUCKET, KEYS, S3};
+
+/// The keyspace of a cluster's system.
+pub const KEYSPACE: &str = "spillway";
+/// How long a scenario tries to reach the bucket.
+const S3_PATIENCE: Duration = Duration::from_secs(20);
 
 /// Which servers a system has.
 #[derive(Clone, Debug)]
@@ -83,7 +94,8 @@ impl Servers {
             }
             Stores::Cluster(cluster) => {
                 let variables = s3::variables(&format!("http://{}", cluster.s3_proxy.address()), KEYS);
-                (format!("cql://{}/spillway", cluster.database_proxy.address()), format!("s3://{BUCKET}"), variables)
+                let store = format!("cql://{}/{KEYSPACE}", cluster.database_proxy.address());
+                (store, format!("s3://{BUCKET}"), variables)
             }
         };
         let named = [
@@ -126,20 +138,60 @@ impl Servers {
         peaks.iter().sum()
     }
 
-    /// Returns the folder of the blobs.
+    /// Opens the store past the proxy.
     ///
-    /// # Panics
-    /// When they are in none.
-    pub fn blobs(&self) -> &Path {
+    /// # Errors
+    /// When it cannot be opened.
+    pub async fn store(&self) -> Result<SharedStore> {
         match &self.stores {
-            Stores::Host { blobs, .. } => blobs,
-            Stores::Cluster(_) => panic!("one host was not asked for"),
+            Stores::Host { .. } => store::open_file(&self.database_file()),
+            Stores::Cluster(cluster) => store::open(&cluster.keyspace(KEYSPACE)).await,
         }
     }
 
-    /// Returns the store's file.
-    pub fn database_file(&self) -> PathBuf {
+    /// Opens the blobs past the proxy.
+    pub fn blobs(&self) -> Blobs {
+        let opened = match &self.stores {
+            Stores::Host { blobs, .. } => Blobs::open(&Location::Folder(blobs.clone())),
+            Stores::Cluster(cluster) => {
+                let variables = cluster.s3.access().variables();
+                let (name, prefix) = (BUCKET.to_owned(), String::new());
+                Blobs::open_bucket(&Bucket { name, prefix, variables, patience: S3_PATIENCE })
+            }
+        };
+        opened.expect("the blobs")
+    }
+
+    /// Returns what is kept of a video as it came.
+    pub async fn sources(&self, video: &str) -> Vec<Vec<u8>> {
+        let mut sources = Vec::new();
+        if let Stores::Host { blobs, .. } = &self.stores {
+            // Not through [`Servers::blobs`]: a folder of another mount namespace has no name that lasts here.
+            let folder = blobs.join("default").join(video).join("source");
+            for file in fs::read_dir(folder).expect("the source's folder").flatten() {
+                sources.push(fs::read(file.path()).expect("the source"));
+            }
+            return sources;
+        }
+        let (blobs, video) = (self.blobs(), video.parse().expect("an id"));
+        for object in blobs.objects(&TenantId::default_tenant(), video).await.expect("the objects of a video") {
+            if object.key.contains("/source/") {
+                sources.push(blobs.get(&object.key).await.expect("the source").to_vec());
+            }
+        }
+        sources
+    }
+
+    fn database_file(&self) -> PathBuf {
         self.folder.path().join("spillway.db")
+    }
+}
+
+impl Cluster {
+    /// Names a keyspace, past the proxy.
+    pub fn keyspace(&self, name: &str) -> StoreArgs {
+        let address = format!("cql://{}/{name}", self.database.address());
+        StoreArgs { store_replication: 1, ..StoreArgs::at(address.parse().expect("an address")) }
     }
 }
 

@@ -26,18 +26,18 @@ const LEAVE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn workers_that_come_and_go_repeat_nothing() {
-    storm(&SHORT, Duration::from_secs(15)).await;
+    storm(Plan::host(&SHORT), Duration::from_secs(15)).await;
 }
 
 #[tokio::test]
 #[ignore = "takes four minutes: `make faults`"]
 async fn workers_that_come_and_go_repeat_nothing_in_full() {
-    storm(&[], Duration::from_secs(120)).await;
+    storm(Plan::cluster(&[]), Duration::from_secs(120)).await;
 }
 
-async fn storm(settings: &[(&str, &str)], lasting: Duration) {
+async fn storm(plan: Plan<'_>, lasting: Duration) {
     let mut chance = chance("storm");
-    let system = System::start(Plan::host(settings)).await;
+    let system = System::start(plan).await;
     let samples = [Sample::Talk, Sample::Tiny(0), Sample::Tiny(1)];
     learn(&system.api, &samples).await;
     let mut ledger = Ledger::default();

@@ -48,6 +48,11 @@ impl Plan<'_> {
     pub fn host<'a>(settings: &'a [(&'a str, &'a str)]) -> Plan<'a> {
         Plan { kind: Kind::Host, settings, wrapper: Vec::new() }
     }
+
+    /// Plans a system as it runs on a cluster.
+    pub fn cluster<'a>(settings: &'a [(&'a str, &'a str)]) -> Plan<'a> {
+        Plan { kind: Kind::Cluster, ..Plan::host(settings) }
+    }
 }
 
 /// A running system; nothing of it is left when it is dropped.

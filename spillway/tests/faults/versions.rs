@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use pipeline::blob::{self, Blobs, Location};
+use pipeline::blob;
 use pipeline::event::{
     AudioSegment, ClipPlanned, ClipReport, Envelope, Event, Job, Options, SegmentReport, VideoReady, VideoSegment,
     VideoSource, VideoSubmitted, WindowGathered,
@@ -14,7 +14,7 @@ use pipeline::id::{TenantId, VideoId};
 use pipeline::kafka::reader::{self, Span};
 use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer};
 use pipeline::lane::Lane;
-use pipeline::store::{self, NewVideo};
+use pipeline::store::NewVideo;
 use tokio_util::sync::CancellationToken;
 
 use crate::samples::Sample;
@@ -91,11 +91,11 @@ async fn say(producer: &Producer, said: &Envelope, more: &[u8]) {
 pub async fn submit_in_version(system: &System, sample: Sample, more: &[u8]) -> String {
     let (tenant, video) = (TenantId::default_tenant(), VideoId::random());
     let key = blob::key(&tenant, video, blob::Kind::Source, "before");
-    let blobs = Blobs::open(&Location::Folder(system.servers.blobs().to_owned())).expect("the blobs");
-    let source = VideoSource::Upload(blobs.put(&key, sample.bytes().into()).await.expect("store the source"));
+    let stored = system.servers.blobs().put(&key, sample.bytes().into()).await;
+    let source = VideoSource::Upload(stored.expect("store the source"));
     let options = options_of(sample);
     let job = Job::new(&tenant, video, Lane::Express, options);
-    let store = store::open_file(&system.servers.database_file()).expect("the store");
+    let store = system.servers.store().await.expect("the store");
     let (name, request_hash, created_at) = ("before.mp4".to_owned(), String::new(), Timestamp::now());
     let new = NewVideo { job: job.clone(), source: source.clone(), name, created_at, request_hash };
     store.create_video(&new).await.expect("make the row");

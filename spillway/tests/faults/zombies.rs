@@ -1,14 +1,11 @@
 //! A worker is stopped past its session and its claim's lease, another does its work, and it goes on.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
 use pipeline::id::{TenantId, UnitId, VideoId};
-use pipeline::store;
 use serde_json::Value;
 use testing::log::{BEGUN, ORPHANED};
 use testing::member::Member;
@@ -25,22 +22,22 @@ const TRIES: u32 = 8;
 
 #[tokio::test]
 async fn a_worker_that_was_stopped_overwrites_nothing() {
-    stop_and_go_on(&SHORT_LIVES, &["cut"]).await;
+    stop_and_go_on(Plan::host(&SHORT_LIVES), &["cut"]).await;
 }
 
 #[tokio::test]
 #[ignore = "takes five minutes: `make faults`"]
 async fn a_worker_that_was_stopped_overwrites_nothing_in_full() {
-    stop_and_go_on(&[], &["fetch", "split", "transcribe", "analyze", "moments", "cut"]).await;
+    stop_and_go_on(Plan::cluster(&[]), &["fetch", "split", "transcribe", "analyze", "moments", "cut"]).await;
 }
 
-async fn stop_and_go_on(settings: &[(&str, &str)], stages: &[&'static str]) {
-    let system = System::start(Plan::host(settings)).await;
+async fn stop_and_go_on(plan: Plan<'_>, stages: &[&'static str]) {
+    let system = System::start(plan).await;
     learn(&system.api, &[Sample::Talk]).await;
     let mut ledger = Ledger::default();
     for stage in stages {
         let (video, second) = stopped_with_work(&system, &mut ledger, stage).await;
-        let (files, log) = (files_of(&system, &video), log_of(&system, &video).await);
+        let (files, log) = (files_of(&system, &video).await, log_of(&system, &video).await);
         assert!(!files.is_empty());
 
         system.member(stage).send(Signal::SIGCONT);
@@ -50,7 +47,7 @@ async fn stop_and_go_on(settings: &[(&str, &str)], stages: &[&'static str]) {
         done(&system, &later).await;
         // It ends when it has nothing in hand, neither old nor new.
         assert_eq!(system.member(stage).restart(LIMIT).await.code(), Some(0));
-        assert_eq!(files_of(&system, &video), files, "the {stage} that went on wrote over what is there");
+        assert_eq!(files_of(&system, &video).await, files, "the {stage} that went on wrote over what is there");
         assert_eq!(log_of(&system, &video).await, log, "the {stage} that went on told something more");
     }
     ledger.balance(&system, LIMIT).await;
@@ -96,7 +93,7 @@ async fn log_of(system: &System, video: &str) -> Vec<Value> {
 /// Says whether the store takes writes: a worker that was stopped in the middle of one holds SQLite's only lock, and
 /// nobody can take its work before it goes on or is killed.
 async fn can_be_written(system: &System) -> bool {
-    let Ok(store) = store::open_file(&system.servers.database_file()) else { return false };
+    let Ok(store) = system.servers.store().await else { return false };
     let unit = UnitId::derive("none", &TenantId::default_tenant(), VideoId::random(), "none");
     store.claim(unit, "the test", Timestamp::now(), Duration::from_secs(1)).await.is_ok()
 }
@@ -108,22 +105,14 @@ async fn done(system: &System, video: &str) {
     .await;
 }
 
-/// What is known of each file of a video but its bytes, which the ledger compares.
-fn files_of(system: &System, video: &str) -> BTreeMap<String, (u64, SystemTime)> {
-    let mut files = BTreeMap::new();
-    add_files(&system.servers.blobs().join("default").join(video), &mut files);
+/// When each file of a video was written; the ledger compares their bytes. Returns once a file that is written from now on has
+/// another time: a bucket tells seconds.
+async fn files_of(system: &System, video: &str) -> BTreeMap<String, Timestamp> {
+    let video = video.parse().expect("an id");
+    let objects =
+        system.servers.blobs().objects(&TenantId::default_tenant(), video).await.expect("the video's objects");
+    let files: BTreeMap<_, _> = objects.into_iter().map(|object| (object.key, object.modified_at)).collect();
+    let last = files.values().max().map_or(0, |written| written.as_second());
+    until("the second is over", LIMIT, async || (Timestamp::now().as_second() > last).then_some(())).await;
     files
-}
-
-fn add_files(folder: &Path, files: &mut BTreeMap<String, (u64, SystemTime)>) {
-    use std::os::unix::fs::MetadataExt;
-    for entry in fs::read_dir(folder).expect("a folder of the video").flatten() {
-        let (path, metadata) = (entry.path(), entry.metadata().expect("a file"));
-        if metadata.is_dir() {
-            add_files(&path, files);
-        } else {
-            let written = metadata.modified().expect("a time");
-            files.insert(path.display().to_string(), (metadata.ino(), written));
-        }
-    }
 }
