@@ -11,6 +11,8 @@ pub const BEGUN: &str = "unit begun";
 /// The runner's word that a unit's owner died while it worked.
 pub const ORPHANED: &str = "a worker died with this unit in hand: waiting to run it alone";
 
+/// A consumer's word that it has other partitions than before.
+pub const REASSIGNED: &str = "assignment changed";
 /// The runner's word that a unit is given up.
 pub const GIVEN_UP: &str = "unit given up";
 /// The runner's word that a message is no message.
