@@ -4,6 +4,7 @@
 //! makes the same ones again.
 
 mod chance;
+mod first;
 mod ledger;
 mod samples;
 mod servers;

@@ -92,7 +92,7 @@ impl System {
         let (api, members) = (Api::at(address), Vec::new());
         let mut system = Self { api, members, servers, commands, log, _folder: folder };
         let mut admins = vec![address];
-        system.members.push(Member::start("ingest", system.commands.of("ingest", None)));
+        system.members.push(Member::start("ingest", system.commands.of(["ingest"])));
         for (role, slots) in ROLES {
             let (member, admin) = system.commands.worker(role, slots);
             system.members.push(member);
@@ -116,18 +116,21 @@ impl System {
         member
     }
 
-    /// Starts one more process of the API, without some of the settings; it is not among the members.
-    pub async fn join_api(&self, without: &'static [&'static str]) -> (Api, Member) {
+    /// Starts a process of another role, which is told by `flag` where to listen, and waits until it is ready. Returns its
+    /// address.
+    pub async fn serve(&mut self, role: &'static str, flag: &str) -> SocketAddr {
         let address = loopback::free_address().expect("a free port");
-        let commands = self.commands.clone();
-        let start = move || {
-            let mut command = commands.call(&["ingest", "--listen", &address.to_string()]);
-            for name in without {
-                command.env_remove(name);
-            }
-            command
-        };
-        let member = Member::start("ingest", Arc::new(start));
+        self.members.push(Member::start(role, self.commands.of([role, flag, &address.to_string()])));
+        self.ready(address).await;
+        address
+    }
+
+    /// Starts one more process of the API, without some of the settings; it is not among the members.
+    pub async fn join_api(&self, without: &[&str]) -> (Api, Member) {
+        let address = loopback::free_address().expect("a free port");
+        let mut commands = self.commands.clone();
+        commands.variables.retain(|name, _| !without.contains(&name.as_str()));
+        let member = Member::start("ingest", commands.of(["ingest", "--listen", &address.to_string()]));
         self.ready(address).await;
         (Api::at(address), member)
     }
@@ -166,7 +169,8 @@ impl System {
         self.members.iter().flat_map(ends).collect()
     }
 
-    async fn ready(&self, admin: SocketAddr) {
+    /// Waits until the process that listens at `admin` is ready.
+    pub async fn ready(&self, admin: SocketAddr) {
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(2)).build().expect("a client");
         until(&format!("{admin} is ready"), READY_LIMIT, async || {
             let answer = client.get(format!("http://{admin}/readyz")).send().await.ok()?;
@@ -203,20 +207,16 @@ impl Commands {
         command
     }
 
-    /// Returns what starts a process of `role`, a worker if it has slots and an address.
-    fn of(&self, role: &'static str, worker: Option<(u32, SocketAddr)>) -> Arc<dyn Fn() -> Command + Send + Sync> {
-        let commands = self.clone();
-        Arc::new(move || match worker {
-            None => commands.call(&[role]),
-            Some((slots, admin)) => {
-                let (slots, admin) = (slots.to_string(), admin.to_string());
-                commands.call(&["process", role, "--slots", &slots, "--admin-listen", &admin])
-            }
-        })
+    /// Returns what starts a process.
+    fn of<const COUNT: usize>(&self, arguments: [&str; COUNT]) -> Arc<dyn Fn() -> Command + Send + Sync> {
+        let (commands, arguments) = (self.clone(), arguments.map(str::to_owned));
+        Arc::new(move || commands.call(&arguments.each_ref().map(String::as_str)))
     }
 
     fn worker(&self, role: &'static str, slots: u32) -> (Member, SocketAddr) {
         let admin = loopback::free_address().expect("a free port");
-        (Member::start(role, self.of(role, Some((slots, admin)))), admin)
+        let (slots, listen) = (slots.to_string(), admin.to_string());
+        let command = self.of(["process", role, "--slots", &slots, "--admin-listen", &listen]);
+        (Member::start(role, command), admin)
     }
 }

@@ -15,8 +15,10 @@ use pipeline::kafka::reader::{self, Span};
 use pipeline::kafka::{Batch, BrokerArgs, Headers, Post, Producer};
 use pipeline::lane::Lane;
 use pipeline::store::NewVideo;
+use prost::Message;
 use tokio_util::sync::CancellationToken;
 
+use crate::first;
 use crate::samples::Sample;
 use crate::system::System;
 
@@ -25,20 +27,29 @@ pub const NEWER_FIELD: [u8; 4] = [0x9a, 0x06, 0x01, b'x'];
 /// How often is looked for what is new.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
-/// Says all that stages say to each other once more, as other versions would: without headers, as the first did, and with
-/// a field that this one does not know. A unit is worked on by whichever a worker meets first; the other changes nothing.
-/// Returns how many messages of each topic that were, once it is `over`.
-pub async fn echo_all(brokers: BrokerArgs, over: CancellationToken) -> BTreeMap<&'static str, usize> {
+/// What was said again.
+#[derive(Default, Debug)]
+pub struct Said {
+    /// How many messages of each topic.
+    pub messages: BTreeMap<&'static str, usize>,
+    /// How many of them lack a field that this version sets.
+    pub lacking: usize,
+}
+
+/// Says all that stages say to each other once more, as other versions would: without headers and without what came
+/// later, as the first did, and with a field that this one does not know. A unit is worked on by whichever a worker meets
+/// first; the other changes nothing. Returns what that was, once it is `over`.
+pub async fn echo_all(brokers: BrokerArgs, over: CancellationToken) -> Said {
     let producer = Producer::connect(&brokers).await.expect("a producer");
-    let mut echo = Echo { brokers, producer, read: BTreeMap::new(), said: BTreeMap::new() };
+    let mut echo = Echo { brokers, producer, read: BTreeMap::new(), said: Said::default() };
     while !over.is_cancelled() {
-        echo.all::<VideoReady>().await;
-        echo.all::<AudioSegment>().await;
-        echo.all::<VideoSegment>().await;
-        echo.all::<SegmentReport>().await;
-        echo.all::<WindowGathered>().await;
-        echo.all::<ClipPlanned>().await;
-        echo.all::<ClipReport>().await;
+        echo.all::<VideoReady, first::VideoReady>().await;
+        echo.all::<AudioSegment, first::AudioSegment>().await;
+        echo.all::<VideoSegment, first::VideoSegment>().await;
+        echo.all::<SegmentReport, first::SegmentReport>().await;
+        echo.all::<WindowGathered, first::WindowGathered>().await;
+        echo.all::<ClipPlanned, first::ClipPlanned>().await;
+        echo.all::<ClipReport, first::ClipReport>().await;
         tokio::time::sleep(LOOK_EVERY).await;
     }
     echo.said
@@ -49,12 +60,12 @@ struct Echo {
     producer: Producer,
     /// What was read of each topic.
     read: BTreeMap<&'static str, Vec<Span>>,
-    said: BTreeMap<&'static str, usize>,
+    said: Said,
 }
 
 impl Echo {
-    /// Says again what is new in the topics of `E`.
-    async fn all<E: Event>(&mut self) {
+    /// Says again what is new in the topics of `E`, which the first version knew as `F`.
+    async fn all<E: Event, F: Message + Default>(&mut self) {
         let topic = E::TOPIC.base();
         let there = reader::spans(&self.brokers, E::TOPIC).await.expect("the topic is there");
         let before = self.read.insert(topic, there.clone()).unwrap_or_default();
@@ -66,11 +77,14 @@ impl Echo {
             let mut records = reader::read(&self.brokers, new).expect("the topic can be read");
             while let Some(record) = records.recv().await {
                 let body = record.expect("a record").body;
-                if !body.ends_with(&NEWER_FIELD) {
-                    let said = Envelope::of(&E::read(&body).expect("a message"));
-                    say(&self.producer, &said, &NEWER_FIELD).await;
-                    *self.said.entry(topic).or_default() += 1;
+                if body.ends_with(&NEWER_FIELD) {
+                    continue;
                 }
+                let said = Envelope::of(&E::read(&body).expect("a message"));
+                let older = first::passed_on::<F>(&body);
+                self.said.lacking += usize::from(older.len() < body.len());
+                say(&self.producer, &Envelope { body: older, ..said }, &NEWER_FIELD).await;
+                *self.said.messages.entry(topic).or_default() += 1;
             }
         }
     }
@@ -87,7 +101,7 @@ async fn say(producer: &Producer, said: &Envelope, more: &[u8]) {
     batch.acknowledged().await.expect("acknowledged");
 }
 
-/// Submits a video as another version would: its message has the fields of the first version, no headers, and `more`.
+/// Submits a video as another version would: its message has what the first one knew, no headers, and `more`.
 pub async fn submit_in_version(system: &System, sample: Sample, more: &[u8]) -> String {
     let (tenant, video) = (TenantId::default_tenant(), VideoId::random());
     let key = blob::key(&tenant, video, blob::Kind::Source, "before");
@@ -100,7 +114,9 @@ pub async fn submit_in_version(system: &System, sample: Sample, more: &[u8]) -> 
     let new = NewVideo { job: job.clone(), source: source.clone(), name, created_at, request_hash };
     store.create_video(&new).await.expect("make the row");
     let producer = Producer::connect(&system.servers.brokers()).await.expect("a producer");
-    say(&producer, &Envelope::of(&VideoSubmitted { job, source: Some(source) }), more).await;
+    let said = Envelope::of(&VideoSubmitted { job, source: Some(source) });
+    let body = first::passed_on::<first::VideoSubmitted>(&said.body);
+    say(&producer, &Envelope { body, ..said }, more).await;
     video.to_string()
 }
 
