@@ -1,11 +1,11 @@
-//! A video kills its worker each time it is touched.
+//! A video kills its worker each time it is touched: when it is fetched, or when its sound is heard.
 
 use std::time::Duration;
 
 use futures::future::join_all;
 use serde_json::json;
-use testing::log::GIVEN_UP;
-use testing::until::until;
+use testing::log::{BEGUN, GIVEN_UP, ORPHANED};
+use testing::until::{looking_each, until};
 use testing::web::Web;
 
 use crate::samples::{Sample, expected, learn, prints};
@@ -27,6 +27,12 @@ async fn a_video_that_kills_its_worker_is_given_up_alone() {
 #[ignore = "takes five minutes: `make faults`"]
 async fn a_video_that_kills_its_worker_is_given_up_alone_in_full() {
     poison(Plan::cluster(&[])).await;
+}
+
+#[tokio::test]
+#[ignore = "takes five minutes: `make faults`"]
+async fn a_video_whose_sound_kills_its_worker_is_given_up_alone_in_full() {
+    poison_sound(Plan::cluster(&[])).await;
 }
 
 /// The poison is a download that never ends, so that it is in hand for certain when its worker is killed; those beside
@@ -55,7 +61,45 @@ async fn poison(plan: Plan<'_>) {
     let video = system.api.ended(&poison, LIMIT).await;
     assert_eq!((&video["state"], &video["error"]["code"]), (&json!("failed"), &json!("crashed")), "{video}");
     assert_eq!(web.asked("never.mp4"), 1 + LONE_DEATHS, "it was touched again");
+    only_the_poison_was_given_up(&system, &poison, &beside, sample).await;
+}
+
+/// The worker is killed as soon as it begins on the poison's sound, which it takes seconds to hear; it has that of the
+/// others in hand too, because all of it waited for it.
+async fn poison_sound(plan: Plan<'_>) {
+    let mut system = System::start(plan).await;
+    let sample = Sample::Talk;
+    learn(&system.api, &[sample]).await;
+    assert_eq!(system.take("transcribe").end(LIMIT).await.code(), Some(0));
+    let mut beside = join_all((0..=BESIDE).map(|_| system.api.upload(sample.file(), sample.options()))).await;
+    join_all(beside.iter().map(|id| system.api.past(id, "split"))).await;
+    let worker = system.join("transcribe", beside.len() as u32).await;
     for id in &beside {
+        let begun = || system.log().says(BEGUN, "transcribe", id);
+        until(&format!("the sound of {id} is in hand"), LIMIT, async || begun().then_some(())).await;
+    }
+    worker.kill().await;
+    let poison = beside.swap_remove(0);
+    let (mut log, mut touched) = (system.log().follow(), 0);
+    for death in 1..=LONE_DEATHS {
+        looking_each(Duration::from_millis(1), &format!("it runs alone the {death}. time"), LIMIT, async || {
+            touched += usize::from(log.says(BEGUN, "transcribe", &poison));
+            (touched == 1 + death).then_some(())
+        })
+        .await;
+        worker.kill().await;
+    }
+    let video = system.api.ended(&poison, LIMIT).await;
+    assert_eq!((&video["state"], &video["error"]["code"]), (&json!("partial"), &json!("parts_missing")), "{video}");
+    assert!(
+        beside.iter().chain([&poison]).all(|id| system.log().says(ORPHANED, "transcribe", id)),
+        "one was done before"
+    );
+    only_the_poison_was_given_up(&system, &poison, &beside, sample).await;
+}
+
+async fn only_the_poison_was_given_up(system: &System, poison: &str, beside: &[String], sample: Sample) {
+    for id in beside {
         let video = system.api.ended(id, LIMIT).await;
         assert_eq!((&video["state"], &video["error"]), (&json!("done"), &json!(null)), "{video}");
         assert!(prints(&system.api, id).await == expected(sample), "other clips of {id}");
