@@ -16,6 +16,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result, bail, ensure};
 use pipeline::event::Options;
 use pipeline::runtime::{Runtime, RuntimeArgs};
+use pipeline::store::StoreLocation;
 use serde::Serialize;
 
 use floor::{Bare, Floor, Setup};
@@ -69,6 +70,10 @@ pub struct BenchArgs {
     /// Measure a tenth of the paths: to see that it works, the numbers mean little.
     #[arg(long)]
     brief: bool,
+    /// Keep the claims of the paths in this store and not in a SQLite file of their own: `cql://HOST/KEYSPACE`, made with
+    /// one copy of each row if it is missing. They stay there: drop the keyspace afterwards.
+    #[arg(long, value_name = "ADDRESS", conflicts_with = "skip_paths")]
+    claims_store: Option<StoreLocation>,
     /// Write everything that was measured to this file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -148,7 +153,7 @@ async fn measure(args: &BenchArgs, folder: &Path) -> Result<Measured> {
     let mut paths = None;
     if !args.skip_paths {
         let extent = if args.brief { Extent::Brief } else { Extent::Whole };
-        paths = Some(path::measure(&folder.join("paths"), &runtime, extent).await?);
+        paths = Some(path::measure(&folder.join("paths"), &runtime, args.claims_store.clone(), extent).await?);
     }
     Ok(Measured { machine, pipeline, paths })
 }

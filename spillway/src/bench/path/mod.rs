@@ -18,7 +18,7 @@ use pipeline::broker::Broker;
 use pipeline::kafka::{BrokerArgs, Producer, topics};
 use pipeline::lane::Lane;
 use pipeline::runtime::Runtime;
-use pipeline::store::{self, SharedStore};
+use pipeline::store::{self, SharedStore, StoreArgs, StoreLocation};
 use pipeline::topic::Topic;
 use serde::Serialize;
 
@@ -40,6 +40,8 @@ const HEARTBEATS: &str = "group.consumer.heartbeat.interval.ms=500\n";
 /// Everything that was measured.
 #[derive(Clone, Debug, Serialize)]
 pub struct Paths {
+    /// What keeps the claims.
+    claims_in: &'static str,
     /// Records a second, by their size.
     rates: Vec<Rates>,
     latencies: Latencies,
@@ -78,17 +80,27 @@ impl Ground {
     }
 }
 
-/// Measures all, with data below `folder`.
+/// Measures all, with data below `folder`; claims are kept there too, unless there is a store for them.
 ///
 /// # Errors
 /// When something could not be measured; numbers that fall short are none.
-pub async fn measure(folder: &Path, runtime: &Runtime, extent: Extent) -> Result<Paths> {
+pub async fn measure(
+    folder: &Path,
+    runtime: &Runtime,
+    claims_store: Option<StoreLocation>,
+    extent: Extent,
+) -> Result<Paths> {
     std::fs::create_dir_all(folder).context("make a folder for the paths")?;
     let broker = Broker::start_with(runtime, &folder.join("broker"), HEARTBEATS).await?;
     let brokers = BrokerArgs::new(broker.address());
     topics::ensure(&brokers, topics::Shape::with_partitions(PARTITIONS)).await?;
     let producer = Producer::connect(&brokers).await?;
-    let store = store::open_file(&folder.join("claims.db"))?;
+    let location = claims_store.unwrap_or_else(|| StoreLocation::Sqlite(folder.join("claims.db")));
+    let claims_in = match location {
+        StoreLocation::Sqlite(_) => "SQLite",
+        StoreLocation::Cql(_) => "CQL",
+    };
+    let store = store::open(&StoreArgs { store_replication: 1, ..StoreArgs::at(location) }).await?;
     let ground = Ground { brokers, producer, store };
 
     let rates = rates::measure(&ground, extent).await?;
@@ -102,5 +114,5 @@ pub async fn measure(folder: &Path, runtime: &Runtime, extent: Extent) -> Result
     let uploads = uploads::measure(&ground, &folder.join("uploads"), extent).await?;
     drop(ground);
     broker.stop().await?;
-    Ok(Paths { rates, latencies, held, rebalances, uploads })
+    Ok(Paths { claims_in, rates, latencies, held, rebalances, uploads })
 }

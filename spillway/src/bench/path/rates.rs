@@ -26,7 +26,7 @@ pub struct Rates {
     pub bare: f64,
     /// Through the runner, without claims.
     pub runner: f64,
-    /// Through the runner as it is, with claims in SQLite and each unit told as done.
+    /// Through the runner as it is, with claims and each unit told as done.
     pub claimed: f64,
 }
 

@@ -32,7 +32,8 @@ pub fn add(table: &mut Table, paths: &Paths) {
         table.add(&group, "bare consumer and producer", rates.bare, Unit::PerSecond);
         table.add(&group, "runner, no claims", rates.runner, Unit::PerSecond);
         table.judge(&group, "runner beside the bare pair", rates.runner / rates.bare, Unit::Share, target);
-        table.add(&group, "runner with claims (SQLite), units told", rates.claimed, Unit::PerSecond);
+        let name = format!("runner with claims ({}), units told", paths.claims_in);
+        table.add(&group, name, rates.claimed, Unit::PerSecond);
         table.add(&group, "what claims leave of it", rates.claimed / rates.runner, Unit::Share);
     }
     add_latencies(table, paths);
@@ -63,11 +64,12 @@ pub fn add(table: &mut Table, paths: &Paths) {
 fn add_latencies(table: &mut Table, paths: &Paths) {
     const GROUP: &str = "(e) from published to read behind the stage, 100 records of 1 KiB a second";
     let latencies = &paths.latencies;
+    let claimed = format!("with claims ({})", paths.claims_in);
     let all = [
         ("bare", &latencies.bare),
         ("bare, reading all four lanes", &latencies.bare_lanes),
         ("runner", &latencies.runner),
-        ("with claims", &latencies.claimed),
+        (claimed.as_str(), &latencies.claimed),
     ];
     for (name, latency) in all {
         table.add(GROUP, format!("p50, {name}"), latency.p50_ms, Unit::Milliseconds);
