@@ -1,6 +1,8 @@
 //! What the autoscaler saw and decided lately, and what persons have fixed.
 
 mod keda;
+#[cfg(test)]
+pub mod made;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -144,22 +146,17 @@ impl Scaling {
 #[cfg(test)]
 mod tests {
     use pipeline::event::WorkerReport;
-    use planning::decision::StageDecision;
     use planning::observation::{Observation, Stage};
 
     use super::*;
+    use made::{decided, stage, tick};
 
     #[test]
     fn what_is_to_be_is_told_in_slots() {
-        let seen =
-            |stage: &str, slots_per_worker| Stage { stage: stage.to_owned(), slots_per_worker, ..Stage::default() };
-        let decided =
-            |stage: &str, replicas| StageDecision { stage: stage.to_owned(), replicas, ..StageDecision::default() };
-        let seen = Observation { stages: vec![seen("cut", 4), seen("split", 1)], ..Observation::default() };
-        let decided = vec![decided("cut", 3), decided("split", 2), decided("fetch", 5)];
-        let recorded = Recorded { seen, decided, ..Recorded::default() };
+        let seen = |name, slots_per_worker| Stage { slots_per_worker, ..stage(name) };
+        let decided = [decided("cut", 3), decided("split", 2), decided("fetch", 5)];
         let mut scaling = Scaling::default();
-        scaling.hear(1000, recorded);
+        scaling.hear(1000, tick([seen("cut", 4), seen("split", 1)], decided));
         let at = |ms| Timestamp::from_millisecond(ms).unwrap();
         assert_eq!((scaling.target(at(2000)), scaling.target(at(40_000))), (Some(12 + 2 + 5), None));
         assert_eq!(scaling.last(at(2000)).unwrap().target_slots("cut"), Some(12));
@@ -167,11 +164,8 @@ mod tests {
 
     #[test]
     fn what_is_to_be_is_told_in_workers_where_workers_are_scaled() {
-        let stage = Stage { stage: "cut".to_owned(), slots_per_worker: 4, ..Stage::default() };
-        let decided = StageDecision { stage: "cut".to_owned(), replicas: 3, ..StageDecision::default() };
-        let seen = Observation { stages: vec![stage], ..Observation::default() };
         let mut scaling = Scaling::default();
-        scaling.hear(1000, Recorded { seen, decided: vec![decided], policy: None });
+        scaling.hear(1000, tick([Stage { slots_per_worker: 4, ..stage("cut") }], [decided("cut", 3)]));
         let target = |slots: u32, at_ms: i64| {
             let mut workers = Workers::default();
             let stage = StageName::Cut as i32;

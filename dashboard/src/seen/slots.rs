@@ -81,20 +81,20 @@ impl Mean {
 
 #[cfg(test)]
 mod tests {
-    use planning::observation::{Observation, Stage, Workers};
+    use planning::observation::{Stage, Workers};
 
     use super::*;
 
     fn tick(ready: u32) -> Recorded {
         let workers = Workers { ready, ..Workers::default() };
-        let stage = Stage { workers, slots_per_worker: 4, ..Stage::default() };
-        let seen = Observation { stages: vec![stage.clone(), stage], ..Observation::default() };
-        Recorded { seen, ..Recorded::default() }
+        let of = |name| Stage { workers: workers.clone(), slots_per_worker: 4, ..made::stage(name) };
+        made::tick([of("fetch"), of("cut")], [])
     }
 
     #[test]
     fn a_minute_that_was_not_watched_is_known_by_the_autoscaler_and_else_not_at_all() {
         let mut slots = Slots::default();
+    use crate::seen::scaling::made;
         for second in 0..600 {
             let at_ms = second * 1000;
             // The autoscaler counts workers of four slots, and is heard for eight minutes.

@@ -131,21 +131,18 @@ mod tests {
     use std::sync::Arc;
 
     use planning::decision::{Inputs, StageDecision};
-    use planning::observation::Observation;
-    use planning::record::Recorded;
 
     use super::*;
-    use crate::seen::scaling::Keda;
+    use crate::seen::scaling::{Keda, made};
 
     fn tick(at: f64, arrived: f64) -> Tick {
         let lane = Lane { end_offset_total: arrived, ..Lane::default() };
-        let stage = Stage { stage: "cut".to_owned(), lanes: vec![lane], ..Stage::default() };
         let inputs = Inputs { horizon_s: 10.0, expected: 3.0, expected_upper: 5.0, ..Inputs::default() };
-        let decided = StageDecision { stage: "cut".to_owned(), inputs: Some(inputs), ..StageDecision::default() };
-        let seen = Observation { at, stages: vec![stage], ..Observation::default() };
-        let recorded = Arc::new(Recorded { seen, decided: vec![decided], policy: None });
+        let decided = StageDecision { inputs: Some(inputs), ..made::decided("cut", 0) };
+        let mut recorded = made::tick([Stage { lanes: vec![lane], ..made::stage("cut") }], [decided]);
+        recorded.seen.at = at;
         let keda = Arc::from([Keda { default: arrived as u32, tuned: 30 }]);
-        Tick { at_ms: at as i64 * 1000, recorded, keda }
+        Tick { at_ms: at as i64 * 1000, recorded: Arc::new(recorded), keda }
     }
 
     #[test]

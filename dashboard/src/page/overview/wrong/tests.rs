@@ -6,12 +6,11 @@ use pipeline::event::{
 use pipeline::id::{TenantId, VideoId};
 use pipeline::lane::Lane;
 use pipeline::stage::StageName;
-use planning::decision::StageDecision;
-use planning::observation::{Lane as LaneSeen, Observation, Stage};
-use planning::record::Recorded;
+use planning::observation::{Lane as LaneSeen, Stage};
 
 use super::super::flow;
 use super::*;
+use crate::seen::scaling::made;
 
 const NOW_MS: i64 = 1_700_000_000_000;
 
@@ -154,17 +153,9 @@ fn more_failures_than_bad_input_brings_are_told() {
 /// A tick of an autoscaler that was published so many seconds ago.
 fn decide(state: &mut State, seconds_ago: i64, replicas: u32, lag: f64) {
     let lane = LaneSeen { end_offset_total: lag, ..LaneSeen::default() };
-    let stage = Stage {
-        stage: "cut".to_owned(),
-        lanes: vec![lane],
-        max_replicas: 3,
-        slots_per_worker: 2,
-        wait_slo_s: 30.0,
-        ..Stage::default()
-    };
-    let decided = vec![StageDecision { stage: "cut".to_owned(), replicas, ..StageDecision::default() }];
-    let seen = Observation { stages: vec![stage], ..Observation::default() };
-    state.scaling.hear(NOW_MS - seconds_ago * 1000, Recorded { seen, decided, policy: None });
+    let (max_replicas, slots_per_worker, wait_slo_s) = (3, 2, 30.0);
+    let cut = Stage { lanes: vec![lane], max_replicas, slots_per_worker, wait_slo_s, ..made::stage("cut") };
+    state.scaling.hear(NOW_MS - seconds_ago * 1000, made::tick([cut], [made::decided("cut", replicas)]));
 }
 
 #[test]
