@@ -89,6 +89,12 @@ pub fn moment(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M:%S UTC").to_string()
 }
 
+/// Says who works: its stage and what tells it apart, without most of what is random.
+pub fn worker(id: &str) -> &str {
+    let random = id.rfind('-').map_or(0, |dash| dash + 1);
+    id.get(..random + 8).unwrap_or(id)
+}
+
 /// Returns microseconds as seconds.
 pub fn seconds(us: i64) -> f64 {
     us as f64 / 1e6
@@ -119,6 +125,7 @@ mod tests {
         );
         assert_eq!([bytes(512), bytes(1536), bytes(3 << 30)], ["512 B", "1.5 KiB", "3.0 GiB"]);
         assert_eq!(span(f64::NAN), UNKNOWN);
+        assert_eq!(["cut-b75b24b0c20b4725", "cut-1", "w"].map(worker), ["cut-b75b24b0", "cut-1", "w"]);
         assert_eq!([between_s(1500, 4000), between_s(4000, 1500)], [2.5, 0.0]);
     }
 }

@@ -289,8 +289,8 @@ fn done(job: &Job, unit: &str) -> Output {
 /// Tells that a window is given up.
 fn given_up(job: &Job, unit: String, detail: &str) -> Output {
     let code = Code::Deadline.to_string();
-    let (stage, detail, letter) = (StageName::Join as i32, detail.to_owned(), String::new());
-    let failed = UnitFailed { stage, unit, code, detail, letter };
+    let (stage, detail) = (StageName::Join as i32, detail.to_owned());
+    let failed = UnitFailed { stage, unit, code, detail, ..UnitFailed::default() };
     Output::Happened(VideoEvent::new(job, Timestamp::now(), Happened::UnitFailed(failed)))
 }
 

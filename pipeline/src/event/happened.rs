@@ -176,6 +176,16 @@ pub struct UnitFailed {
     /// The dead letter whose replay this was, else empty.
     #[prost(string, tag = "5")]
     pub letter: String,
+    /// When the attempt began that was the last, in milliseconds since the Unix epoch; 0 where that was not said, or the unit
+    /// was given up without another attempt.
+    #[prost(int64, tag = "6")]
+    pub started_ms: i64,
+    /// Which worker made that attempt; empty likewise.
+    #[prost(string, tag = "7")]
+    pub worker: String,
+    /// How often the unit was tried; 0 where it was not said.
+    #[prost(uint32, tag = "8")]
+    pub attempts: u32,
 }
 
 /// A dead letter is replayed: one unit is worked on again.

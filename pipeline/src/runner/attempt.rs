@@ -32,6 +32,8 @@ pub(super) struct Worked {
     pub(super) result: Option<Result<(), Failure>>,
     pub(super) ending: Option<Ending>,
     pub(super) begun: Begun,
+    /// When it began, in milliseconds since the Unix epoch.
+    pub(super) started_ms: i64,
 }
 
 impl<S: Stage> Shop<S> {
@@ -147,12 +149,12 @@ impl<S: Stage> Shop<S> {
         let (result, ending) = self.watch(unit, lease, &pulse).over(work, || sink.close()).await;
         let (failures, quota) = (self.stage.outside_failures(), self.stage.outside_quota());
         self.activity.set_outside(Outside { failures, quota });
-        Worked { result, ending, begun }
+        Worked { result, ending, begun, started_ms }
     }
 
     /// Draws the conclusion from an attempt at a claimed unit.
     async fn settle(&self, unit: &Unit, lease: &Lease, failures: u32, worked: Worked) -> Next {
-        let Worked { result, mut ending, begun } = worked;
+        let Worked { result, mut ending, begun, started_ms } = worked;
         // A process that stood still finds deadlines passed before it hears that its claim has: what failed for that is
         // somebody else's.
         if ending.is_none() && matches!(result, Some(Err(_))) {
@@ -186,7 +188,7 @@ impl<S: Stage> Shop<S> {
             }
             (Some(Err(Failure::Retry(error))), _) if failures + 1 < self.args.attempts => {
                 self.ended(unit, Outcome::Retried, &begun);
-                self.try_again(unit, lease, failures + 1, &error, &begun).await
+                self.try_again(unit, lease, failures + 1, &error, started_ms).await
             }
             (Some(Err(failure @ Failure::Unavailable(_))), _) => {
                 self.ended(unit, Outcome::HandedBack, &begun);
@@ -196,13 +198,20 @@ impl<S: Stage> Shop<S> {
             (Some(Err(failure)), ending) => {
                 self.ended(unit, Outcome::Failed, &begun);
                 drop(begun);
-                self.give_up(unit, Some(lease), &verdict(failure, ending, failures + 1)).await
+                let verdict = verdict(failure, ending, failures + 1).after(started_ms, &self.worker);
+                self.give_up(unit, Some(lease), &verdict).await
             }
         }
     }
 
-    async fn try_again(&self, unit: &Unit, lease: &Lease, attempt: u32, error: &anyhow::Error, begun: &Begun) -> Next {
-        let started_ms = Timestamp::now().as_millisecond() - begun.elapsed().as_millis() as i64;
+    async fn try_again(
+        &self,
+        unit: &Unit,
+        lease: &Lease,
+        attempt: u32,
+        error: &anyhow::Error,
+        started_ms: i64,
+    ) -> Next {
         let text = format!("{error:#}");
         warn!(attempt, error = text, "attempt failed");
         let wait = self.args.backoff_after(attempt);

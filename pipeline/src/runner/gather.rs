@@ -122,7 +122,7 @@ impl<S: Stage> Shop<S> {
     /// failed attempts are counted in the store, so that one that ends its process each time does not do so for ever.
     pub(super) async fn attempt_unclaimed(&self, unit: &Unit, input: &mut Option<S::In>, attempt: u32) -> Next {
         let worked = AssertUnwindSafe(self.work(unit, input.take(), None, attempt)).catch_unwind().await;
-        let Worked { result, ending, begun } = match worked {
+        let Worked { result, ending, begun, started_ms } = match worked {
             Ok(worked) => worked,
             Err(panic) => return self.after_panic(unit, panic).await,
         };
@@ -142,7 +142,8 @@ impl<S: Stage> Shop<S> {
                 if failures >= self.args.attempts {
                     self.ended(unit, Outcome::Failed, &begun);
                     drop(begun);
-                    return self.give_up(unit, None, &verdict(Failure::Retry(error), ending, failures)).await;
+                    let verdict = verdict(Failure::Retry(error), ending, failures).after(started_ms, &self.worker);
+                    return self.give_up(unit, None, &verdict).await;
                 }
                 self.ended(unit, Outcome::Retried, &begun);
                 warn!(attempt = failures, error = format!("{error:#}"), "attempt failed");
@@ -152,7 +153,7 @@ impl<S: Stage> Shop<S> {
             Some(Err(failure @ Failure::Reject { .. })) => {
                 self.ended(unit, Outcome::Failed, &begun);
                 drop(begun);
-                self.give_up(unit, None, &verdict(failure, ending, 1)).await
+                self.give_up(unit, None, &verdict(failure, ending, 1).after(started_ms, &self.worker)).await
             }
         }
     }

@@ -23,11 +23,19 @@ pub(super) struct Verdict {
     pub(super) detail: String,
     /// How often it was tried.
     pub(super) attempts: u32,
+    /// When the last of these attempts began, in milliseconds since the Unix epoch, and who made it; nothing where none was
+    /// made this time.
+    last: Option<(i64, String)>,
 }
 
 impl Verdict {
     pub(super) fn new(code: Code, detail: String, attempts: u32) -> Self {
-        Self { code, detail: bounded(detail), attempts }
+        Self { code, detail: bounded(detail), attempts, last: None }
+    }
+
+    /// Says that it follows from an attempt that `worker` began at `started_ms`.
+    pub(super) fn after(self, started_ms: i64, worker: &str) -> Self {
+        Self { last: Some((started_ms, worker.to_owned())), ..self }
     }
 }
 
@@ -43,7 +51,7 @@ pub(super) fn bounded(mut detail: String) -> String {
 /// # Errors
 /// When the broker cannot be reached; nothing may be acknowledged then.
 pub(super) async fn bury<S: Stage>(producer: &Producer, unit: &Unit, verdict: &Verdict) -> Result<(), Failure> {
-    let Verdict { code, detail, attempts } = verdict;
+    let Verdict { code, detail, attempts, last } = verdict;
     error!(%code, detail, attempts, "unit given up");
     let mut headers = unit.headers.clone();
     headers.set(Header::Tenant, unit.job.tenant().as_str());
@@ -55,13 +63,16 @@ pub(super) async fn bury<S: Stage>(producer: &Producer, unit: &Unit, verdict: &V
     }
     // A failure to record an event must not become an event to record.
     if S::In::TOPIC != Topic::VideoEvent {
-        let (code, detail) = (code.as_str().to_owned(), detail.clone());
+        let (started_ms, worker) = last.clone().unwrap_or_default();
         let failed = UnitFailed {
             stage: S::NAME as i32,
             unit: unit.key.clone(),
-            code,
-            detail,
+            code: code.as_str().to_owned(),
+            detail: detail.clone(),
             letter: unit.letter().to_owned(),
+            started_ms,
+            worker,
+            attempts: *attempts,
         };
         let event = VideoEvent::new(&unit.job, Timestamp::now(), Happened::UnitFailed(failed));
         producer.publish(Envelope::of(&event)).await?;

@@ -164,7 +164,9 @@ fn happenings() -> Vec<(&'static str, Vec<u8>, bool)> {
         code: "stuck".into(),
         detail: "d".into(),
         letter: "cut/0/7".into(),
+        ..UnitFailed::default()
     };
+    let failed_told = UnitFailed { started_ms: 9, worker: "cut-1".into(), attempts: 5, ..failed.clone() };
     let retried = UnitRetried {
         stage: 6,
         unit: "clip/1".into(),
@@ -194,6 +196,7 @@ fn happenings() -> Vec<(&'static str, Vec<u8>, bool)> {
         sample("happened-created-keyed", &VideoEvent::new(&job(), at, Happened::Created(keyed))),
         sample("happened-planned", &VideoEvent::new(&job(), at, Happened::Total(planned))),
         sample("happened-unit-failed", &VideoEvent::new(&job(), at, Happened::UnitFailed(failed))),
+        sample("happened-unit-failed-told", &VideoEvent::new(&job(), at, Happened::UnitFailed(failed_told))),
         sample("happened-unit-retried", &VideoEvent::new(&job(), at, Happened::UnitRetried(retried))),
         sample("happened-unit-retried-told", &VideoEvent::new(&job(), at, Happened::UnitRetried(told))),
         sample("happened-ended-again", &VideoEvent::new(&job(), at, Happened::Ended(ended_again))),

@@ -55,8 +55,19 @@ async fn attempts_are_counted_across_workers_and_end_in_a_dead_letter() {
     let happened: Vec<Happened> = world.events().await.into_iter().filter_map(|event| event.happened).collect();
     let retried = happened.iter().filter(|what| matches!(what, Happened::UnitRetried(_))).count();
     let failed =
-        happened.iter().filter(|what| matches!(what, Happened::UnitFailed(f) if f.code == "attempts_exhausted"));
-    assert_eq!((retried, failed.count()), (4, 1));
+        |what: &Happened| matches!(what, Happened::UnitFailed(f) if f.code == "attempts_exhausted" && f.attempts == 5);
+    assert_eq!((retried, happened.iter().filter(|what| failed(what)).count()), (4, 1));
+    // The last attempt is told like those before it.
+    let attempts: Vec<(i64, &str)> = happened
+        .iter()
+        .filter_map(|what| match what {
+            Happened::UnitRetried(retried) => Some((retried.started_ms, retried.worker.as_str())),
+            Happened::UnitFailed(failed) => Some((failed.started_ms, failed.worker.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert!(attempts[0].0 > 0 && attempts.is_sorted_by_key(|(started_ms, _)| *started_ms), "{attempts:?}");
+    assert!(!attempts[4].1.is_empty() && attempts[4].1 == attempts[3].1, "{attempts:?}");
     worker.stop().await.unwrap();
 }
 

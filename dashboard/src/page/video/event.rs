@@ -63,7 +63,7 @@ fn said(happened: &Happened, lane: &str) -> String {
             let waited = span(done.queued_ms, done.started_ms);
             let worked = span(done.started_ms, done.finished_ms);
             let (stage, unit) = (done.stage().as_str(), &done.unit);
-            let by = if done.worker.is_empty() { String::new() } else { format!(" by {}", done.worker) };
+            let by = if done.worker.is_empty() { String::new() } else { format!(" by {}", say::worker(&done.worker)) };
             let attempt = if done.attempt > 1 { format!(", attempt {}", done.attempt) } else { String::new() };
             format!("{stage} finished {unit}{by}: waited {waited}, worked {worked}{attempt}.")
         }
@@ -149,7 +149,7 @@ mod tests {
             unit: "video".to_owned(),
             code: "not_a_video".to_owned(),
             detail: "seen: text".to_owned(),
-            letter: String::new(),
+            ..UnitFailed::default()
         };
         let event = shown(Happened::UnitFailed(failed));
         assert!(event.is_wrong);

@@ -26,7 +26,7 @@ pub struct Unit {
     pub started_ms: Option<i64>,
     /// When its work ended, likewise.
     pub finished_ms: Option<i64>,
-    /// The attempts that failed and were followed by another, in order.
+    /// The attempts that failed, in order; the last one of a unit that is given up only where its worker said when it began.
     pub failed: Vec<Attempt>,
     /// When it was given up, and with which code; replayed since, it is not.
     pub given_up: Option<(i64, String)>,
@@ -41,6 +41,8 @@ pub struct Attempt {
     pub failed_ms: i64,
     /// Who made it; empty where that is not known.
     pub worker: String,
+    /// Whether the unit was given up then; else it was tried again.
+    pub was_last: bool,
 }
 
 impl Unit {
@@ -79,7 +81,8 @@ impl Unit {
         }
         let gave_up_ms = self.given_up.as_ref().map(|(at_ms, _)| *at_ms);
         let until_ms = self.started_ms.or(gave_up_ms).unwrap_or(now_ms);
-        spans.extend(since_ms.map(|since_ms| (since_ms, until_ms)));
+        // After the last attempt nothing is waited for.
+        spans.extend(since_ms.filter(|since_ms| Some(*since_ms) != gave_up_ms).map(|since_ms| (since_ms, until_ms)));
         spans
     }
 
@@ -147,7 +150,8 @@ pub fn units(log: &[LogEntry], in_hand: &[InHand], has_ended: bool) -> Vec<Unit>
         if let Some(found) = at.filter(|found| found.finished_ms.is_none() && found.given_up.is_none()) {
             found.started_ms = Some(held.since_ms);
             found.worker.clone_from(&held.worker);
-            found.attempt = found.failed.len() as u32 + 1;
+            // Attempts are counted anew after a replay.
+            found.attempt = found.failed.iter().rev().take_while(|attempt| !attempt.was_last).count() as u32 + 1;
         }
     }
     let is_told = |unit: &Unit| !has_ended || !unit.is_waiting() || !unit.failed.is_empty();
@@ -197,11 +201,17 @@ fn hear(known: &mut Units, at_ms: i64, happened: &Happened) {
             let Some(unit) = find(known, retried.stage, &retried.unit) else { return };
             unit.attempt = retried.attempt;
             let started_ms = Some(retried.started_ms).filter(|started_ms| *started_ms > 0);
-            unit.failed.push(Attempt { started_ms, failed_ms: at_ms, worker: retried.worker.clone() });
+            let worker = retried.worker.clone();
+            unit.failed.push(Attempt { started_ms, failed_ms: at_ms, worker, was_last: false });
         }
         Happened::UnitFailed(failed) => {
             let Some(unit) = find(known, failed.stage, &failed.unit) else { return };
             unit.given_up = Some((at_ms, failed.code.clone()));
+            if failed.started_ms > 0 {
+                let (started_ms, worker) = (Some(failed.started_ms), failed.worker.clone());
+                unit.attempt = failed.attempts;
+                unit.failed.push(Attempt { started_ms, failed_ms: at_ms, worker, was_last: true });
+            }
         }
         Happened::Replayed(replay) => {
             let Some(unit) = find(known, replay.stage, &replay.unit) else { return };

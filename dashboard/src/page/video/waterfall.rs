@@ -55,7 +55,7 @@ pub struct Row {
     pub wait_s: Option<f64>,
     /// How long they were worked on, all together, in seconds, by attempts that succeeded.
     pub busy_s: Option<f64>,
-    /// How long they were by attempts that failed and were followed by another, as far as that is known.
+    /// How long they were by attempts that failed, as far as that is known.
     pub failed_s: f64,
     /// When the first was begun, in seconds after the video was accepted.
     pub begun_s: Option<f64>,
@@ -207,6 +207,7 @@ impl Row {
         let begun_ms =
             units.iter().filter_map(|unit| unit.failed_runs().map(|(at_ms, _)| at_ms).chain(unit.started_ms).min());
         let mark = |at_ms: i64| round(axis.x(at_ms));
+        let retried = || units.iter().flat_map(|unit| &unit.failed).filter(|attempt| !attempt.was_last);
         let ended_ms: Option<Vec<i64>> = units.iter().map(until).collect();
         let total = |values: Vec<f64>| (!values.is_empty()).then(|| values.iter().sum());
         Self {
@@ -220,7 +221,7 @@ impl Row {
             begun_s: begun_ms.min().map(|at_ms| axis.after_s(at_ms)),
             ended_s: ended_ms.and_then(|ended| ended.into_iter().max()).map(|at_ms| axis.after_s(at_ms)),
             attempts: units.iter().map(|unit| unit.attempt).max().unwrap_or(1),
-            retried: units.iter().map(|unit| unit.failed.len()).sum(),
+            retried: retried().count(),
             given_up: units.iter().filter_map(|unit| unit.given_up.as_ref()).map(|(_, code)| code.clone()).collect(),
             workers,
             y,
@@ -228,7 +229,7 @@ impl Row {
             waits: axis.bars(waits),
             works: axis.bars(works.collect()),
             fails: axis.bars(fails),
-            tries: units.iter().flat_map(|unit| &unit.failed).map(|attempt| mark(attempt.failed_ms)).collect(),
+            tries: retried().map(|attempt| mark(attempt.failed_ms)).collect(),
             ends: units.iter().filter_map(|unit| unit.given_up.as_ref()).map(|(at_ms, _)| mark(*at_ms)).collect(),
         }
     }
@@ -241,6 +242,12 @@ impl Row {
     /// Says how long they were worked on.
     pub fn worked(&self) -> String {
         self.busy_s.map_or_else(|| say::UNKNOWN.to_owned(), say::span)
+    }
+
+    /// Says who worked on them.
+    pub fn by(&self) -> String {
+        let said: Vec<&str> = self.workers.iter().map(|worker| say::worker(worker)).collect();
+        said.join(", ")
     }
 
     /// Says when the first was begun.
@@ -260,19 +267,17 @@ impl Row {
 
     /// Says what is worth knowing of attempts.
     pub fn outcome(&self) -> String {
-        let mut said = Vec::new();
+        let mut said = vec![self.attempts.to_string()];
         if self.retried > 0 {
-            let took = if self.failed_s > 0.0 {
-                format!(" after {} of work", say::span(self.failed_s))
-            } else {
-                String::new()
-            };
-            said.push(format!("{} failed and tried again{took}", self.retried));
+            said.push(format!("{} failed and tried again", self.retried));
         }
         if !self.given_up.is_empty() {
             said.push(format!("{} given up: {}", self.given_up.len(), self.given_up.join(", ")));
         }
-        if said.is_empty() { self.attempts.to_string() } else { format!("{}, {}", self.attempts, said.join(", ")) }
+        if self.failed_s > 0.0 {
+            said.push(format!("{} of work failed", say::span(self.failed_s)));
+        }
+        said.join(", ")
     }
 
     /// Says all of it in a line.
@@ -281,7 +286,7 @@ impl Row {
         if self.waiting == self.count {
             return format!("{stage} {units}: in the queue for {waited}");
         }
-        let (worked, workers) = (self.worked(), self.workers.join(", "));
+        let (worked, workers) = (self.worked(), self.by());
         let now = if self.ended_s.is_none() { format!(", now {}", self.ended()) } else { String::new() };
         format!("{stage} {units}: waited {waited}, worked {worked}{now}, {workers}")
     }

@@ -61,6 +61,14 @@ fn an_attempt_that_failed_was_work_of_its_worker_and_was_waited_after() {
     assert_eq!((whole.wait_s(9_000), whole.busy_s()), (Some(3.0), Some(2.0)));
     assert_eq!(whole.failed_runs().collect::<Vec<_>>(), [(2_000, 3_000), (4_000, 5_000)]);
     assert_eq!(whole.workers().collect::<Vec<_>>(), ["a7", "a8", "a1"]);
+    // What was given up has its last attempt too where that was told, and waits for nothing after it.
+    let Happened::UnitFailed(last) = failed("video/2") else { panic!("another") };
+    let (started_ms, worker) = (6_000, "a9".to_owned());
+    entries[2] = (7_000, Happened::UnitFailed(UnitFailed { started_ms, worker, attempts: 3, ..last }));
+    let given_up = unit(&entries);
+    assert_eq!(given_up.failed_runs().last(), Some((6_000, 7_000)));
+    assert_eq!((given_up.attempt, given_up.waits(9_000).last()), (3, Some(&(5_000, 6_000))));
+    assert_eq!(given_up.failed.iter().map(|attempt| attempt.was_last).collect::<Vec<_>>(), [false, false, true]);
     // Replayed after it was given up, it waits from then.
     let (stage, name) = (StageName::Analyze as i32, "video/2".to_owned());
     entries[2] = (6_000, failed("video/2"));

@@ -80,7 +80,7 @@ fn a_stage_alone_has_a_row_for_each_of_its_units() {
 
 #[test]
 fn an_attempt_that_failed_is_drawn_as_work_that_failed() {
-    let failed = Attempt { started_ms: Some(25_000), failed_ms: 50_000, worker: "w0".to_owned() };
+    let failed = Attempt { started_ms: Some(25_000), failed_ms: 50_000, worker: "w0".to_owned(), was_last: false };
     let units = [Unit { failed: vec![failed], ..seconds(StageName::Analyze, "video/0", [0, 75, 100]) }];
     let row = Waterfall::of(&units, "/videos/t/v", 0, 100_000).rows.remove(0);
     let quarter = (WIDTH - LABELS - 4.0) / 4.0;
@@ -88,7 +88,22 @@ fn an_attempt_that_failed_is_drawn_as_work_that_failed() {
     assert_eq!((&*row.waits, &*row.fails, &*row.works), (&[bar(0.0), bar(2.0)][..], &[bar(1.0)][..], &[bar(3.0)][..]));
     assert_eq!((row.wait_s, row.failed_s, row.begun_s), (Some(50.0), 25.0, Some(25.0)));
     assert_eq!((row.workers.join(" "), row.tries.len()), ("w w0".to_owned(), 1));
-    assert_eq!(row.outcome(), "1, 1 failed and tried again after 25 s of work");
+    assert_eq!(row.outcome(), "1, 1 failed and tried again, 25 s of work failed");
+}
+
+#[test]
+fn the_last_attempt_of_a_unit_that_is_given_up_is_drawn_up_to_its_end() {
+    let last = Attempt { started_ms: Some(25_000), failed_ms: 50_000, worker: "w0".to_owned(), was_last: true };
+    let given_up = Some((50_000, "stuck".to_owned()));
+    let queued = unit("video/0", StageName::Analyze, [Some(0), None, None]);
+    let row =
+        Waterfall::of(&[Unit { failed: vec![last], given_up, ..queued }], "/videos/t/v", 0, 100_000).rows.remove(0);
+    let quarter = (WIDTH - LABELS - 4.0) / 4.0;
+    let bar = |quarters: f64| Bar { x: LABELS + quarters * quarter, width: quarter };
+    assert_eq!((&*row.waits, &*row.fails, row.works.len()), (&[bar(0.0)][..], &[bar(1.0)][..], 0));
+    assert_eq!((row.tries.len(), &*row.ends), (0, &[round(LABELS + 2.0 * quarter)][..]));
+    assert_eq!((row.wait_s, row.begun_s, row.ended_s), (Some(25.0), Some(25.0), Some(50.0)));
+    assert_eq!(row.outcome(), "1, 1 given up: stuck, 25 s of work failed");
 }
 
 #[test]
