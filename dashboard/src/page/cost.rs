@@ -35,6 +35,8 @@ struct Page {
     now: Now,
     /// By clock hour of UTC, the oldest first; the last one goes on.
     hours: Vec<Hour>,
+    /// Since when it is known what is paid for, with gaps, in milliseconds since the Unix epoch.
+    paid_since_ms: Option<i64>,
     plots: Vec<Plot>,
 }
 
@@ -96,9 +98,10 @@ pub async fn show(State(app): State<App>, viewer: Viewer) -> Result<Response, Fa
     let frame = Frame::new(&app, viewer, "/cost", "Cost", "cost");
     let now = now(&app);
     let hours = spent::hours(&app.seen.read(), app.seen.slot_price, Timestamp::now().as_millisecond());
+    let paid_since_ms = app.seen.read().slots.since_ms();
     let mut plots = vec![paid_by_lane(&hours), work_by_lane(&hours), in_all(&hours)];
     plots.extend(outside(&app.seen.read(), &now.quotas));
-    answer(wants, &Page { frame, now, hours, plots })
+    answer(wants, &Page { frame, now, hours, paid_since_ms, plots })
 }
 
 /// Writes what changes all the time.
@@ -190,6 +193,11 @@ fn over(hours: &[Hour], id: &'static str, title: &str) -> Plot {
 }
 
 impl Page {
+    /// Says since when what is paid for is known.
+    fn paid_since(&self) -> Option<String> {
+        self.paid_since_ms.map(|since_ms| say::moment(say::at(since_ms)))
+    }
+
     fn newest(&self) -> impl Iterator<Item = &Hour> {
         self.hours.iter().rev()
     }

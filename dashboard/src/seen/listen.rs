@@ -1,5 +1,6 @@
 //! Keeps what is known up to date: hears the topics, looks at the queues, and adds a point to the history at each tick.
 
+use std::future::pending;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -20,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, warn};
 
 use super::history::Point;
+use super::recall::recall;
 use super::traffic::{self, quantile};
 use super::{Seen, State, scaling};
 
@@ -41,6 +43,7 @@ pub async fn run(seen: &Seen, brokers: &BrokerArgs, stop: CancellationToken) -> 
         () = stop.cancelled() => {}
         () = hear(seen, brokers) => {}
         () = look(seen, brokers) => {}
+        () = async { recall(seen, brokers).await; pending().await } => {}
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! What happens, as the brokers tell it and as far as they are heard ([`hearing`]): who works ([`workers`]), what becomes of videos ([`traffic`]), what waits
 //! ([`queues`]), what was given up ([`letters`]), what the autoscaler decides ([`scaling`]), how the service is ([`service`]), and all that over time
-//! ([`history`], [`slots`]). [`listen`] keeps it up to date. Nothing here is kept over a restart: topics are read again.
+//! ([`history`], [`slots`]). [`listen`] keeps it up to date, `recall` brings back what was before. Nothing here is kept over a restart: topics are read again.
 
 pub mod hearing;
 pub mod history;
 pub mod letters;
 pub mod listen;
 pub mod queues;
+mod recall;
 pub mod scaling;
 pub mod service;
 pub mod slots;

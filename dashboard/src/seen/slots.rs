@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use planning::record::Recorded;
 
 /// How far back minutes are kept, in milliseconds: the hours that are told, the first of them whole.
-const KEPT_MS: i64 = 25 * 3_600_000;
+pub const KEPT_MS: i64 = 25 * 3_600_000;
 const MINUTE_MS: i64 = 60_000;
 /// The share of a time that must be known to say what its slots come to.
 const KNOWN: f64 = 0.9;
@@ -42,6 +42,16 @@ impl Slots {
         let ready = stages.map(|stage| f64::from(stage.workers.ready) * f64::from(stage.slots_per_worker.max(1)));
         let ready: f64 = ready.sum();
         self.minute(at_ms).told.add(ready);
+    }
+
+    /// Says whether something is known of the minute in which `at_ms` lies.
+    pub fn is_known(&self, at_ms: i64) -> bool {
+        self.minutes.contains_key(&at_ms.div_euclid(MINUTE_MS))
+    }
+
+    /// Returns when the first minute begins of which something is known, in milliseconds since the Unix epoch.
+    pub fn since_ms(&self) -> Option<i64> {
+        self.minutes.keys().next().map(|minute| minute * MINUTE_MS)
     }
 
     /// Forgets what is too old.
@@ -84,6 +94,7 @@ mod tests {
     use planning::observation::{Stage, Workers};
 
     use super::*;
+    use crate::seen::scaling::made;
 
     fn tick(ready: u32) -> Recorded {
         let workers = Workers { ready, ..Workers::default() };
@@ -94,7 +105,6 @@ mod tests {
     #[test]
     fn a_minute_that_was_not_watched_is_known_by_the_autoscaler_and_else_not_at_all() {
         let mut slots = Slots::default();
-    use crate::seen::scaling::made;
         for second in 0..600 {
             let at_ms = second * 1000;
             // The autoscaler counts workers of four slots, and is heard for eight minutes.
@@ -108,7 +118,9 @@ mod tests {
         assert_eq!(slots.paid_s(0, 60_000), Some(120.0));
         assert_eq!(slots.paid_s(60_000, 480_000), Some(7.0 * 60.0 * 8.0));
         assert_eq!(slots.paid_s(0, 600_000), None, "two of ten minutes are not known");
+        assert_eq!([479_999, 480_000].map(|at_ms| slots.is_known(at_ms)), [true, false]);
         slots.forget(KEPT_MS + 180_000);
         assert_eq!((slots.paid_s(0, 180_000), slots.paid_s(180_000, 240_000)), (None, Some(480.0)));
+        assert_eq!(slots.since_ms(), Some(180_000));
     }
 }
