@@ -50,9 +50,11 @@ fn uncounted(html: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Writes a time that lasts since `at_ms`, in milliseconds since the Unix epoch, and has lasted `seconds`: as it is, it goes
-/// into a template.
+/// into a template. A worker says how long something lasts, so that it begins some milliseconds earlier or later each time:
+/// whole seconds stay.
 pub fn counted(at_ms: i64, seconds: f64) -> String {
-    format!("<span{COUNTED}{at_ms}\">{}</span>", say::span(seconds))
+    let begin_ms = (at_ms + 500).div_euclid(1000) * 1000;
+    format!("<span{COUNTED}{begin_ms}\">{}</span>", say::span(seconds))
 }
 
 #[cfg(test)]
@@ -67,6 +69,7 @@ mod tests {
         };
         let first = mark(1000, 5.0, "");
         assert_eq!(first, mark(1000, 7.0, ""));
+        assert_eq!(first, mark(998, 7.0, ""), "a worker told it again");
         assert_ne!(first, mark(2000, 5.0, ""), "it began anew");
         assert_ne!(first, mark(1000, 5.0, "!"));
         assert_ne!(Part::of("now", "a").mark, Part::of("now", "b").mark);

@@ -88,12 +88,14 @@ fn done(what: Option<&str>, standing: Standing) -> &'static str {
     }
 }
 
-/// Writes what changes all the time.
+/// Writes the parts that change.
 ///
 /// # Errors
-/// When it cannot be written, which is a bug.
-pub fn part(app: &App) -> Result<Part, Fault> {
-    Part::new("now", &now(app))
+/// When one cannot be written, which is a bug.
+pub fn parts(app: &App) -> Result<[Part; 3], Fault> {
+    let now = now(app);
+    let (standing, scaled, changes) = now.parts();
+    Ok([Part::new("standing", &standing)?, Part::new("scaled", &scaled)?, Part::new("changes", &changes)?])
 }
 
 fn now(app: &App) -> Now {

@@ -86,7 +86,7 @@ async fn own_parts(app: &App, view: &str) -> Result<Vec<Part>, Fault> {
     let (page, of) = view.split_once('/').unwrap_or((view, ""));
     Ok(match page {
         "overview" => overview::parts(app)?.into(),
-        "autoscaler" => vec![autoscaler::part(app)?],
+        "autoscaler" => autoscaler::parts(app)?.into(),
         "cost" => vec![cost::part(app)?],
         "letters" => vec![letters::part(app)?],
         "queues" => vec![queues::part(app, of.parse().ok())?],

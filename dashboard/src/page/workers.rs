@@ -15,8 +15,9 @@ use crate::answer::answer;
 use crate::app::App;
 use crate::fault::Fault;
 use crate::frame::Frame;
-use crate::part::Part;
+use crate::part::{Part, counted};
 use crate::say;
+use crate::seen::FRESH_MS;
 
 pub use drain::{confirm, drain};
 
@@ -63,7 +64,7 @@ struct Worker {
     busy: u32,
     /// Records that it has fetched and not begun.
     queued: u32,
-    /// How long the oldest of them waits, in seconds.
+    /// How long the oldest of them waited then, in seconds.
     head_age_s: f64,
     /// Units finished since it started.
     done_total: u64,
@@ -85,7 +86,7 @@ struct UnitInHand {
     video: String,
     unit: String,
     lane: &'static str,
-    /// For how long, in seconds.
+    /// For how long, in seconds, when the worker last spoke.
     age_s: f64,
 }
 
@@ -170,23 +171,68 @@ impl Worker {
         say::moment(say::at(self.seen_ms))
     }
 
+    /// Says how long ago it last spoke. That it speaks every few seconds is nothing new.
     fn seen(&self) -> String {
-        say::span(self.seen_ms_ago as f64 / 1e3)
+        if self.seen_ms_ago <= FRESH_MS {
+            return "just now".to_owned();
+        }
+        format!("{} ago", counted(self.seen_ms, self.seen_ms_ago as f64 / 1e3))
     }
 
     fn head_age(&self) -> String {
-        if self.queued == 0 { say::UNKNOWN.to_owned() } else { say::span(self.head_age_s) }
+        self.lasting(self.head_age_s)
+    }
+
+    fn age(&self, unit: &UnitInHand) -> String {
+        self.lasting(unit.age_s)
+    }
+
+    /// Says for how long something lasts that had lasted `seconds` when it last spoke. Of one that is silent nobody knows
+    /// whether it does.
+    fn lasting(&self, seconds: f64) -> String {
+        if self.is_silent() {
+            return say::span(seconds);
+        }
+        counted(self.seen_ms - (seconds * 1e3) as i64, seconds + self.seen_ms_ago as f64 / 1e3)
     }
 
     /// Its id without the name of its stage and most of what is random.
     fn short(&self) -> &str {
-        let id = self.worker.rsplit('-').next().unwrap_or(&self.worker);
-        id.get(..8).unwrap_or(id)
+        let said = say::worker(&self.worker);
+        said.rsplit('-').next().unwrap_or(said)
     }
 }
 
-impl UnitInHand {
-    fn age(&self) -> String {
-        say::span(self.age_s)
+#[cfg(test)]
+mod tests {
+    use pipeline::event::UnitInHand as Held;
+
+    use super::*;
+
+    #[test]
+    fn a_worker_that_goes_on_with_the_same_is_the_same_part_of_the_page() {
+        let part = |at_ms: i64, age_ms: u64, now_ms: i64, silent: bool| {
+            let report = WorkerReport {
+                worker: "cut-1".to_owned(),
+                at_ms,
+                queued: 1,
+                head_age_ms: age_ms,
+                units: vec![Held { unit: "clip/1".to_owned(), age_ms, ..Held::default() }],
+                ..WorkerReport::default()
+            };
+            let worker = worker(&report, now_ms);
+            let worker = if silent { Worker { state: SILENT, ..worker } } else { worker };
+            Part::new("now", &Now { workers: vec![worker] }).unwrap()
+        };
+        let first = part(10_000, 4_000, 10_500, false);
+        assert!(
+            first.html.contains("just now") && first.html.contains("data-since-ms=\"6000\">4.5 s<"),
+            "{}",
+            first.html
+        );
+        assert_eq!(first.mark, part(12_000, 6_001, 13_000, false).mark, "it speaks again");
+        assert_ne!(first.mark, part(10_000, 4_000, 21_000, false).mark, "it is late");
+        let silent = part(10_000, 4_000, 70_000, true);
+        assert!(silent.html.contains("4.0 s") && !silent.html.contains("data-since-ms=\"6000\""), "{}", silent.html);
     }
 }

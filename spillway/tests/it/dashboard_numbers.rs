@@ -15,6 +15,7 @@ use ::loadtest::report::{About, Report};
 use ::loadtest::schedule::Curve;
 use ::loadtest::story::Story;
 use ::loadtest::verdict::{Terms, judge};
+use futures::future::join_all;
 use jiff::Timestamp;
 use reqwest::StatusCode;
 use serde_json::Value;
@@ -229,9 +230,10 @@ async fn nothing_there(dashboard: &Dashboard) {
 /// While nothing happens, no part of a page is sent a second time, though all of it grows older.
 async fn an_idle_page_is_sent_once(dashboard: &Dashboard) {
     until("all is heard", LIMIT, async || (dashboard.json("/").await["bar"]["is_stale"] == false).then_some(())).await;
-    for view in ["overview", "queues", "queues/cut", "letters"] {
-        let said =
-            stream(dashboard, &format!("/live?view={view}"), |said| said.matches("event: tick").count() > 3).await;
+    let views = ["overview", "queues", "queues/cut", "letters", "workers", "autoscaler", "cost"];
+    let is_enough = |said: &str| said.matches("event: tick").count() > 3;
+    let watched = views.map(async |view| (view, stream(dashboard, &format!("/live?view={view}"), is_enough).await));
+    for (view, said) in join_all(watched).await {
         let events = said.split("\n\n").filter(|event| event.contains("data:"));
         let parts: Vec<&str> = events.filter(|event| !event.contains("event:")).collect();
         assert_eq!(parts.len(), 1, "{view}: {parts:#?}");

@@ -10,6 +10,7 @@ use planning::stages::STAGES;
 use serde::Serialize;
 
 use super::changes::{self, Change, Which};
+use crate::part::counted;
 use crate::say;
 use crate::seen::State;
 
@@ -17,8 +18,7 @@ use crate::seen::State;
 const LAST_CHANGES: usize = 12;
 
 /// What changes all the time.
-#[derive(Template, Serialize)]
-#[template(path = "autoscaler_now.html")]
+#[derive(Serialize)]
 pub struct Now {
     pub standing: Standing,
     /// When it last said something, in milliseconds since the Unix epoch.
@@ -35,6 +35,28 @@ pub struct Now {
     pub cost_per_hour: Option<f64>,
     /// The last changes of scale, newest first.
     pub changes: Vec<Change>,
+}
+
+/// Whether it works, as a part of the page.
+#[derive(Template)]
+#[template(path = "autoscaler_standing.html")]
+pub struct StandingPart<'a> {
+    now: &'a Now,
+}
+
+/// The stages, likewise.
+#[derive(Template)]
+#[template(path = "autoscaler_stages.html")]
+pub struct StagesPart<'a> {
+    now: &'a Now,
+}
+
+/// The last changes, likewise.
+#[derive(Template)]
+#[template(path = "autoscaler_last.html")]
+pub struct ChangesPart<'a> {
+    standing: Standing,
+    changes: &'a [Change],
 }
 
 /// Whether the autoscaler does its work.
@@ -124,8 +146,28 @@ impl Now {
         at_work.map_or(STAGES[0].as_str(), |stage| stage.stage)
     }
 
+    /// Whether it works is told anew at each of its ticks, the stages where one is seen otherwise, the changes when there is
+    /// another.
+    pub const fn parts(&self) -> (StandingPart<'_>, StagesPart<'_>, ChangesPart<'_>) {
+        let changes = ChangesPart { standing: self.standing, changes: self.changes.as_slice() };
+        (StandingPart { now: self }, StagesPart { now: self }, changes)
+    }
+
     fn age(&self) -> String {
-        say::maybe_span(self.age_s)
+        let last = self.last_ms.zip(self.age_s);
+        last.map_or_else(|| say::UNKNOWN.to_owned(), |(last_ms, age_s)| counted(last_ms, age_s))
+    }
+
+    /// Says how long the oldest record of `stage` has waited that nobody has begun; of an autoscaler that is silent nobody knows
+    /// whether it still does.
+    fn oldest_waits(&self, stage: &StageNow) -> String {
+        match self.last_ms.zip(self.age_s) {
+            _ if stage.lag_records <= 0.0 || stage.head_age_s <= 0.0 => say::UNKNOWN.to_owned(),
+            Some((last_ms, age_s)) if self.standing != Standing::Silent => {
+                counted(last_ms - (stage.head_age_s * 1e3) as i64, stage.head_age_s + age_s)
+            }
+            _ => say::span(stage.head_age_s),
+        }
     }
 
     fn last_at(&self) -> String {
@@ -140,13 +182,15 @@ impl Now {
         self.stages.iter().filter(|stage| stage.quota_left.is_some())
     }
 
+    /// Says what the workers that are to be cost, and what they may.
     fn spent(&self) -> String {
-        let budget = self
-            .budget_per_hour
-            .map_or_else(|| "no budget is set".to_owned(), |budget| format!("of ${budget:.2} an hour"));
-        match self.cost_per_hour {
-            Some(cost) => format!("${cost:.2} {budget}"),
-            None => budget,
+        match (self.cost_per_hour, self.budget_per_hour) {
+            (Some(cost), Some(budget)) => {
+                format!("All workers that are to be cost ${cost:.2} of ${budget:.2} an hour.")
+            }
+            (Some(cost), None) => format!("All workers that are to be cost ${cost:.2} an hour; no budget is set."),
+            (None, Some(budget)) => format!("All workers may cost ${budget:.2} an hour; what one costs is not said."),
+            (None, None) => "No budget for workers is set.".to_owned(),
         }
     }
 }
@@ -198,10 +242,6 @@ impl StageNow {
         say::number(self.lag_records)
     }
 
-    fn head_age(&self) -> String {
-        if self.lag_records > 0.0 { say::span(self.head_age_s) } else { say::UNKNOWN.to_owned() }
-    }
-
     fn is_late(&self) -> bool {
         self.lag_records > 0.0 && self.head_age_s > self.wait_target_s
     }
@@ -220,5 +260,33 @@ impl StageNow {
 
     fn busy(&self) -> String {
         say::number(self.slots_busy)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use planning::decision::Inputs;
+
+    use super::*;
+    use crate::part::Part;
+    use crate::seen::scaling::made;
+
+    #[test]
+    fn an_autoscaler_that_decides_the_same_again_changes_only_when_it_last_did() {
+        let mut state = State::default();
+        let mut hear = |at_ms: i64, head_age_s: f64, replicas: u32| {
+            let lane = Lane { end_offset_total: 3.0, head_age_s, ..Lane::default() };
+            let cut = Stage { lanes: vec![lane], ..made::stage("cut") };
+            let decided = StageDecision { inputs: Some(Inputs::default()), ..made::decided("cut", replicas) };
+            state.scaling.hear(at_ms, made::tick([cut], [decided]));
+            let now = Now::of(&state, say::at(at_ms + 2000));
+            let (standing, scaled, changes) = now.parts();
+            let mark = |part: Result<Part, _>| part.unwrap().mark;
+            assert!(scaled.to_string().contains(&format!(">{} s<", head_age_s + 2.0)), "{scaled}");
+            [mark(Part::new("a", &standing)), mark(Part::new("b", &scaled)), mark(Part::new("c", &changes))]
+        };
+        let (first, again, another) = (hear(10_000, 10.0, 2), hear(15_000, 15.0, 2), hear(20_000, 20.0, 3));
+        assert_eq!((first[0] == again[0], &first[1..]), (false, &again[1..]));
+        assert!(again[1] != another[1] && again[2] != another[2]);
     }
 }
