@@ -151,6 +151,20 @@ impl Plot {
         places.into_iter().map(row).collect()
     }
 
+    /// Says whether the title has the unit: `Slots of workers` counts slots.
+    fn names_unit(&self) -> bool {
+        let words = self.title.split(|one: char| !one.is_alphanumeric());
+        self.unit.is_empty() || words.into_iter().any(|word| word.eq_ignore_ascii_case(self.unit))
+    }
+
+    /// Says where a level is.
+    fn said(&self, level: &Level) -> String {
+        match self.unit {
+            "$" => format!("${}", level.y),
+            unit => format!("{} {unit}", level.y),
+        }
+    }
+
     /// Says whether a line goes on while the page is open; the table does not.
     pub fn goes_on(&self) -> bool {
         self.lines.iter().any(|line| !line.from.is_empty())

@@ -6,7 +6,16 @@ const STALE_MS = 10_000;
 const FEW = 48; // A line of so few places may have values that stand alone.
 const PALETTE = ["#1f77b4", "#d2691e", "#2e8b57", "#a6468f", "#8c6d1f", "#c0392b", "#5b6b7a", "#2aa3a3"];
 
+// Moments on an axis and under the pointer, as everywhere on the pages: the day of 24 hours, dates that read one way only. uPlot
+// takes the first step that fits: from how many seconds on, what stands at each place, and below it where year or day change.
+const DAY = "{YYYY}-{MM}-{DD}";
+const step = (seconds, shown, below) => [seconds, shown, below, null, below, null, null, null, 1];
+const MOMENTS = [step(86_400, DAY, null), step(60, "{HH}:{mm}", `\n${DAY}`), step(0, "{HH}:{mm}:{ss}", `\n${DAY}`)];
+
 const pad = (number) => String(number).padStart(2, "0");
+const numbers = new Intl.NumberFormat("en", { maximumSignificantDigits: 4 });
+const said = (number) => numbers.format(number).replaceAll(",", "\u202f");
+const saidIn = (number, unit) => (unit === "$" ? `$${said(number)}` : `${said(number)} ${unit}`);
 
 /** Shows a moment in the viewer's zone, with UTC on hover. */
 function localTimes(root) {
@@ -50,7 +59,7 @@ function seriesOf(line, index, unit) {
   const series = { label: line.label, stroke: colour, width: 2, spanGaps: false, points: { show: line.y.length <= FEW, size: 5 } };
   series.value = (_, shown, __, place) => {
     const value = place == null ? null : line.y[place];
-    return value == null ? "–" : `${Number(value.toPrecision(4)).toLocaleString()} ${unit}`;
+    return value == null ? "–" : saidIn(value, unit);
   };
   if (line.kind === "step") series.paths = uPlot.paths.stepped({ align: 1 });
   if (line.kind === "stack") series.fill = colour + "55";
@@ -66,6 +75,8 @@ function draw(figure) {
   const style = getComputedStyle(document.body);
   const ink = style.getPropertyValue("--soft"), edge = style.getPropertyValue("--edge");
   const axis = { stroke: ink, grid: { stroke: edge, width: 1 }, ticks: { stroke: edge, width: 1 } };
+  const across = plot.is_time ? { ...axis, values: MOMENTS } : { ...axis, label: plot.x_label, values: (_, places) => places.map(said) };
+  const beneath = plot.is_time ? { label: "time", value: `${DAY} {HH}:{mm}:{ss}` } : { label: plot.x_label };
   const bands = [];
   const order = drawingOrder(plot);
   order.forEach((index, at) => {
@@ -75,12 +86,12 @@ function draw(figure) {
     }
     if (line.kind === "band_high") bands.push({ series: [index + 1, index], fill: PALETTE[index % PALETTE.length] + "33" });
   });
-  const levels = plot.levels.map((level) => ({ label: level.label, stroke: ink, width: 1, dash: [6, 4], points: { show: false } }));
+  const levels = plot.levels.map((level) => ({ label: level.label, stroke: ink, width: 1, dash: [6, 4], points: { show: false }, value: () => saidIn(level.y, plot.unit) }));
   const options = {
     width: canvas.clientWidth || figure.clientWidth - 20, height: 220,
     scales: { x: { time: plot.is_time }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.08] } },
-    axes: [{ ...axis, label: plot.is_time ? undefined : plot.x_label }, { ...axis, size: 56 }],
-    series: [{ label: plot.is_time ? "time" : plot.x_label }, ...order.map((index) => seriesOf(plot.lines[index], index, plot.unit)), ...levels],
+    axes: [across, { ...axis, size: 56, values: (_, places) => places.map(said) }],
+    series: [beneath, ...order.map((index) => seriesOf(plot.lines[index], index, plot.unit)), ...levels],
     bands,
   };
   canvas.replaceChildren();

@@ -121,6 +121,16 @@ class Visit:
             utc = datetime.datetime.fromisoformat(at.removesuffix("Z").removesuffix(" UTC"))
             if told != (utc + AHEAD).strftime("%Y-%m-%d %H:%M:%S") or not title.startswith(utc.strftime("%Y-%m-%d %H:%M:%S")):
                 self.fault(where, f"the time {at} is told as {told!r}, on hover {title!r}")
+        script = "plots.filter(one => one.plot.is_time).map(({ chart }) => [chart.axes[0]._splits, chart.axes[0]._values])"
+        for places, told in page.evaluate(script):
+            day = None
+            for at, label in zip(places or [], told or []):
+                local = datetime.datetime.fromtimestamp(at, datetime.timezone.utc) + AHEAD
+                time_of_day, day_told, *_ = [*label.split("\n"), None]
+                expected = local.strftime("%H:%M:%S"[: len(time_of_day)]), None if day == local.date() else str(local.date())
+                if (time_of_day, day_told) != expected:
+                    self.fault(where, f"the place {at} of an axis is told as {label!r}")
+                day = local.date()
 
     def swap(self, path, within):
         """Moments in a part that was brought anew are told likewise. Only what has changed is sent, and all of it to who comes anew."""
