@@ -1,11 +1,12 @@
 //! `GET /v1/videos/{id}/clips` and the files of each clip.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{FromRequestParts, State};
 use axum::http::HeaderMap;
+use axum::http::request::Parts;
 use axum::response::Response;
 use pipeline::event::{BlobRef, Clip, Framing, Word};
-use pipeline::id::{ClipId, TenantId, VideoId};
+use pipeline::id::VideoId;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -213,13 +214,43 @@ pub async fn list(
     Ok(Json(ClipList { items: clips.map(|clip| ClipBody::of(video, clip)).collect(), next: None }))
 }
 
-/// One of a clip's files.
-#[derive(Clone, Copy)]
-enum Which {
-    Video,
-    Captions,
-    Poster,
-    Frame,
+/// Whose files are wanted: a clip of the caller's, and what the request says of the bytes.
+pub struct Files {
+    app: App,
+    /// The name of its video.
+    video_name: String,
+    clip: Clip,
+    headers: HeaderMap,
+}
+
+impl FromRequestParts<App> for Files {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Problem> {
+        let Tenant(tenant) = Tenant::from_request_parts(parts, app).await?;
+        let VideoPath(video) = VideoPath::from_request_parts(parts, app).await?;
+        let ClipPath(clip) = ClipPath::from_request_parts(parts, app).await?;
+        let known = app.store.video(&tenant, video).await?.ok_or_else(Problem::no_video)?;
+        let clip = app.store.clip(&tenant, video, clip).await?.ok_or_else(Problem::no_clip)?;
+        Ok(Self { app: app.clone(), video_name: known.new.name, clip, headers: parts.headers.clone() })
+    }
+}
+
+impl Files {
+    async fn give(
+        &self,
+        blob: &Option<BlobRef>,
+        content_type: &'static str,
+        extension: &str,
+    ) -> Result<Response, Problem> {
+        let blob = blob.clone().ok_or_else(Problem::no_clip)?;
+        let clip = &self.clip;
+        // Captions and pictures are made together with the video, so its hash tells their versions too.
+        let etag = format!("\"{}-{extension}-{}\"", clip.sha256.get(..32).unwrap_or(&clip.id), blob.bytes);
+        let (start_s, end_s) = (clip.start_us / 1_000_000, clip.end_us / 1_000_000);
+        let name = format!("{}-{start_s}s-{end_s}s.{extension}", name::stem(&self.video_name));
+        file::answer(&self.app.blobs, File { blob, content_type, etag, name }, &self.headers).await
+    }
 }
 
 /// Gives the clip's video; takes ranges.
@@ -235,14 +266,8 @@ enum Which {
         NoFile, Faults,
     )
 )]
-pub async fn video_file(
-    state: State<App>,
-    tenant: Tenant,
-    video: VideoPath,
-    clip: ClipPath,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    give(&state, &tenant.0, video.0, clip.0, Which::Video, &headers).await
+pub async fn video_file(files: Files) -> Result<Response, Problem> {
+    files.give(&files.clip.video, "video/mp4", "mp4").await
 }
 
 /// Gives the clip's captions; takes ranges.
@@ -258,14 +283,8 @@ pub async fn video_file(
         NoFile, Faults,
     )
 )]
-pub async fn captions_file(
-    state: State<App>,
-    tenant: Tenant,
-    video: VideoPath,
-    clip: ClipPath,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    give(&state, &tenant.0, video.0, clip.0, Which::Captions, &headers).await
+pub async fn captions_file(files: Files) -> Result<Response, Problem> {
+    files.give(&files.clip.captions, "text/vtt; charset=utf-8", "vtt").await
 }
 
 /// Gives a still picture of the clip; takes ranges.
@@ -274,14 +293,8 @@ pub async fn captions_file(
     params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"), Wishes),
     responses(Picture, NoFile, Faults)
 )]
-pub async fn poster_file(
-    state: State<App>,
-    tenant: Tenant,
-    video: VideoPath,
-    clip: ClipPath,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    give(&state, &tenant.0, video.0, clip.0, Which::Poster, &headers).await
+pub async fn poster_file(files: Files) -> Result<Response, Problem> {
+    files.give(&files.clip.poster, "image/jpeg", "jpg").await
 }
 
 /// Gives a small picture of the whole source at the clip's first frame; takes ranges.
@@ -290,36 +303,6 @@ pub async fn poster_file(
     params(("video" = String, Path, format = "uuid"), ("clip" = String, Path, format = "uuid"), Wishes),
     responses(Picture, NoFile, Faults)
 )]
-pub async fn frame_file(
-    state: State<App>,
-    tenant: Tenant,
-    video: VideoPath,
-    clip: ClipPath,
-    headers: HeaderMap,
-) -> Result<Response, Problem> {
-    give(&state, &tenant.0, video.0, clip.0, Which::Frame, &headers).await
-}
-
-async fn give(
-    app: &App,
-    tenant: &TenantId,
-    video: VideoId,
-    clip: ClipId,
-    which: Which,
-    headers: &HeaderMap,
-) -> Result<Response, Problem> {
-    let known = app.store.video(tenant, video).await?.ok_or_else(Problem::no_video)?;
-    let clip = app.store.clip(tenant, video, clip).await?.ok_or_else(Problem::no_clip)?;
-    let (blob, content_type, extension) = match which {
-        Which::Video => (&clip.video, "video/mp4", "mp4"),
-        Which::Captions => (&clip.captions, "text/vtt; charset=utf-8", "vtt"),
-        Which::Poster => (&clip.poster, "image/jpeg", "jpg"),
-        Which::Frame => (&clip.frame, "image/jpeg", "frame.jpg"),
-    };
-    let blob = blob.clone().ok_or_else(Problem::no_clip)?;
-    // Captions and pictures are made together with the video, so its hash tells their versions too.
-    let etag = format!("\"{}-{extension}-{}\"", clip.sha256.get(..32).unwrap_or(&clip.id), blob.bytes);
-    let (start_s, end_s) = (clip.start_us / 1_000_000, clip.end_us / 1_000_000);
-    let name = format!("{}-{start_s}s-{end_s}s.{extension}", name::stem(&known.new.name));
-    file::answer(&app.blobs, File { blob, content_type, etag, name }, headers).await
+pub async fn frame_file(files: Files) -> Result<Response, Problem> {
+    files.give(&files.clip.frame, "image/jpeg", "frame.jpg").await
 }
