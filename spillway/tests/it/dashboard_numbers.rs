@@ -18,7 +18,7 @@ use ::loadtest::verdict::{Terms, judge};
 use futures::future::join_all;
 use jiff::Timestamp;
 use reqwest::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::timeout;
 
 use crate::described::is_described;
@@ -229,7 +229,11 @@ async fn nothing_there(dashboard: &Dashboard) {
 
 /// While nothing happens, no part of a page is sent a second time, though all of it grows older.
 async fn an_idle_page_is_sent_once(dashboard: &Dashboard) {
-    until("all is heard", LIMIT, async || (dashboard.json("/").await["bar"]["is_stale"] == false).then_some(())).await;
+    until("all is heard and seen", LIMIT, async || {
+        let page = dashboard.json("/").await;
+        (page["bar"]["is_stale"] == false && page["now"]["wrong"] == json!([])).then_some(())
+    })
+    .await;
     let views = ["overview", "queues", "queues/cut", "letters", "workers", "autoscaler", "cost"];
     let is_enough = |said: &str| said.matches("event: tick").count() > 3;
     let watched = views.map(async |view| (view, stream(dashboard, &format!("/live?view={view}"), is_enough).await));
