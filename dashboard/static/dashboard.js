@@ -75,7 +75,7 @@ function draw(figure) {
   const style = getComputedStyle(document.body);
   const ink = style.getPropertyValue("--soft"), edge = style.getPropertyValue("--edge");
   const axis = { stroke: ink, grid: { stroke: edge, width: 1 }, ticks: { stroke: edge, width: 1 } };
-  const across = plot.is_time ? { ...axis, values: MOMENTS } : { ...axis, label: plot.x_label, values: (_, places) => places.map(said) };
+  const across = plot.is_time ? { ...axis, values: MOMENTS, space: 76 } : { ...axis, label: plot.x_label, values: (_, places) => places.map(said) };
   const beneath = plot.is_time ? { label: "time", value: `${DAY} {HH}:{mm}:{ss}` } : { label: plot.x_label };
   const bands = [];
   const order = drawingOrder(plot);

@@ -32,6 +32,7 @@ use crate::asked::Asked;
 use crate::fault::Fault;
 use crate::frame::Frame;
 use crate::part::Part;
+use crate::say;
 use crate::seen::State as Seen;
 use clip::ClipShown;
 use event::EventShown;

@@ -121,7 +121,7 @@ class Visit:
             utc = datetime.datetime.fromisoformat(at.removesuffix("Z").removesuffix(" UTC"))
             if told != (utc + AHEAD).strftime("%Y-%m-%d %H:%M:%S") or not title.startswith(utc.strftime("%Y-%m-%d %H:%M:%S")):
                 self.fault(where, f"the time {at} is told as {told!r}, on hover {title!r}")
-        script = "plots.filter(one => one.plot.is_time).map(({ chart }) => [chart.axes[0]._splits, chart.axes[0]._values])"
+        script = "typeof plots === 'undefined' ? [] : plots.filter(one => one.plot.is_time).map(({ chart }) => [chart.axes[0]._splits, chart.axes[0]._values])"
         for places, told in page.evaluate(script):
             day = None
             for at, label in zip(places or [], told or []):

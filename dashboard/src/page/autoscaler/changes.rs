@@ -1,5 +1,7 @@
 //! Decisions, those that changed something or all of them, each with what it was made from.
 
+use std::cmp::Ordering;
+
 use askama::Template;
 use axum::extract::State;
 use axum::response::Response;
@@ -242,6 +244,16 @@ impl Change {
             (from, to) if from == to => format!("{} stays at {to}", self.stage),
             (from, to) => format!("{} {from} → {to}", self.stage),
         }
+    }
+
+    /// Says why, without what [`Change::told`] says.
+    pub fn why(&self) -> &str {
+        let told = match self.from.cmp(&self.to) {
+            Ordering::Less => format!("up {} -> {}", self.from, self.to),
+            Ordering::Equal => format!("keep {}", self.to),
+            Ordering::Greater => format!("down {} -> {}", self.from, self.to),
+        };
+        self.reason.strip_prefix(&told).map_or(&self.reason, |why| why.trim_start_matches([':', ',', ' ']))
     }
 
     /// Says when it was.

@@ -91,6 +91,12 @@ impl Page {
         say::moment(say::at(self.at_ms))
     }
 
+    /// Says after how many attempts it was given up.
+    fn tried(&self) -> String {
+        let tried = self.attempts.map(|attempts| format!(" after {}", say::many(attempts as usize, "attempt")));
+        tried.unwrap_or_default()
+    }
+
     fn size(&self) -> String {
         say::bytes(self.bytes as u64)
     }

@@ -203,10 +203,15 @@ impl Options {
 }
 
 impl Progress {
+    /// Returns how many units succeeded.
+    pub fn succeeded(&self) -> u32 {
+        self.done.saturating_sub(self.failed)
+    }
+
     /// Says how far it is.
     pub fn told(&self) -> String {
         let failed = if self.failed > 0 { format!(", {} given up", self.failed) } else { String::new() };
-        format!("{} of {}{failed}", self.done, self.total)
+        format!("{} of {}{failed}", self.succeeded(), self.total)
     }
 }
 

@@ -6,15 +6,16 @@ use planning::observation::{Lane, Observation, Stage};
 use planning::record::Recorded;
 
 use super::*;
+use crate::seen::scaling::made;
 
 fn tick(at_ms: i64, scales: &[(&str, u32)]) -> Tick {
-    let decided = scales.iter().map(|(stage, replicas)| StageDecision {
-        stage: (*stage).to_owned(),
-        replicas: *replicas,
-        ..StageDecision::default()
-    });
-    let recorded = Arc::new(Recorded { decided: decided.collect(), ..Recorded::default() });
-    Tick { at_ms, recorded, keda: Arc::default() }
+    let reason = match scales {
+        [("cut", 4)] => "up 1 -> 4: the queue grows",
+        _ => "another reason",
+    };
+    let decided = scales.iter().map(|(stage, replicas)| made::decided(stage, *replicas));
+    let decided: Vec<_> = decided.map(|decided| StageDecision { reason: reason.to_owned(), ..decided }).collect();
+    Tick { at_ms, recorded: Arc::new(made::tick([], decided)), keda: Arc::default() }
 }
 
 #[test]
@@ -37,6 +38,8 @@ fn what_changed_is_told_newest_first_and_a_stage_that_was_not_seen_changes_nothi
     assert_eq!(told(None, 9), [cut(15, 4, 2), (15, "fetch".to_owned(), 2, 3), cut(5, 1, 4)]);
     assert_eq!(told(Some("cut"), 1), [cut(15, 4, 2)]);
     let all = newest(&newest_first, Some("cut"), Which::All, 9);
+    let [_, stays, up] = &all[..] else { panic!("three decisions") };
+    assert_eq!((up.why(), stays.why()), ("the queue grows", "another reason"));
     let all: Vec<String> = all.iter().map(Change::told).collect();
     assert_eq!(all, ["cut 4 → 2", "cut stays at 4", "cut 1 → 4"]);
     // A page ends with a whole tick, so that the next one misses nothing.
@@ -53,14 +56,13 @@ fn a_decision_tells_within_what_it_was_made_and_what_keda_would_have_had() {
         ..Lane::default()
     };
     let stage = Stage {
-        stage: "cut".to_owned(),
         lanes: vec![lane],
         min_replicas: 1,
         max_replicas: 40,
         wait_slo_s: 120.0,
         quota_left: Some(300.0),
         cost_per_worker_hour: Some(0.045),
-        ..Stage::default()
+        ..made::stage("cut")
     };
     let pin = Pin { max: Some(8), ..Pin::default() };
     let seen = Observation {
@@ -73,7 +75,7 @@ fn a_decision_tells_within_what_it_was_made_and_what_keda_would_have_had() {
     let lanes = vec![InLane { lane: "batch".to_owned(), cost }];
     let inputs = Inputs { record_variation: Some(0.5), lanes, ..Inputs::default() };
     let decided = |replicas, inputs| {
-        let decided = StageDecision { stage: "cut".to_owned(), replicas, inputs, ..StageDecision::default() };
+        let decided = StageDecision { inputs, ..made::decided("cut", replicas) };
         let recorded = Arc::new(Recorded { seen: seen.clone(), decided: vec![decided], policy: None });
         Tick { at_ms: 0, recorded, keda: Arc::from([Keda { default: 5, tuned: 6 }]) }
     };
