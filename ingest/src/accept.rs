@@ -146,10 +146,12 @@ async fn publish_soon(app: &App, new: &NewVideo) {
     }
 }
 
-/// Tells the flow of a new video, and notes that it was told. Doing it twice changes nothing.
+/// Tells the flow of a new video, and notes that it was told. Doing it twice changes nothing. The video's trace begins
+/// here: whoever hears of it goes on with it.
 ///
 /// # Errors
 /// When the broker or the store is away.
+#[tracing::instrument(name = "submit", skip_all, fields(video = %new.job.video()))]
 pub async fn publish_creation(app: &App, new: &NewVideo) -> Result<(), Failure> {
     let (source, bytes, source_key) = match &new.source {
         VideoSource::Upload(blob) => ("upload".to_owned(), blob.bytes, blob.key.clone()),

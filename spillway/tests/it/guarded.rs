@@ -1,20 +1,28 @@
 //! A video where everybody must prove who he is: Kafka asks for a password over TLS, Cassandra for one and a certificate,
-//! S3 for keys. Each role is a process of its own, as on a cluster.
+//! S3 for keys. Each role is a process of its own, as on a cluster, and one trace leads through them all.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::process::Stdio;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use pipeline::kafka::{BrokerArgs, Protocol, Security, reader};
 use pipeline::loopback;
+use pipeline::stage::StageName;
+use pipeline::topic::Topic;
 use testing::api::Api;
 use testing::cassandra;
+use testing::kafka::{Guarded, USER};
 use testing::media;
 use testing::member::Member;
 use testing::until::until;
 
 use crate::check::{Settings, servers};
 use crate::dev::{ROLES, command};
+
+/// What all topics of this file are called by.
+const PREFIX: &str = "roles.";
 
 /// How long a process may take to be ready, on a machine that does much else.
 const READY_LIMIT: Duration = Duration::from_secs(120);
@@ -34,11 +42,42 @@ fn start(role: &'static str, settings: &Settings) -> (Member, SocketAddr) {
     (Member::start(role, Arc::new(start)), address)
 }
 
+/// Returns the trace of each record of `topic`; there may be several.
+async fn traces(brokers: &BrokerArgs, topic: Topic) -> BTreeSet<String> {
+    let spans = reader::spans(brokers, topic).await.expect("the topic is there");
+    let traces = Mutex::new(BTreeSet::new());
+    let read = reader::for_each(brokers, spans, 8, async |record| {
+        let parent = record.headers.iter().find(|(name, _)| *name == "traceparent").map(|(_, value)| value);
+        let trace = parent.and_then(|parent| parent.split('-').nth(1)).unwrap_or("none");
+        traces.lock().expect("nobody has failed").insert(trace.to_owned());
+        Ok(())
+    });
+    read.await.expect("the topic can be read");
+    traces.into_inner().expect("nobody has failed")
+}
+
+/// Checks that all that was said of the one video, by any role, belongs to one trace.
+async fn check_trace(servers: &Guarded) {
+    let security = Security {
+        kafka_security: Protocol::SaslSsl,
+        kafka_user: Some(USER.0.to_owned()),
+        kafka_password: USER.1.parse().ok(),
+        kafka_ca: Some(servers.certificates().authority.clone()),
+        ..Security::default()
+    };
+    let brokers = BrokerArgs { topic_prefix: PREFIX.to_owned(), security, ..BrokerArgs::new(servers.passwords()) };
+    let submitted = traces(&brokers, Topic::VideoSubmitted).await;
+    assert!(submitted.len() == 1 && !submitted.contains("none"), "{submitted:?}");
+    for stage in StageName::ALL {
+        assert_eq!(traces(&brokers, Topic::read_by(stage)).await, submitted, "what {stage} reads");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_video_is_done_where_everybody_must_prove_who_he_is() {
     let servers = servers().await;
     let store = format!("cql://{}@{}/videos", cassandra::USER.0, servers.nodes.address());
-    let settings = Settings::right(servers, "roles.").but(&[("SPILLWAY_STORE", &store), ("SPILLWAY_LOG", "warn")]);
+    let settings = Settings::right(servers, PREFIX).but(&[("SPILLWAY_STORE", &store), ("SPILLWAY_LOG", "warn")]);
     let made = settings.run(&["topics", "--partitions", "2"]).await;
     assert!(made.status.success(), "{made:?}");
     let (members, addresses): (Vec<Member>, Vec<SocketAddr>) =
@@ -59,6 +98,7 @@ async fn a_video_is_done_where_everybody_must_prove_who_he_is() {
     let clips = api.clips(&id).await;
     assert_eq!(clips.len(), 1);
     assert!(clips[0].video.len() > 1000, "a file that plays");
+    check_trace(&servers.brokers).await;
     for member in &members {
         assert!(member.ends().is_empty(), "{} ended: {:?}", member.role(), member.ends());
     }
