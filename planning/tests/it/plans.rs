@@ -2,10 +2,9 @@
 
 use planning::plan::answer::{Answer, answer};
 use planning::plan::arrivals::Arrivals;
-use planning::plan::breaking::Breaking;
+use planning::plan::breaking::{Breaking, find};
 use planning::plan::carrying::Carries;
-use planning::plan::runs::Effort;
-use planning::plan::runs::Scaling;
+use planning::plan::runs::{Effort, Job, Scaling, Span, run_all};
 use planning::plan::scenario::Scenario;
 use serde_json::Value;
 
@@ -48,11 +47,16 @@ fn without_numbers(value: Value) -> Value {
 fn the_first_limit_to_break_is_the_one_that_is_short() {
     let mut scenario = small();
     scenario.limits.partitions = 400;
-    #[track_caller]
-    fn check(scenario: &Scenario, what: &str) {
-        let first = &answered(scenario).breaking[0];
-        assert!(first.what.starts_with(what) && first.days == Some(0.0), "{first:?}");
-    }
+    let effort = Effort::all(2);
+    // What is used without limits is the same whatever they are, and so is the bill where none is in the way.
+    let open = Scenario { limits: scenario.limits.open(), ..scenario.clone() };
+    let peak = Job { scaling: Scaling::Spillway, seed: 1, span: Span::Peak };
+    let unlimited = run_all(&open, &[peak], &effort).expect("nobody stops it");
+    let per_month = answered(&scenario).rivals[0].bill.per_month;
+    let check = |scenario: &Scenario, what: &str| {
+        let first = &find(scenario, &unlimited, per_month, &effort).expect("nobody stops it")[0];
+        assert!(first.what.starts_with(what) && first.days == Some(0.0), "{what}: {first:?}");
+    };
     scenario.limits.max_workers = 2;
     check(&scenario, "workers");
     scenario.limits.max_workers = 400;

@@ -38,6 +38,8 @@ impl Proxy {
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 let Ok(server) = TcpStream::connect(&node).await else { continue };
+                // Else each statement waits 40 ms for an acknowledgement; an error shows when something is sent.
+                let _ = (client.set_nodelay(true), server.set_nodelay(true));
                 let (lose, lost) = watch::channel(false);
                 let (from_client, to_client) = client.into_split();
                 let (from_server, to_server) = server.into_split();
