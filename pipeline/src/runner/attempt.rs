@@ -10,7 +10,7 @@ use tracing::{debug, info, warn};
 
 use super::Shop;
 use super::input::Unit;
-use super::keep::{Ending, Held, Watch};
+use super::keep::{Ending, Held, Watch, renew};
 use super::letters::{Verdict, bounded, bury};
 use super::report::{Begun, Outside};
 use super::slots::Slot;
@@ -158,7 +158,7 @@ impl<S: Stage> Shop<S> {
         // A process that stood still finds deadlines passed before it hears that its claim has: what failed for that is
         // somebody else's.
         if ending.is_none() && matches!(result, Some(Err(_))) {
-            match self.store.renew(lease, Timestamp::now() + self.args.claim_lease).await {
+            match renew(&self.store, lease, self.args.claim_lease).await {
                 Ok(true) => {}
                 Ok(false) => ending = Some(Ending::Lost),
                 Err(error) => {

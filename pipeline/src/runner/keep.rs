@@ -16,7 +16,7 @@ use super::unwanted::Unwanted;
 use crate::event::Job;
 use crate::failure::Failure;
 use crate::outbox::{Pulse, Standing};
-use crate::store::{Lease, SharedStore};
+use crate::store::{self, Lease, SharedStore};
 
 /// How long a unit may take to stop after the drain's grace is over, before it is left behind.
 const LEAVE_BEHIND_AFTER: Duration = Duration::from_secs(3);
@@ -110,9 +110,9 @@ impl Watch<'_> {
             warn!(limit = ?self.args.soft_limit, "no progress: telling the unit to stop");
             return Some(Ending::Stuck);
         }
-        let lease = self.lease?;
+        // A gatherer has no claim, and sees for itself whether the video is wanted.
+        self.lease?;
         if let Some(lost) = self.renew(renewed).await {
-            warn!(attempt = lease.attempt, "claim lost: telling the unit to stop");
             return Some(lost);
         }
         // A store that does not answer says nothing about the video.
@@ -122,7 +122,7 @@ impl Watch<'_> {
     async fn renew(&self, renewed: &mut Instant) -> Option<Ending> {
         let lease = self.lease?;
         let asked = Instant::now();
-        match self.store.renew(lease, Timestamp::now() + self.args.claim_lease).await {
+        match renew(self.store, lease, self.args.claim_lease).await {
             Ok(true) => *renewed = asked,
             Ok(false) => return Some(Ending::Lost),
             Err(error) => {
@@ -153,13 +153,24 @@ pub(super) struct Held {
 #[async_trait]
 impl Standing for Held {
     async fn holds(&self) -> Result<bool, Failure> {
-        let holds = self.store.renew(&self.lease, Timestamp::now() + self.claim_lease).await?;
+        let holds = renew(&self.store, &self.lease, self.claim_lease).await?;
         if !holds {
-            warn!(attempt = self.lease.attempt, "claim lost: nothing of the unit is released");
             self.sink.close();
         }
         Ok(holds)
     }
+}
+
+/// Renews a claim for another `claim_lease`; false: somebody else has it.
+///
+/// # Errors
+/// When the store does not answer.
+pub(super) async fn renew(store: &SharedStore, lease: &Lease, claim_lease: Duration) -> store::Result<bool> {
+    let holds = store.renew(lease, Timestamp::now() + claim_lease).await?;
+    if !holds {
+        warn!(attempt = lease.attempt, "claim lost: the unit is left to whoever has it");
+    }
+    Ok(holds)
 }
 
 /// Ends the process: a thread that does not stop when told can only be stopped with it.

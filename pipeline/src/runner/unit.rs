@@ -111,21 +111,18 @@ async fn go_ahead<'a, S: Stage>(
     slot: &mut Option<Slot>,
     wait: Option<Duration>,
 ) -> Option<Pass<'a>> {
-    let must_wait = wait.is_some() || shop.breaker.closed().is_err();
-    if !must_wait
-        && slot.is_some()
-        && !unit.revoked.is_cancelled()
-        && !shop.stop.is_cancelled()
-        && let Some(pass) = shop.breaker.try_enter()
-    {
-        return Some(pass);
+    if unit.revoked.is_cancelled() || shop.stop.is_cancelled() {
+        return None;
     }
+    let must_wait = wait.is_some() || shop.breaker.closed().is_err();
     let parked = must_wait.then(|| shop.slots.park(unit.body.len())).flatten();
     if parked.is_some() {
         *slot = None;
     }
     let pass = async {
-        tokio::time::sleep(wait.unwrap_or_default()).await;
+        if let Some(wait) = wait {
+            tokio::time::sleep(wait).await;
+        }
         loop {
             shop.breaker.ready().await;
             if slot.is_none() {
@@ -138,11 +135,12 @@ async fn go_ahead<'a, S: Stage>(
             *slot = None;
         }
     };
+    // Mostly there is nothing to wait for, and then nothing else is listened to: that costs more than looking.
     tokio::select! {
         biased;
+        pass = pass => Some(pass),
         () = unit.revoked.cancelled() => None,
         () = shop.stop.cancelled() => None,
-        pass = pass => Some(pass),
     }
 }
 
