@@ -27,4 +27,5 @@ mod pages;
 mod refusals;
 mod replay;
 mod restarts;
+mod scripts;
 mod shell;
