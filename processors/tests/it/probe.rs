@@ -96,6 +96,18 @@ fn what_is_protected_is_told_from_what_is_broken() {
 }
 
 #[test]
+fn a_picture_without_the_name_of_its_codec_is_undecodable() {
+    let shop = Workshop::new();
+    // Unless it is told to, FFmpeg gives HEVC no name in AVI, and nobody can know what it is.
+    let hevc = "-c:v libx265 -preset ultrafast -x265-params log-level=none";
+    assert_eq!(rejected(&shop.make(&format!("{PICTURE} {hevc}"), "nameless.avi")), Code::Undecodable);
+    assert_eq!(
+        look_at(&shop.make(&format!("{PICTURE} {hevc} -tag:v HEVC"), "named.avi")).expect("named").video_codec,
+        "hevc"
+    );
+}
+
+#[test]
 fn frames_too_large_or_too_many_are_refused() {
     let shop = Workshop::new();
     for name in ["bomb.mp4", "bomb.flv", "bomb.ts", "bomb.mkv"] {

@@ -85,12 +85,16 @@ const PLAIN: [Kind; 10] = [
     kind("flash.flv", "-c:v libx264 -crf 10 -c:a aac"),
 ];
 
-/// Newer codecs in every container that holds them; nothing can read what FFmpeg writes of HEVC into AVI.
-const NEW: [Kind; 13] = [
+/// Newer codecs in every container.
+const NEW: [Kind; 14] = [
     kind("hevc.mp4", "-c:v libx265 -preset ultrafast -crf 10 -tag:v hvc1 -x265-params log-level=none -c:a aac"),
     kind("hevc.mov", "-c:v libx265 -preset ultrafast -crf 10 -tag:v hvc1 -x265-params log-level=none -c:a aac"),
     kind("hevc.mkv", "-c:v libx265 -preset ultrafast -crf 10 -x265-params log-level=none -c:a libopus"),
     kind("hevc.ts", "-c:v libx265 -preset ultrafast -crf 10 -x265-params log-level=none -c:a aac"),
+    kind(
+        "hevc.avi",
+        "-c:v libx265 -preset ultrafast -crf 10 -tag:v HEVC -x265-params bframes=0:log-level=none -c:a libmp3lame",
+    ),
     kind(
         "hevc-deep.mkv",
         "-pix_fmt yuv420p10le -c:v libx265 -preset ultrafast -crf 10 -x265-params log-level=none -c:a aac",
