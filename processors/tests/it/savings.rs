@@ -1,21 +1,29 @@
 //! What the savings cost: faces found and speakers held with quicker settings than could be, pictures against slower
-//! presets. The tests print the tables of `docs/picture.md`; they take minutes and check nothing but that they ran.
+//! presets, words heard where nobody was looked for. The tests print tables of `docs/picture.md` and `docs/speech.md`; they
+//! take minutes and check nothing but that they ran.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 
-use pipeline::event::{Clip, ClipPlanned, Framing, Keyframe, Options};
+use pipeline::event::{Clip, ClipPlanned, Framing, Keyframe, Options, SegmentTranscript, Word};
 use pipeline::id::ClipId;
+use pipeline::outbox::Pulse;
 use processors::analyze::AnalyzeArgs;
 use processors::media::frames::Rgb;
 use processors::models::centerface::Detector;
+use processors::models::pocketsphinx::{MODEL_FOLDER, PocketSphinx};
+use processors::models::transcriber::{SAMPLE_RATE, Speech, Transcriber};
+use tokio_util::sync::CancellationToken;
 
 use crate::made_talk::{Area, RATE, material, talk};
 use crate::material::{Workshop, job, look_at, upload};
+use crate::speech::{Spoken, align, hear, lavfi, segment, stage};
 use crate::talk::Faces;
 use crate::watched::Small;
-use crate::whole::{Planned, Whole};
+use crate::whole::{Planned, Whole, cpu_s};
+use crate::words::spoken;
 
 /// What one setting of `analyze` found in the talk.
 struct Row {
@@ -193,5 +201,62 @@ async fn pictures_by_preset_and_scaler() {
             talk().file.display()
         );
         println!("| {flags} | {:.4} |", ssim(&reference, &other));
+    }
+}
+
+/// What was heard of everything that is spoken.
+#[derive(Default)]
+struct Heard {
+    words: usize,
+    found: usize,
+    errors: usize,
+    cpu_s: f64,
+}
+
+impl Heard {
+    /// Counts what `heard` has of `spoken`, which took the CPU since `before_s`.
+    fn count(&mut self, spoken: &Spoken, heard: &SegmentTranscript, before_s: f64) {
+        self.cpu_s += cpu_s() - before_s;
+        let (errors, found) = align(spoken, heard);
+        self.words += spoken.words.len();
+        self.found += found.len();
+        self.errors += errors;
+    }
+}
+
+/// Gives all of `samples` to `transcriber`, in pieces as long as it takes.
+async fn hear_all(transcriber: &PocketSphinx, samples: &[i16]) -> SegmentTranscript {
+    let longest = transcriber.longest_span();
+    let spans = (0..samples.len()).step_by(longest).map(|start| start..samples.len().min(start + longest)).collect();
+    let speech = Speech { samples: samples.into(), spans, language: "en".to_owned() };
+    let heard = transcriber.hear(speech, Pulse::new(CancellationToken::new())).await.unwrap();
+    let words = heard.into_iter().map(|heard| Word { text: heard.text, ..Word::default() }).collect();
+    SegmentTranscript { words, ..SegmentTranscript::default() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "prints the table of docs/speech.md on where somebody speaks"]
+async fn words_found_by_what_is_listened_to() {
+    const AROUND_S: usize = 15;
+    let folder = tempfile::tempdir().unwrap();
+    let transcriber = Arc::new(PocketSphinx::open(Path::new(MODEL_FOLDER)).unwrap());
+    let stage = stage(&folder, transcriber.clone());
+    let chord = "aevalsrc=0.2*sin(2*PI*262*t)+0.2*sin(2*PI*330*t)+0.2*sin(2*PI*392*t)";
+    for (name, around) in [
+        ("nothing else", Vec::new()),
+        ("silence", vec![0; AROUND_S * SAMPLE_RATE]),
+        ("noise", lavfi(&format!("anoisesrc=duration={AROUND_S}:color=brown:amplitude=0.3:seed=1"))),
+        ("a chord", lavfi(&format!("{chord}:d={AROUND_S}"))),
+    ] {
+        let (mut with, mut without) = (Heard::default(), Heard::default());
+        for (_, spoken) in spoken() {
+            let samples = [&around[..], &spoken.samples, &around].concat();
+            let before_s = cpu_s();
+            with.count(&spoken, &hear(&stage, segment(&samples, "en")).await.unwrap(), before_s);
+            let before_s = cpu_s();
+            without.count(&spoken, &hear_all(&transcriber, &samples).await, before_s);
+        }
+        let told = |heard: &Heard| format!("{} | {} | {:.1}", heard.found, heard.errors, heard.cpu_s);
+        println!("| {name} | {} | {} | {} |", with.words, told(&with), told(&without));
     }
 }

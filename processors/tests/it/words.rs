@@ -49,7 +49,8 @@ const TOLERANCE_S: f64 = 0.04;
 /// Frames a second of the spoken videos.
 const RATE: f64 = 25.0;
 
-fn spoken() -> impl Iterator<Item = (&'static str, Spoken)> {
+/// Returns each text with its voice.
+pub fn spoken() -> impl Iterator<Item = (&'static str, Spoken)> {
     SPOKEN.into_iter().map(|(voice, words_per_minute, text)| (voice, speak(voice, words_per_minute, text)))
 }
 
