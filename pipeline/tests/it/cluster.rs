@@ -21,7 +21,7 @@ const RECORDS: usize = 150;
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_broker_that_dies_stops_nothing_and_loses_nothing() {
     let mut cluster = Cluster::start().await.unwrap();
-    let shape = Shape { partitions: 6, replication: 3 };
+    let shape = Shape { partitions: Some(6), replication: 3 };
     let world = World::at(BrokerArgs::new(cluster.addresses()), shape).await;
     let work = Scripted::new(async |_, _| {
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -53,10 +53,10 @@ async fn a_broker_that_dies_stops_nothing_and_loses_nothing() {
 
 /// On the same cluster, because one takes seconds to start.
 async fn topics_that_risk_records_are_told(world: &World) {
-    let fewer = Shape { partitions: 6, replication: 2 };
+    let fewer = Shape { partitions: Some(6), replication: 2 };
     let line = format!("{:#}", topics::ensure(&world.brokers, fewer).await.unwrap_err());
     assert!(line.contains("is on 3 brokers, 2 are wanted"), "{line}");
-    let more = Shape { partitions: 6, replication: 4 };
+    let more = Shape { partitions: Some(6), replication: 4 };
     let elsewhere = BrokerArgs { topic_prefix: "more.".to_owned(), ..world.brokers.clone() };
     let line = format!("{:#}", topics::ensure(&elsewhere, more).await.unwrap_err());
     assert!(line.contains("on 4 brokers: there are not as many"), "{line}");
