@@ -130,7 +130,7 @@ class Operator:
         self.sees(f"{stage} gets 2 workers, whatever waits")
         self.press("button", f"Pin {stage}")
         self.sees("Pinned to fixed:2.")
-        row = self.page.locator("#now tr").filter(has=self.page.get_by_role("link", name=stage, exact=True))
+        row = self.page.locator("#scaled tr").filter(has=self.page.get_by_role("link", name=stage, exact=True))
         expect(row).to_contain_text("fixed:2", timeout=LIMIT_MS)
         # The target.
         expect(row.locator("td").nth(0)).to_have_text("2", timeout=LIMIT_MS)
