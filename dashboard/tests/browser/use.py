@@ -57,6 +57,9 @@ def submit_and_watch(page, base, video):
     # Muted, because a browser without a person plays nothing that can be heard; again and again, because it is short.
     clip.evaluate("async element => { element.muted = true; element.loop = true; await element.play(); }")
     plays = lambda: clip.evaluate("element => element.isConnected && !element.paused && element.currentTime")
+    stands = lambda: clip.evaluate(
+        "one => `connected ${one.isConnected}, paused ${one.paused}, at ${one.currentTime} s of ${one.duration}, error ${one.error?.message}`"
+    )
     wait_until(page, "the clip plays", lambda: (plays() or 0) > 0.3)
     state = page.locator("#video-now .state").first
     if state.inner_text() != "processing":
@@ -64,11 +67,11 @@ def submit_and_watch(page, base, video):
     expect(page.locator("video").nth(1)).to_be_attached(timeout=LIMIT_MS)
     at = plays()
     if at is False:
-        raise AssertionError("the clip stopped when another one came")
+        raise AssertionError("the clip stopped when another one came: " + stands())
     wait_until(page, "the clip plays on", lambda: plays() != at)
     expect(state).to_have_text("done", timeout=LIMIT_MS)
     if plays() is False:
-        raise AssertionError("the clip stopped when the video was done")
+        raise AssertionError("the clip stopped when the video was done: " + stands())
 
 
 def lose_the_video(page, base):

@@ -18,6 +18,8 @@ use crate::topic::{MAX_RECORD_BYTES, Spread, Topic};
 
 /// How long a check may take: both of its questions and as much again.
 const CHECK_LIMIT: Duration = Duration::from_secs(60);
+/// Partitions of a topic on brokers that are shared, where nothing else is said.
+const SHARED_PARTITIONS: i32 = 12;
 
 /// How topics are made that are missing.
 #[derive(clap::Args, Clone, Copy, Debug)]
@@ -41,7 +43,7 @@ impl Shape {
     }
 
     fn partitions(self) -> i32 {
-        self.partitions.unwrap_or(12)
+        self.partitions.unwrap_or(SHARED_PARTITIONS)
     }
 
     fn copies(self) -> Option<usize> {
