@@ -6,11 +6,10 @@ playing when they come; then is cut off, comes back, and misses nothing. Ends wi
 
 import base64
 import sys
-import time
 from pathlib import Path
 
 from playwright.sync_api import expect, sync_playwright
-from visit import JSON, launch
+from visit import JSON, break_off, follow, launch, wait_until
 
 LIMIT_MS = 150_000
 # As short as is admitted, and so large that it takes a while to make the next one.
@@ -29,20 +28,12 @@ def drop(page, video):
         page.dispatch_event("#drop", event, {"dataTransfer": dropped})
 
 
-def wait_until(page, what, is_so):
-    begun = time.monotonic()
-    while not is_so():
-        if time.monotonic() - begun > LIMIT_MS / 1000:
-            raise TimeoutError(f"this does not come true: {what}")
-        page.wait_for_timeout(100)
-
-
 def one_by_one(page, base):
     """Lets clips be made one after another."""
     page.goto(base + "/autoscaler/pin?stage=cut&fixed=1")
     page.get_by_role("button", name="Pin cut").click()
     slots = lambda: [one["slots"] for one in page.request.get(base + "/workers?stage=cut", headers=JSON).json()["now"]["workers"]]
-    wait_until(page, "one slot cuts", lambda: sum(slots()) == 1)
+    wait_until(page, "one slot cuts", lambda: sum(slots()) == 1, LIMIT_MS)
 
 
 def submit_and_watch(page, base, video):
@@ -60,7 +51,7 @@ def submit_and_watch(page, base, video):
     stands = lambda: clip.evaluate(
         "one => `connected ${one.isConnected}, paused ${one.paused}, at ${one.currentTime} s of ${one.duration}, error ${one.error?.message}`"
     )
-    wait_until(page, "the clip plays", lambda: (plays() or 0) > 0.3)
+    wait_until(page, "the clip plays", lambda: (plays() or 0) > 0.3, LIMIT_MS)
     state = page.locator("#video-now .state").first
     if state.inner_text() != "processing":
         raise AssertionError(f"the first clip plays when the video is {state.inner_text()}")
@@ -68,7 +59,7 @@ def submit_and_watch(page, base, video):
     at = plays()
     if at is False:
         raise AssertionError("the clip stopped when another one came: " + stands())
-    wait_until(page, "the clip plays on", lambda: plays() != at)
+    wait_until(page, "the clip plays on", lambda: plays() != at, LIMIT_MS)
     expect(state).to_have_text("done", timeout=LIMIT_MS)
     if plays() is False:
         raise AssertionError("the clip stopped when the video was done: " + stands())
@@ -91,8 +82,8 @@ def pause_and_go_on(page, base):
     # All of it comes anew, is not shown, and would not come again by itself.
     number = page.locator("#bar-numbers dd").first
     number.evaluate("one => one.textContent = 'old'")
-    page.evaluate("document.querySelector('#stream')._htmx.sse.reader.cancel()")
-    wait_until(page, "the page notices that the stream broke off", lambda: page.evaluate("Boolean(dropped)"))
+    break_off(page)
+    wait_until(page, "the page notices that the stream broke off", lambda: page.evaluate("Boolean(dropped)"), LIMIT_MS)
     expect(number).to_have_text("old")
     page.keyboard.press("Enter")
     expect(chip).to_have_text("live", timeout=LIMIT_MS)
@@ -106,11 +97,11 @@ def be_cut_off(browser, page, base):
     watching = browser.new_page()
     watching.goto(base + "/")
     for one in (page, watching):
-        expect(one.locator("#chip")).to_have_text("live", timeout=LIMIT_MS)
+        follow(one)
     drawn = lambda one: one.evaluate("plots.find(one => one.plot.lines.some(line => line.from)).plot.x")
     # What is on its way comes even then: the stream is broken off by hand, and cannot be asked for again.
     page.context.set_offline(True)
-    page.evaluate("document.querySelector('#stream')._htmx.sse.reader.cancel()")
+    break_off(page)
     expect(page.locator("#chip")).to_contain_text("stale", timeout=16_000)
     behind = drawn(page)[-1]
     missed = [x for x in drawn(watching) if x > behind]
@@ -118,11 +109,7 @@ def be_cut_off(browser, page, base):
         raise AssertionError(f"only {len(missed)} points came while the page was cut off")
     page.context.set_offline(False)
     expect(page.locator("#chip")).to_have_text("live", timeout=LIMIT_MS)
-    begun = time.monotonic()
-    while drawn(page)[-1] <= missed[-1]:
-        if time.monotonic() - begun > LIMIT_MS / 1000:
-            raise TimeoutError("nothing more comes after the page was cut off")
-        page.wait_for_timeout(100)
+    wait_until(page, "what was missed comes", lambda: drawn(page)[-1] > missed[-1], LIMIT_MS)
     seen, whole = drawn(page), drawn(watching)
     first, last = max(seen[0], whole[0]), min(seen[-1], whole[-1])
     seen, whole = [[x for x in points if first <= x <= last] for points in (seen, whole)]

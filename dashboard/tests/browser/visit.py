@@ -39,6 +39,26 @@ def launch(playwright):
     return playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
 
 
+def wait_until(page, what, is_so, limit_ms):
+    begun = time.monotonic()
+    while not is_so():
+        if time.monotonic() - begun > limit_ms / 1000:
+            raise TimeoutError(f"this does not come true: {what}")
+        page.wait_for_timeout(100)
+
+
+def follow(page):
+    """Returns once the page follows its stream: before its scripts have run it only looks as if it did."""
+    expect(page.locator("#chip")).to_be_visible(timeout=READY_MS)
+    wait_until(page, "the page follows its stream", lambda: page.evaluate("Boolean(document.querySelector('#stream')?._htmx?.sse?.reader)"), READY_MS)
+
+
+def break_off(page):
+    """Ends the stream of a page as a restart of the dashboard does; it is asked for again."""
+    follow(page)
+    page.evaluate("document.querySelector('#stream')._htmx.sse.reader.cancel()")
+
+
 class Visit:
     """One look at one page, and what was wrong with it."""
 
@@ -138,7 +158,7 @@ class Visit:
         expect(page.locator(f"{within} time").first).to_have_attribute("title", re.compile(" UTC$"), timeout=READY_MS)
         count = page.locator(f"{within} time").count()
         page.evaluate(f"document.querySelectorAll('{within} time').forEach(one => one.textContent = 'old')")
-        page.evaluate("document.querySelector('#stream')._htmx.sse.reader.cancel()")
+        break_off(page)
         expect(page.locator(f"{within} time").filter(has_not_text="old")).to_have_count(count, timeout=READY_MS)
         self.tell_time(f"{where} after a swap", page)
         context.close()
