@@ -163,6 +163,13 @@ class Visit:
         self.tell_time(f"{where} after a swap", page)
         context.close()
 
+    def wait_for_a_script(self, path):
+        """A page follows its stream however late the script for that comes."""
+        late = lambda route: (time.sleep(0.5), route.continue_())
+        _, context, page = self.open(path, "light", 1280, before=lambda page: page.route("**/sse.js", late))
+        follow(page)
+        context.close()
+
     def read_without_scripts(self, path):
         where, context, page = self.open(path, "light", 1280, scripts=False)
         if page.locator("main h1").count() != 1 or not page.locator("#bar-numbers").is_visible():
@@ -304,6 +311,7 @@ def main():
                 visit.walk_by_keyboard(path, status)
         if args.thorough:
             visit.swap("/letters", "#now")
+            visit.wait_for_a_script("/letters")
         browser.close()
     print(f"{args.state}: {len(PAGES + videos + further)} pages, {len(faults)} faults")
     sys.exit(1 if faults else 0)
