@@ -232,11 +232,13 @@ async fn an_idle_page_is_sent_once(dashboard: &Dashboard) {
     // The first looks find what is there, and a further one at which rate it comes.
     until("all is heard and seen", LIMIT, async || {
         let (page, queues) = (dashboard.json("/").await, dashboard.json("/queues").await);
+        let services = dashboard.json("/cost").await["now"]["services"].clone();
         let has_rates = |queue: &Value| {
             let lanes = queue["lanes"].as_array().expect("lanes");
             !lanes.is_empty() && lanes.iter().all(|lane| lane["arriving_per_s"].is_number())
         };
         let is_whole = queues["now"]["stages"].as_array().expect("stages").iter().all(has_rates);
+        let is_whole = is_whole && services != json!([]);
         (is_whole && page["bar"]["is_stale"] == false && page["now"]["wrong"] == json!([])).then_some(())
     })
     .await;
