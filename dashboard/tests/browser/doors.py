@@ -53,6 +53,7 @@ def lose_the_session(visit, key):
     page.goto(visit.base + "/workers?stage=cut")
     give(page, key)
     follow(page)
+    expect(page.locator("#chip")).to_have_text("live", timeout=LIMIT_MS)
     # As after twelve hours.
     page.context.clear_cookies()
     break_off(page)

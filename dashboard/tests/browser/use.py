@@ -98,6 +98,7 @@ def be_cut_off(browser, page, base):
     watching.goto(base + "/")
     for one in (page, watching):
         follow(one)
+        expect(one.locator("#chip")).to_have_text("live", timeout=LIMIT_MS)
     drawn = lambda one: one.evaluate("plots.find(one => one.plot.lines.some(line => line.from)).plot.x")
     # What is on its way comes even then: the stream is broken off by hand, and cannot be asked for again.
     page.context.set_offline(True)

@@ -165,10 +165,16 @@ class Visit:
 
     def wait_for_a_script(self, path):
         """A page follows its stream however late the script for that comes."""
-        late = lambda route: (time.sleep(0.5), route.continue_())
-        _, context, page = self.open(path, "light", 1280, before=lambda page: page.route("**/sse.js", late))
+        page = self.browser.new_page(storage_state=self.session)
+        held = []
+        page.route("**/sse.js", lambda route: held.append(route))
+        page.goto(self.base + path, wait_until="commit")
+        wait_until(page, "the scripts before it have run", lambda: held and page.evaluate("'htmx' in window"), READY_MS)
+        # Whatever they do as soon as they can, they have done then.
+        page.evaluate("new Promise(done => setTimeout(done))")
+        held[0].continue_()
         follow(page)
-        context.close()
+        page.close()
 
     def read_without_scripts(self, path):
         where, context, page = self.open(path, "light", 1280, scripts=False)
