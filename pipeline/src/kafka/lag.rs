@@ -1,8 +1,10 @@
 //! How much waits in the brokers for each stage, asked in few calls however many partitions there are.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::Arc;
-use std::time::Duration;
+use std::panic::resume_unwind;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rdkafka::consumer::{BaseConsumer, Consumer};
@@ -14,8 +16,11 @@ use super::{BrokerArgs, reader};
 use crate::stage::StageName;
 use crate::topic::Topic;
 
-/// How long one question may take.
+/// How long one question may take, put to all groups at once.
 const LIMIT: Duration = Duration::from_secs(4);
+/// How long the places of a group that had finished everything are taken to stand while nothing comes. Only a person moves
+/// them then, and each question costs an idle broker.
+const STANDS: Duration = Duration::from_secs(30);
 /// How precisely the oldest record's time is looked for, in milliseconds.
 const PRECISE_MS: i64 = 500;
 
@@ -58,8 +63,15 @@ pub struct Lags {
 struct Inner {
     brokers: BrokerArgs,
     ends: BaseConsumer,
-    groups: Vec<(StageName, BaseConsumer)>,
+    groups: Vec<Group>,
     topics: BTreeMap<String, u32>,
+}
+
+struct Group {
+    stage: StageName,
+    client: BaseConsumer,
+    /// When it had finished everything, and its places then.
+    finished: Mutex<Option<(Instant, Places)>>,
 }
 
 /// What was read, stage by stage.
@@ -84,7 +96,10 @@ impl Lags {
             config.set("group.id", group).set("enable.auto.commit", "false");
             config.create().context("make a Kafka client")
         };
-        let groups = stages.iter().map(|stage| Ok((*stage, client(&brokers.group(*stage))?)));
+        let groups = stages.iter().map(|stage| {
+            let client = client(&brokers.group(*stage))?;
+            Ok(Group { stage: *stage, client, finished: Mutex::default() })
+        });
         let inner = Inner {
             brokers: brokers.clone(),
             ends: client(&format!("{}lag", brokers.topic_prefix))?,
@@ -116,6 +131,25 @@ impl Lags {
     }
 }
 
+impl Group {
+    /// Returns its places if it had finished everything and nothing has come since.
+    fn stands(&self, ends: &Places) -> Option<Places> {
+        let finished = self.finished.lock().unwrap_or_else(PoisonError::into_inner);
+        let (asked, places) = finished.as_ref()?;
+        (asked.elapsed() < STANDS && are_all(places, ends)).then(|| places.clone())
+    }
+
+    /// Notes whether it has finished everything.
+    fn note(&self, places: &Places, ends: &Places) {
+        let finished = are_all(places, ends).then(|| (Instant::now(), places.clone()));
+        *self.finished.lock().unwrap_or_else(PoisonError::into_inner) = finished;
+    }
+}
+
+fn are_all(places: &Places, ends: &Places) -> bool {
+    places.iter().all(|(place, at)| ends.get(place) == Some(at))
+}
+
 impl Inner {
     fn read(&self) -> Result<Read> {
         let (ends, committed) = self.look()?;
@@ -135,10 +169,18 @@ impl Inner {
 
     /// Asks for the ends of all partitions, and what each group has acknowledged.
     fn look(&self) -> Result<Look> {
-        let asked = self.partitions(self.groups.iter().map(|(stage, _)| *stage))?;
+        let asked = self.partitions(self.groups.iter().map(|group| group.stage))?;
         let (starts, ends) = (self.places(&asked, Offset::Beginning)?, self.places(&asked, Offset::End)?);
-        let committed = self.groups.iter().map(|(stage, client)| (*stage, self.committed(*stage, client, &starts)));
-        Ok((ends, committed.collect()))
+        let (starts, ends_now) = (&starts, &ends);
+        // All at once: each waits for its own coordinator, and one that is away is waited for long.
+        let committed = thread::scope(|scope| {
+            let ask = |group| scope.spawn(move || self.committed(group, starts, ends_now));
+            let asked = self.groups.iter().map(|group| (group.stage, group.stands(ends_now).ok_or_else(|| ask(group))));
+            let asked: Vec<_> = asked.collect();
+            let answer = |asking: ScopedJoinHandle<_>| asking.join().unwrap_or_else(|panic| resume_unwind(panic));
+            asked.into_iter().map(|(stage, known)| (stage, known.or_else(answer))).collect()
+        });
+        Ok((ends, committed))
     }
 
     fn partitions(&self, stages: impl Iterator<Item = StageName>) -> Result<TopicPartitionList> {
@@ -159,8 +201,9 @@ impl Inner {
         places(&answered.inspect_err(|_| remind(self.ends.client(), &self.brokers))?)
     }
 
-    fn committed(&self, stage: StageName, client: &BaseConsumer, starts: &Places) -> Result<Places> {
-        let asked = self.partitions(std::iter::once(stage))?;
+    fn committed(&self, group: &Group, starts: &Places, ends: &Places) -> Result<Places> {
+        let Group { stage, client, .. } = group;
+        let asked = self.partitions(std::iter::once(*stage))?;
         let answered = client.committed_offsets(asked, LIMIT);
         let answered = answered.inspect_err(|_| remind(client.client(), &self.brokers));
         let mut committed = places(&answered.with_context(|| format!("ask for the positions of {stage}"))?)?;
@@ -168,6 +211,7 @@ impl Inner {
         for (place, at) in &mut committed {
             *at = (*at).max(starts.get(place).copied().unwrap_or(0));
         }
+        group.note(&committed, ends);
         Ok(committed)
     }
 

@@ -147,7 +147,8 @@ pub(super) fn places<C: ConsumerContext>(
 ) -> Result<TopicPartitionList> {
     let begun = Instant::now();
     loop {
-        match client.offsets_for_times(asked.clone(), patience) {
+        let left = patience.saturating_sub(begun.elapsed()).max(POLL);
+        match client.offsets_for_times(asked.clone(), left) {
             Err(error) if begun.elapsed() < patience => {
                 debug!(%error, "asking for places in partitions");
                 std::thread::sleep(POLL);

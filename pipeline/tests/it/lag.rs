@@ -34,13 +34,19 @@ async fn lag_is_what_is_not_acknowledged_in_each_lane() {
 
     let gate = Arc::new(Semaphore::new(4));
     let worker = world.start(Scripted::gated(gate.clone()), quick());
-    let committed = async || {
+    let told = async || {
         let lanes = lags.read().await.ok()?.remove(&StageName::Fetch).unwrap().ok()?;
-        (lanes.iter().map(|lane| lane.committed_total).sum::<i64>() == 4).then_some(lanes)
+        Some((lanes.iter().map(|lane| lane.committed_total).sum(), lanes.iter().map(|lane| lane.end_total).sum()))
     };
-    let lanes = eventually("four are acknowledged", committed).await;
-    assert_eq!(lanes.iter().map(|lane| lane.end_total).sum::<i64>(), 7);
+    let is = async |wanted: (i64, i64)| told().await.filter(|told| *told == wanted);
+    eventually("four are acknowledged", async || is((4, 7)).await).await;
+    gate.add_permits(3);
+    eventually("all are acknowledged", async || is((7, 7)).await).await;
+    // What comes after a group had finished is seen, and so is that it is worked on.
+    world.submit_many(Lane::Batch, 2).await;
+    eventually("two wait", async || is((7, 9)).await).await;
     gate.add_permits(9);
+    eventually("they do not", async || is((9, 9)).await).await;
     worker.stop().await.unwrap();
 }
 
