@@ -68,7 +68,7 @@ pub async fn attend(
     stop: &CancellationToken,
 ) -> Result<()> {
     let disks = disks(args);
-    let reports = tail::follow_at_leisure(&args.brokers, Topic::WorkerReport, Since::Time(Timestamp::now())).await?;
+    let reports = tail::follow(&args.brokers, Topic::WorkerReport, Since::Time(Timestamp::now())).await?;
     let (judging, following, hearing) = (stop.clone(), stop.clone(), stop.clone());
     let (tenants, workers, judged) = (app.tenants.clone(), app.workers.clone(), app.clone());
     tasks.spawn(async move {

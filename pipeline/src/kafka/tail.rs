@@ -31,9 +31,6 @@ const SILENT_POLLS: u32 = 6;
 const FETCH_WAIT: Duration = Duration::from_secs(1);
 /// The same for a single partition. Long: with nothing to do these questions are most of what a broker does.
 const FETCH_WAIT_OF_ONE: Duration = Duration::from_secs(10);
-/// Who need not know at once is answered with as much, or after [`FETCH_WAIT`]: each report of a worker would be an answer of
-/// its own, to a question that names every partition.
-const AT_LEISURE_BYTES: usize = 1 << 20;
 /// Records that wait for whoever follows.
 const AHEAD: usize = 256;
 
@@ -61,39 +58,20 @@ pub enum Since {
 /// # Errors
 /// When the topic is missing or the brokers do not answer.
 pub async fn follow(brokers: &BrokerArgs, topic: Topic, since: Since) -> Result<mpsc::Receiver<Result<Stored>>> {
-    follow_as(brokers, &[(topic, since)], Pace::AtOnce, |_, record| record, None).await
+    follow_as(brokers, &[(topic, since)], |_, record| record, None).await
 }
 
-/// Does the same for who need not know at once: records come up to a second late.
-///
-/// # Errors
-/// As [`follow`].
-pub async fn follow_at_leisure(
-    brokers: &BrokerArgs,
-    topic: Topic,
-    since: Since,
-) -> Result<mpsc::Receiver<Result<Stored>>> {
-    follow_as(brokers, &[(topic, since)], Pace::AtLeisure, |_, record| record, None).await
-}
-
-/// Follows several such topics with one client, at leisure. Records of different topics come in no order.
+/// Follows several such topics with one client. Records of different topics come in no order.
 ///
 /// # Errors
 /// As [`follow`].
 pub async fn follow_all(brokers: &BrokerArgs, topics: &[(Topic, Since)]) -> Result<mpsc::Receiver<Result<Heard>>> {
-    follow_as(brokers, topics, Pace::AtLeisure, Heard::Record, Some(Heard::UpToDate)).await
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Pace {
-    AtOnce,
-    AtLeisure,
+    follow_as(brokers, topics, Heard::Record, Some(Heard::UpToDate)).await
 }
 
 async fn follow_as<T: Send + 'static>(
     brokers: &BrokerArgs,
     topics: &[(Topic, Since)],
-    pace: Pace,
     give_as: fn(Topic, Stored) -> T,
     up_to_date: Option<T>,
 ) -> Result<mpsc::Receiver<Result<T>>> {
@@ -106,17 +84,10 @@ async fn follow_as<T: Send + 'static>(
         beginnings.push((name.clone(), partitions, *since));
         names.insert(name, *topic);
     }
-    let fetch_wait = match (pace, &beginnings[..]) {
-        (Pace::AtLeisure, _) => FETCH_WAIT,
-        (Pace::AtOnce, [(_, 1, _)]) => brokers.fetch_wait.max(FETCH_WAIT_OF_ONE),
-        (Pace::AtOnce, _) => brokers.fetch_wait.max(FETCH_WAIT),
-    };
-    let brokers = BrokerArgs { fetch_wait, ..brokers.clone() };
+    let least_wait = if let [(_, 1, _)] = beginnings[..] { FETCH_WAIT_OF_ONE } else { FETCH_WAIT };
+    let brokers = BrokerArgs { fetch_wait: brokers.fetch_wait.max(least_wait), ..brokers.clone() };
     let mut settings = reader::settings(&brokers)?;
-    settings.set("fetch.wait.max.ms", fetch_wait.as_millis().to_string());
-    if pace == Pace::AtLeisure {
-        settings.set("fetch.min.bytes", AT_LEISURE_BYTES.to_string());
-    }
+    settings.set("fetch.wait.max.ms", brokers.fetch_wait.as_millis().to_string());
     let client: BaseConsumer<Patient> = settings.create_with_context(Patient).context("make a Kafka consumer")?;
     let (give, records) = mpsc::channel(AHEAD);
     tokio::task::spawn_blocking(move || {
