@@ -171,14 +171,13 @@ impl Inner {
     fn look(&self) -> Result<Look> {
         let asked = self.partitions(self.groups.iter().map(|group| group.stage))?;
         let (starts, ends) = (self.places(&asked, Offset::Beginning)?, self.places(&asked, Offset::End)?);
-        let (starts, ends_now) = (&starts, &ends);
         // All at once: each waits for its own coordinator, and one that is away is waited for long.
+        let ask = |group| self.committed(group, &starts, &ends);
         let committed = thread::scope(|scope| {
-            let ask = |group| scope.spawn(move || self.committed(group, starts, ends_now));
-            let asked = self.groups.iter().map(|group| (group.stage, group.stands(ends_now).ok_or_else(|| ask(group))));
+            let asked = self.groups.iter().map(|group| (group.stage, scope.spawn(move || ask(group))));
             let asked: Vec<_> = asked.collect();
-            let answer = |asking: ScopedJoinHandle<_>| asking.join().unwrap_or_else(|panic| resume_unwind(panic));
-            asked.into_iter().map(|(stage, known)| (stage, known.or_else(answer))).collect()
+            let answer = |asked: ScopedJoinHandle<_>| asked.join().unwrap_or_else(|panic| resume_unwind(panic));
+            asked.into_iter().map(|(stage, asked)| (stage, answer(asked))).collect()
         });
         Ok((ends, committed))
     }
@@ -202,6 +201,9 @@ impl Inner {
     }
 
     fn committed(&self, group: &Group, starts: &Places, ends: &Places) -> Result<Places> {
+        if let Some(places) = group.stands(ends) {
+            return Ok(places);
+        }
         let Group { stage, client, .. } = group;
         let asked = self.partitions(std::iter::once(*stage))?;
         let answered = client.committed_offsets(asked, LIMIT);

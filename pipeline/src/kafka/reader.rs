@@ -1,6 +1,7 @@
 //! Reads topics from one end to the other, without a group and without moving anybody's position: what lies there when
 //! it begins, and nothing that comes later.
 
+use std::fmt::Arguments;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -124,36 +125,39 @@ pub async fn spans_since(brokers: &BrokerArgs, topic: Topic, time: Timestamp) ->
     asked.await?
 }
 
-/// Asks for the ends of a partition, again where its leader changes meanwhile.
+/// Asks for the ends of a partition.
 fn ends(client: &BaseConsumer, topic: &str, partition: i32) -> Result<(i64, i64), KafkaError> {
-    let begun = Instant::now();
-    loop {
-        match client.fetch_watermarks(topic, partition, ANSWER_TIMEOUT) {
-            Err(error) if begun.elapsed() < ANSWER_TIMEOUT => {
-                debug!(%error, topic, partition, "asking for the ends of a partition");
-                std::thread::sleep(POLL);
-            }
-            answer => return answer,
-        }
-    }
+    let what = format_args!("the ends of {topic}/{partition}");
+    ask_within(ANSWER_TIMEOUT, what, |left| client.fetch_watermarks(topic, partition, left))
 }
 
-/// Asks for places by time, or for ends, of all partitions in `asked`; again where a leader changes meanwhile or is not
-/// known everywhere yet, as after topics were made.
+/// Asks for places by time, or for ends, of all partitions in `asked`.
 pub(super) fn places<C: ConsumerContext>(
     client: &BaseConsumer<C>,
     asked: &TopicPartitionList,
     patience: Duration,
 ) -> Result<TopicPartitionList> {
+    let what = format_args!("places in partitions");
+    ask_within(patience, what, |left| client.offsets_for_times(asked.clone(), left))
+        .context("ask for places in partitions")
+}
+
+/// Puts a question within `patience`, again where a leader changes meanwhile or is not known everywhere yet, as after topics
+/// were made. `ask` is told how long it may take.
+fn ask_within<T>(
+    patience: Duration,
+    what: Arguments<'_>,
+    ask: impl Fn(Duration) -> Result<T, KafkaError>,
+) -> Result<T, KafkaError> {
     let begun = Instant::now();
     loop {
         let left = patience.saturating_sub(begun.elapsed()).max(POLL);
-        match client.offsets_for_times(asked.clone(), left) {
+        match ask(left) {
             Err(error) if begun.elapsed() < patience => {
-                debug!(%error, "asking for places in partitions");
+                debug!(%error, "asking for {what}");
                 std::thread::sleep(POLL);
             }
-            answer => return answer.context("ask for places in partitions"),
+            answer => return answer,
         }
     }
 }
