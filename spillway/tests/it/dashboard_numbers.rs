@@ -248,9 +248,22 @@ async fn an_idle_page_is_sent_once(dashboard: &Dashboard) {
     for (view, said) in join_all(watched).await {
         let events = said.split("\n\n").filter(|event| event.contains("data:"));
         let parts: Vec<&str> = events.filter(|event| !event.contains("event:")).collect();
-        assert_eq!(parts.len(), 1, "{view}: {parts:#?}");
         assert!(parts[0].contains("id=\"bar\"") && parts[0].contains("hx-swap-oob"), "{view}: {}", parts[0]);
+        let again: Vec<&&str> = parts[1..].iter().filter(|part| !has_new_sizes(parts[0], part)).collect();
+        assert!(again.is_empty(), "{view}: {parts:#?}");
     }
+}
+
+/// Whether nothing of `later` is new but sizes: the disk and the memory of the machine are not this test's alone.
+fn has_new_sizes(first: &str, later: &str) -> bool {
+    let words =
+        |said: &str| said.replace("data: ", "").split([' ', '\n', '>', '<']).map(str::to_owned).collect::<Vec<_>>();
+    let (first, later) = (words(first), words(later));
+    let beside = first.windows(later.len()).find(|beside| {
+        let is_size = |at: usize| later.get(at + 1).is_some_and(|unit| unit.ends_with("iB"));
+        beside.iter().zip(&later).enumerate().all(|(at, (old, new))| old == new || is_size(at))
+    });
+    beside.is_some_and(|beside| beside != later)
 }
 
 /// What pages print to be copied works as it is, on a host whose brokers and API are not where the command line looks by
