@@ -18,6 +18,7 @@ use tracing::{debug, info, warn};
 
 use super::BrokerArgs;
 use super::args::log;
+use super::beginnings;
 use super::feed::{Feed, Record};
 use super::flow::Flow;
 use super::remind::{is_cut_off, remind};
@@ -61,6 +62,7 @@ type Place = (usize, i32);
 /// What the callbacks of a rebalance and the tasks that take records share.
 struct Group {
     layout: Feeds,
+    fetch_wait: Duration,
     feeds: Mutex<BTreeMap<usize, Arc<Feed>>>,
     /// Also held while a record is taken, so that no record of an old assignment can enter a new tracker.
     trackers: Mutex<HashMap<Place, Arc<Tracker>>>,
@@ -107,6 +109,7 @@ impl Group {
         if self.closed.load(Ordering::Acquire) {
             return;
         }
+        beginnings::settle(consumer, partitions, self.fetch_wait);
         let client = consumer.client().native_ptr();
         let mut trackers = self.trackers();
         for element in partitions.elements() {
@@ -205,6 +208,7 @@ impl Consumer {
         }
         let context = Group {
             layout: feeds.clone(),
+            fetch_wait: brokers.fetch_wait,
             feeds: Mutex::default(),
             trackers: Mutex::default(),
             arrivals: Arc::default(),

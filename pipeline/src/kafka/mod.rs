@@ -4,6 +4,7 @@
 
 mod args;
 pub mod bare;
+mod beginnings;
 mod consumer;
 mod feed;
 mod flow;

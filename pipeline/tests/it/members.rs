@@ -11,6 +11,7 @@ use pipeline::runner::RunnerArgs;
 use pipeline::stage::StageName;
 use pipeline::topic::Topic;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::world::{Scripted, World, eventually, quick};
 
@@ -39,6 +40,49 @@ async fn a_member_that_joins_repeats_nothing() {
     for worker in [second, first, third] {
         worker.stop().await.unwrap();
     }
+}
+
+/// Works on one video with questions for records that wait far longer than the test; says whether it was begun long before one
+/// was answered.
+async fn begins_at_once(stage: &Scripted) -> bool {
+    let world = World::new(4).await;
+    let brokers = BrokerArgs { fetch_wait: Duration::from_secs(120), ..world.brokers.clone() };
+    let world = World { brokers, ..world };
+    let worker = world.start(stage.clone(), quick());
+    worker.joined().await;
+    let before = stage.seen.count();
+    world.submit(Lane::Express).await;
+    let is_begun = timeout(Duration::from_secs(15), stage.seen.begun(before + 1)).await.is_ok();
+    worker.stop().await.unwrap();
+    is_begun
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_record_seldom_waits_for_a_question_that_waits_long() {
+    let stage = Scripted::new(async |_, _| Ok(()));
+    // The client begins to ask when it knows of the first partition: one that it learns of a moment later may be left out.
+    for _ in 0..3 {
+        if begins_at_once(&stage).await {
+            return;
+        }
+    }
+    panic!("three first records waited");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_goes_on_where_another_was_when_questions_wait_long() {
+    let world = World::new(4).await;
+    let brokers = BrokerArgs { fetch_wait: Duration::from_secs(2), ..world.brokers.clone() };
+    let world = World { brokers, ..world };
+    let stage = Scripted::new(async |_, _| Ok(()));
+    let mut videos = Vec::new();
+    for round in 1..=2 {
+        let worker = world.start(stage.clone(), quick());
+        videos.extend(world.submit_many(Lane::Express, 6).await);
+        world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 6 * round).await;
+        worker.stop().await.unwrap();
+    }
+    assert_eq!(stage.seen.attempts(), videos.iter().map(|video| (*video, 1)).collect());
 }
 
 #[tokio::test(flavor = "multi_thread")]
