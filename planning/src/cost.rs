@@ -175,7 +175,7 @@ mod tests {
         let planned = |row: &str| {
             let line = page.lines().find(|line| line.starts_with(&format!("| planned: {row}"))).expect("a row");
             let cell = line.split('|').rev().nth(1).expect("the last column");
-            cell.trim().split(' ').next().and_then(|number| number.parse::<f64>().ok()).expect("a number")
+            cell.trim().parse::<f64>().expect("a number")
         };
         let costs = Costs::measured();
         let near = |stage: &str, wanted: f64| assert!((costs.of(stage) - wanted).abs() < 1e-9, "{stage}");

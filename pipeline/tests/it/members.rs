@@ -42,12 +42,17 @@ async fn a_member_that_joins_repeats_nothing() {
     }
 }
 
+/// A world in which questions for records wait for `fetch_wait`.
+async fn asking_for(fetch_wait: Duration) -> World {
+    let world = World::new(4).await;
+    let brokers = BrokerArgs { fetch_wait, ..world.brokers.clone() };
+    World { brokers, ..world }
+}
+
 /// Works on one video with questions for records that wait far longer than the test; says whether it was begun long before one
 /// was answered.
 async fn begins_at_once(stage: &Scripted) -> bool {
-    let world = World::new(4).await;
-    let brokers = BrokerArgs { fetch_wait: Duration::from_secs(120), ..world.brokers.clone() };
-    let world = World { brokers, ..world };
+    let world = asking_for(Duration::from_secs(120)).await;
     let worker = world.start(stage.clone(), quick());
     worker.joined().await;
     let before = stage.seen.count();
@@ -71,9 +76,7 @@ async fn a_first_record_seldom_waits_for_a_question_that_waits_long() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_member_goes_on_where_another_was_when_questions_wait_long() {
-    let world = World::new(4).await;
-    let brokers = BrokerArgs { fetch_wait: Duration::from_secs(2), ..world.brokers.clone() };
-    let world = World { brokers, ..world };
+    let world = asking_for(Duration::from_secs(2)).await;
     let stage = Scripted::new(async |_, _| Ok(()));
     let mut videos = Vec::new();
     for round in 1..=2 {
