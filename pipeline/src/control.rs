@@ -8,13 +8,13 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// The most slots that a worker may be told to have.
-pub const MAX_SLOTS: u32 = 1024;
+/// The most slots that a worker may be told to have: more records of 1 KiB than these are never on their way to the brokers.
+pub const MAX_SLOTS: u32 = 32 << 10;
 
 /// One line: `{"slots": 12}`, or at last `{"slots": 0, "let_go": true}`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Control {
-    /// How many units are to be worked on at once, 0 to 1024.
+    /// How many units are to be worked on at once, 0 to [`MAX_SLOTS`].
     pub slots: u32,
     /// Whether the worker is not wanted any more: it takes no more, finishes what it has in hand, and ends. There is no way
     /// back.

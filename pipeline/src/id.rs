@@ -24,16 +24,23 @@ impl TenantId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Says whether `text` is an id.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub(crate) fn check(text: &str) -> Result<(), ParseError> {
+        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_';
+        let is_id = !text.is_empty() && text.len() <= 64 && text.bytes().all(allowed);
+        if is_id { Ok(()) } else { Err(ParseError { what: "tenant" }) }
+    }
 }
 
 impl FromStr for TenantId {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let allowed = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-' || c == b'_';
-        if text.is_empty() || text.len() > 64 || !text.bytes().all(allowed) {
-            return Err(ParseError { what: "tenant" });
-        }
+        Self::check(text)?;
         Ok(Self(text.into()))
     }
 }

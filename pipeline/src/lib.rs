@@ -32,6 +32,7 @@ pub mod admin;
 pub mod broker;
 pub mod child;
 pub mod control;
+mod late_span;
 pub mod loopback;
 pub mod memory;
 pub mod metrics;

@@ -73,9 +73,10 @@ impl<O: Outgoing> Outbox<O> {
     ///
     /// # Errors
     /// [`Failure::Unavailable`] when the broker cannot be reached.
-    pub async fn send(&self, output: impl Into<O>) -> Result<(), Failure> {
+    pub fn send(&self, output: impl Into<O>) -> impl Future<Output = Result<(), Failure>> + Send {
         self.pulse.mark();
-        self.sink.publish(output.into().envelope()).await
+        // Encoded at once: a future that kept the output as well would be large, and each unit in hand has one.
+        self.sink.publish(output.into().envelope())
     }
 
     /// Waits until all that was sent so far is acknowledged. For who then writes that it was said: a gatherer

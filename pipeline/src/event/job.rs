@@ -49,7 +49,7 @@ impl Job {
 
     /// Checks the ids inside.
     pub(super) fn check(&self) -> Result<(), ParseError> {
-        self.tenant.parse::<TenantId>()?;
+        TenantId::check(&self.tenant)?;
         self.video.parse::<VideoId>()?;
         Ok(())
     }

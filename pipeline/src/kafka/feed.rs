@@ -1,6 +1,7 @@
 //! A queue of fetched records: librdkafka's queues of several partitions forwarded to one. All foreign calls
 //! that `rdkafka` has no face for are here, but the one of `remind`.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, c_void};
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -190,7 +191,9 @@ impl Message {
             }
             // SAFETY: a found header has a name that is a C string, and a value of the given length.
             let (name, value) = unsafe { (CStr::from_ptr(name).to_string_lossy(), bytes(value, length)) };
-            headers.put(name.into_owned().into(), String::from_utf8_lossy(value).into_owned());
+            let known = Header::named(&name).map(|header| Cow::Borrowed(header.as_str()));
+            let name = known.unwrap_or_else(|| Cow::Owned(name.into_owned()));
+            headers.put(name, String::from_utf8_lossy(value).into_owned());
         }
         headers
     }

@@ -4,6 +4,9 @@ use std::borrow::Cow;
 
 use opentelemetry::propagation::{Extractor, Injector};
 use rdkafka::message::{Header as KafkaHeader, OwnedHeaders};
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::telemetry;
 
 /// The names of the headers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -40,6 +43,27 @@ impl Header {
     /// Those that a unit gets when it is given up; a replay is without them.
     pub(crate) const OF_LETTERS: [Self; 8] =
         [Self::Stage, Self::Code, Self::Detail, Self::Attempts, Self::Topic, Self::Lane, Self::Tenant, Self::Video];
+
+    const ALL: [Self; 13] = [
+        Self::FirstPublished,
+        Self::Unit,
+        Self::Stage,
+        Self::Code,
+        Self::Detail,
+        Self::Attempts,
+        Self::Topic,
+        Self::Lane,
+        Self::Tenant,
+        Self::Video,
+        Self::ReplayOf,
+        Self::Settles,
+        Self::Settled,
+    ];
+
+    /// Finds the header called `name`.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|header| header.as_str() == name)
+    }
 
     /// Returns its name.
     pub const fn as_str(self) -> &'static str {
@@ -86,16 +110,20 @@ impl Headers {
         self.0.iter().map(|(name, value)| (&**name, value.as_str()))
     }
 
-    /// Writes the trace context of the current span.
+    /// Writes the trace context of the current span, where spans are sent.
     pub(super) fn trace_current_span(&mut self) {
-        use tracing_opentelemetry::OpenTelemetrySpanExt;
+        if !telemetry::sends_spans() {
+            return;
+        }
         let context = tracing::Span::current().context();
         opentelemetry::global::get_text_map_propagator(|propagator| propagator.inject_context(&context, self));
     }
 
-    /// Returns the trace context of whoever published the record.
-    pub fn trace_context(&self) -> opentelemetry::Context {
-        opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(self))
+    /// Makes the trace context of whoever published the record the parent of `span`.
+    pub(crate) fn make_parent_of(&self, span: &tracing::Span) {
+        let context = opentelemetry::global::get_text_map_propagator(|propagator| propagator.extract(self));
+        // Where spans are not sent there is nothing to set.
+        let _ = span.set_parent(context);
     }
 
     pub(super) fn put(&mut self, name: Cow<'static, str>, value: String) {

@@ -111,7 +111,7 @@ impl Producer {
     pub async fn post(&self, post: Post<'_>, batch: &Batch) -> Result<(), Failure> {
         let route = self.route(post.topic, post.lane).await?;
         let partition = route.partitions.choose(post.topic.spec().spread, post.video);
-        let size_kib = (post.body.len() / 1024 + 1).min(IN_FLIGHT_KIB as usize) as u32;
+        let size_kib = post.body.len().div_ceil(1024).clamp(1, IN_FLIGHT_KIB as usize) as u32;
         let permit =
             self.in_flight.clone().acquire_many_owned(size_kib).await.map_err(|e| Failure::Unavailable(e.into()))?;
         let mut record = BaseRecord::<[u8], [u8], _>::with_opaque_to(&route.topic, batch.delivery(permit))

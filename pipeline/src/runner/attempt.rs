@@ -1,5 +1,6 @@
 //! One attempt at a unit: claim it, work, publish, finish by compare-and-set.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,7 +71,7 @@ impl<S: Stage> Shop<S> {
                 if suspect && let Err(next) = self.be_alone(unit, &lease, slot).await {
                     return next;
                 }
-                let worked = self.work(unit, input.take(), Some(&lease), failures + 1).await;
+                let worked = self.work(unit, input, Some(&lease), failures + 1).await;
                 self.settle(unit, &lease, failures, worked).await
             }
         }
@@ -108,7 +109,13 @@ impl<S: Stage> Shop<S> {
 
     /// Lets the stage work, waits for the acknowledgement of its outputs, and tells that the unit is done. Without
     /// `input` the message is decoded anew.
-    pub(super) async fn work(&self, unit: &Unit, input: Option<S::In>, lease: Option<&Lease>, attempt: u32) -> Worked {
+    pub(super) async fn work(
+        &self,
+        unit: &Unit,
+        input: &mut Option<S::In>,
+        lease: Option<&Lease>,
+        attempt: u32,
+    ) -> Worked {
         let begun = self.activity.begin(unit.job.video(), &unit.key, unit.lane);
         debug!(attempt, "unit begun");
         let started_ms = Timestamp::now().as_millisecond();
@@ -123,8 +130,8 @@ impl<S: Stage> Shop<S> {
             let (store, claim_lease) = (self.store.clone(), self.args.claim_lease);
             outbox = outbox.claimed(Arc::new(Held { store, lease: lease.clone(), claim_lease, sink: sink.clone() }));
         }
-        let work = async {
-            let input = match input {
+        let work = pin!(async {
+            let input = match input.take() {
                 Some(input) => input,
                 None => {
                     S::In::take(unit.body.clone()).map_err(|error| Failure::reject(Code::MessageUnreadable, error))?
@@ -137,15 +144,15 @@ impl<S: Stage> Shop<S> {
             }
             let done = UnitDone {
                 stage: S::NAME as i32,
-                unit: unit.key.clone(),
+                unit: unit.key.to_string(),
                 worker: self.worker.clone(),
                 attempt,
                 queued_ms: unit.first_published_ms,
                 started_ms,
                 finished_ms: Timestamp::now().as_millisecond(),
             };
-            self.tell(unit, Happened::UnitDone(done)).await
-        };
+            Box::pin(self.tell(unit, Happened::UnitDone(done))).await
+        });
         let (result, ending) = self.watch(unit, lease, &pulse).over(work, || sink.close()).await;
         let (failures, quota) = (self.stage.outside_failures(), self.stage.outside_quota());
         self.activity.set_outside(Outside { failures, quota });
@@ -216,7 +223,7 @@ impl<S: Stage> Shop<S> {
         warn!(attempt, error = text, "attempt failed");
         let wait = self.args.backoff_after(attempt);
         self.release(lease, Release::Failed).await;
-        let (stage, key) = (S::NAME as i32, unit.key.clone());
+        let (stage, key) = (S::NAME as i32, unit.key.to_string());
         let (letter, worker) = (unit.letter().to_owned(), self.worker.clone());
         let retried = UnitRetried { stage, unit: key, attempt, error: bounded(text), letter, started_ms, worker };
         if let Err(failure) = self.tell(unit, Happened::UnitRetried(retried)).await {

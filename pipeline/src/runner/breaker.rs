@@ -1,6 +1,7 @@
 //! Pauses the whole stage while a dependency is down, and lets one unit through now and then to see.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -11,6 +12,8 @@ use tokio::time::Instant;
 #[derive(Debug)]
 pub struct Breaker {
     state: Mutex<State>,
+    /// Written with `state`: mostly it is closed, each unit asks several times, and units on all threads meet at the lock.
+    is_closed: AtomicBool,
     changed: Notify,
     first_pause: Duration,
     longest_pause: Duration,
@@ -33,7 +36,8 @@ enum Answer {
 impl Breaker {
     /// Makes a closed breaker that probes after `first_pause`, then ever more seldom up to `longest_pause`.
     pub fn new(first_pause: Duration, longest_pause: Duration) -> Self {
-        Self { state: Mutex::new(State::Closed), changed: Notify::new(), first_pause, longest_pause }
+        let (state, changed) = (Mutex::new(State::Closed), Notify::new());
+        Self { state, is_closed: AtomicBool::new(true), changed, first_pause, longest_pause }
     }
 
     /// Says whether units may go ahead.
@@ -41,6 +45,9 @@ impl Breaker {
     /// # Errors
     /// What is down.
     pub fn closed(&self) -> Result<(), String> {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Ok(());
+        }
         match &*self.lock() {
             State::Closed => Ok(()),
             State::Open { why, .. } | State::Probing { why, .. } => Err(why.clone()),
@@ -86,6 +93,9 @@ impl Breaker {
     }
 
     fn ask(&self, take: bool) -> Answer {
+        if self.is_closed.load(Ordering::Acquire) {
+            return Answer::Go { probe: false };
+        }
         let mut state = self.lock();
         match &*state {
             State::Closed => Answer::Go { probe: false },
@@ -109,6 +119,7 @@ impl Breaker {
             State::Open { .. } | State::Probing { .. } => return,
         };
         *state = State::Open { until: Instant::now() + pause, pause, why };
+        self.is_closed.store(false, Ordering::Release);
         drop(state);
         self.changed.notify_waiters();
     }
@@ -143,7 +154,10 @@ impl Pass<'_> {
 
     fn close(&mut self) {
         if std::mem::take(&mut self.probe) {
-            *self.breaker.lock() = State::Closed;
+            let mut state = self.breaker.lock();
+            *state = State::Closed;
+            self.breaker.is_closed.store(true, Ordering::Release);
+            drop(state);
             self.breaker.changed.notify_waiters();
         }
     }

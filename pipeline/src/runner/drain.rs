@@ -37,7 +37,7 @@ pub(super) async fn hurried<S: Stage>(shop: &Shop<S>, consumer: &Consumer, mut t
     if finish(shop, consumer, &mut tasks, shop.args.drain_grace).await? {
         return Ok(());
     }
-    warn!(units = tasks.len(), "handing back what is not finished");
+    warn!(working = shop.activity.count(), "handing back what is not finished");
     shop.cutoff.cancel();
     match timeout(HAND_BACK, ended(&mut tasks)).await {
         Ok(ended) => ended,
@@ -56,7 +56,7 @@ async fn finish<S: Stage>(
     limit: Duration,
 ) -> Result<bool> {
     if !tasks.is_empty() {
-        info!(units = tasks.len(), "finishing what is in hand");
+        info!(working = shop.activity.count(), "finishing what is in hand");
     }
     let keeps = KEEP_PARTITIONS.min(limit);
     if let Ok(ended) = timeout(keeps, ended(tasks)).await {

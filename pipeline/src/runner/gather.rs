@@ -121,10 +121,10 @@ impl<S: Stage> Shop<S> {
     /// Tries a unit of a gathering stage. It is not claimed, because its partition has one owner; only its
     /// failed attempts are counted in the store, so that one that ends its process each time does not do so for ever.
     pub(super) async fn attempt_unclaimed(&self, unit: &Unit, input: &mut Option<S::In>, attempt: u32) -> Next {
-        let worked = AssertUnwindSafe(self.work(unit, input.take(), None, attempt)).catch_unwind().await;
+        let worked = AssertUnwindSafe(self.work(unit, input, None, attempt)).catch_unwind().await;
         let Worked { result, ending, begun, started_ms } = match worked {
             Ok(worked) => worked,
-            Err(panic) => return self.after_panic(unit, panic).await,
+            Err(panic) => return Box::pin(self.after_panic(unit, panic)).await,
         };
         match result {
             Some(Ok(())) => {
@@ -135,7 +135,7 @@ impl<S: Stage> Shop<S> {
             _ if ending == Some(Ending::Draining) => Next::Leave,
             None => Next::Leave,
             Some(Err(Failure::Retry(error))) => {
-                let failures = match self.count_failure(unit).await {
+                let failures = match Box::pin(self.count_failure(unit)).await {
                     Ok(failures) => failures,
                     Err(error) => return self.trouble(error),
                 };
@@ -143,7 +143,7 @@ impl<S: Stage> Shop<S> {
                     self.ended(unit, Outcome::Failed, &begun);
                     drop(begun);
                     let verdict = verdict(Failure::Retry(error), ending, failures).after(started_ms, &self.worker);
-                    return self.give_up(unit, None, &verdict).await;
+                    return Box::pin(self.give_up(unit, None, &verdict)).await;
                 }
                 self.ended(unit, Outcome::Retried, &begun);
                 warn!(attempt = failures, error = format!("{error:#}"), "attempt failed");
@@ -153,7 +153,8 @@ impl<S: Stage> Shop<S> {
             Some(Err(failure @ Failure::Reject { .. })) => {
                 self.ended(unit, Outcome::Failed, &begun);
                 drop(begun);
-                self.give_up(unit, None, &verdict(failure, ending, 1).after(started_ms, &self.worker)).await
+                let verdict = verdict(failure, ending, 1).after(started_ms, &self.worker);
+                Box::pin(self.give_up(unit, None, &verdict)).await
             }
         }
     }

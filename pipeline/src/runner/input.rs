@@ -1,5 +1,7 @@
 //! An input of a stage as its record tells of it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
@@ -13,7 +15,7 @@ use crate::stage::Stage;
 
 /// An input as it was read. The message itself is kept decoded for the first attempt alone: whoever waits keeps its bytes.
 pub(super) struct Unit {
-    pub(super) key: String,
+    pub(super) key: Arc<str>,
     pub(super) job: Job,
     pub(super) lane: Lane,
     pub(super) media: MediaTime,
@@ -37,7 +39,7 @@ impl Unit {
         let (job, key, media) = (input.job().clone(), input.unit_key(), input.media());
         let ticket_of = record.ticket.tracker();
         let unit = Self {
-            key,
+            key: key.into(),
             lane,
             media,
             source: Source { partition: ticket_of.partition(), offset: record.ticket.offset() },

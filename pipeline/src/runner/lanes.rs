@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
-
 use super::RunnerArgs;
 use super::report::Activity;
 use crate::kafka::{Consumer, Record};
@@ -75,10 +73,9 @@ impl Heads {
         }
     }
 
-    /// Takes the record whose turn it is.
-    pub(super) fn take(&mut self) -> Option<(Lane, Record)> {
+    /// Takes the record whose turn it is at `now_ms`, in milliseconds since the Unix epoch.
+    pub(super) fn take(&mut self, now_ms: i64) -> Option<(Lane, Record)> {
         self.look();
-        let now_ms = Timestamp::now().as_millisecond();
         let waited = |record: &Record| Duration::from_millis(now_ms.saturating_sub(record.published_ms).max(0) as u64);
         let ages = std::array::from_fn(|lane| self.heads[lane].front().map(waited));
         let lane = self.turns.choose(ages)?;

@@ -56,7 +56,7 @@ pub(super) async fn bury<S: Stage>(producer: &Producer, unit: &Unit, verdict: &V
     let mut headers = unit.headers.clone();
     headers.set(Header::Tenant, unit.job.tenant().as_str());
     headers.set(Header::Video, unit.job.video().to_string());
-    headers.set(Header::Unit, &unit.key);
+    headers.set(Header::Unit, &*unit.key);
     let input = S::In::take(unit.body.clone()).map_err(|error| Failure::Retry(error.into()))?;
     for output in S::failed(&input, *code, detail) {
         producer.publish(output.envelope()).await?;
@@ -66,7 +66,7 @@ pub(super) async fn bury<S: Stage>(producer: &Producer, unit: &Unit, verdict: &V
         let (started_ms, worker) = last.clone().unwrap_or_default();
         let failed = UnitFailed {
             stage: S::NAME as i32,
-            unit: unit.key.clone(),
+            unit: unit.key.to_string(),
             code: code.as_str().to_owned(),
             detail: detail.clone(),
             letter: unit.letter().to_owned(),

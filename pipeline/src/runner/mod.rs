@@ -1,16 +1,17 @@
 //! Runs a stage: takes records from Kafka in the order of their lanes, sees each through to its acknowledgement,
 //! and tells what it does. Its rules are the invariants of `ARCHITECTURE.md`.
 //!
-//! In the order of a record's way: whose turn it is (`lanes`), room to work (`slots`), whether dependencies
-//! answer (`breaker`), what it is (`input`) and becomes (`unit`, `attempt`, `keep`), and how it is given up (`letters`).
-//! `gather` is the other way to take records, `report` says what goes on, `orders` hears what a worker is told, `drain` ends
-//! it.
+//! In the order of a record's way: whose turn it is (`lanes`), room to work (`slots`), what shares its task
+//! (`handful`), whether dependencies answer (`breaker`), what it is (`input`) and becomes (`unit`, `attempt`, `keep`), and
+//! how it is given up (`letters`). `gather` is the other way to take records, `report` says what goes on, `orders` hears what
+//! a worker is told, `drain` ends it.
 
 mod args;
 mod attempt;
 mod breaker;
 mod drain;
 mod gather;
+mod handful;
 mod input;
 mod keep;
 mod lanes;
@@ -40,6 +41,7 @@ use crate::event::Event;
 use crate::kafka::{BrokerArgs, Consumer, Feeds, Producer, topics};
 use crate::stage::{Kind, Stage};
 use crate::store::SharedStore;
+use handful::Handful;
 use lanes::Heads;
 use report::{Activity, Reporter, lanes_of};
 use slots::Slots;
@@ -213,9 +215,8 @@ async fn take<S: Stage>(shop: &Arc<Shop<S>>, consumer: &Arc<Consumer>, tasks: &m
                 continue;
             }
         };
-        if let Some((lane, record)) = heads.take() {
-            let shop = shop.clone();
-            tasks.spawn(async move { unit::handle(&shop, lane, record, Some(slot)).await });
+        if let Some(units) = Handful::take(shop, &mut heads, slot) {
+            tasks.spawn(units.handle(shop.clone()));
         }
     }
 }

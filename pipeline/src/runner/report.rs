@@ -1,13 +1,14 @@
 //! What a worker tells about itself: heartbeats to `worker.report`, gauges, and whether it is ready.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use jiff::Timestamp;
 use prost::Message;
+use slab::Slab;
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -35,8 +36,7 @@ const IDLE_TIMES: u32 = 5;
 /// What a worker does now and has done.
 #[derive(Default)]
 pub(super) struct Activity {
-    in_hand: Mutex<HashMap<u64, InHand>>,
-    begun: AtomicU64,
+    in_hand: Mutex<Slab<InHand>>,
     done: Mutex<[Done; Lane::ALL.len()]>,
     heads: AtomicUsize,
     /// When the oldest of them was published, in milliseconds since the Unix epoch.
@@ -56,7 +56,7 @@ pub(super) struct Outside {
 /// A unit that is worked on.
 struct InHand {
     video: VideoId,
-    unit: String,
+    unit: Arc<str>,
     lane: Lane,
     since: Instant,
 }
@@ -70,10 +70,9 @@ struct Done {
 
 impl Activity {
     /// Notes that a unit is worked on until the result is dropped.
-    pub(super) fn begin(self: &Arc<Self>, video: VideoId, unit: &str, lane: Lane) -> Begun {
-        let number = self.begun.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn begin(self: &Arc<Self>, video: VideoId, unit: &Arc<str>, lane: Lane) -> Begun {
         let since = Instant::now();
-        self.lock().insert(number, InHand { video, unit: unit.to_owned(), lane, since });
+        let number = self.lock().insert(InHand { video, unit: unit.clone(), lane, since });
         Begun { activity: self.clone(), number, lane, since }
     }
 
@@ -88,17 +87,22 @@ impl Activity {
         *self.outside.lock().unwrap_or_else(PoisonError::into_inner) = outside;
     }
 
+    /// Returns how many units are worked on.
+    pub(super) fn count(&self) -> usize {
+        self.lock().len()
+    }
+
     fn units(&self) -> Vec<UnitInHand> {
         let told = |unit: &InHand| UnitInHand {
             video: unit.video.to_string(),
-            unit: unit.unit.clone(),
+            unit: unit.unit.to_string(),
             lane: unit.lane as i32,
             age_ms: unit.since.elapsed().as_millis() as u64,
         };
-        self.lock().values().map(told).collect()
+        self.lock().iter().map(|(_, unit)| told(unit)).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, InHand>> {
+    fn lock(&self) -> MutexGuard<'_, Slab<InHand>> {
         self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -106,7 +110,7 @@ impl Activity {
 /// A unit worked on now.
 pub(super) struct Begun {
     activity: Arc<Activity>,
-    number: u64,
+    number: usize,
     lane: Lane,
     since: Instant,
 }
@@ -129,7 +133,7 @@ impl Begun {
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        self.activity.lock().remove(&self.number);
+        self.activity.lock().remove(self.number);
     }
 }
 
@@ -267,7 +271,7 @@ impl Reporter {
     }
 
     fn set_gauges(&self) {
-        metrics::set_in_flight(self.stage, self.activity.lock().len());
+        metrics::set_in_flight(self.stage, self.activity.count());
         metrics::set_breaker_open(self.stage, self.breaker.closed().is_err());
         for (topic, lag) in self.consumer.lag() {
             if let Some(lane) = self.topics.get(&topic) {
@@ -279,7 +283,6 @@ impl Reporter {
     fn report(&self) -> WorkerReport {
         let now_ms = Timestamp::now().as_millisecond();
         let done = *self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
-        let units = self.activity.units();
         let (slots, starting) = self.slots.count();
         let outside = self.activity.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let oldest_ms = self.activity.oldest_head_ms.load(Ordering::Relaxed);
@@ -290,14 +293,14 @@ impl Reporter {
             at_ms: now_ms,
             state: self.state() as i32,
             slots,
-            busy: units.len() as u32,
+            busy: self.activity.count() as u32,
             queued: (self.consumer.queued() + self.activity.heads.load(Ordering::Relaxed)) as u32,
             head_age_ms: now_ms.saturating_sub(oldest_ms).max(0) as u64,
             done_total: done.iter().map(|of_lane| of_lane.units).sum(),
             busy_seconds_total: done.iter().map(|of_lane| of_lane.busy).sum::<Duration>().as_secs_f64(),
             work_media_s_total: done.iter().map(|of_lane| of_lane.media_s).sum(),
             memory_bytes: memory::resident_bytes(None).unwrap_or(0),
-            units,
+            units: self.activity.units(),
             pid: std::process::id(),
             outside_failures: outside.failures,
             outside_quota_left: outside.quota.left,

@@ -78,9 +78,20 @@ impl Slots {
         (size.open.min(size.wanted), left.collect())
     }
 
+    /// Returns how many slots may be used.
+    pub(super) fn open(&self) -> u32 {
+        let size = self.size.borrow();
+        size.open.min(size.wanted)
+    }
+
     /// Waits for a slot; whoever waits longest is next.
     pub(super) async fn one(&self) -> Slot {
         Slot { _permit: self.work.clone().acquire_owned().await.expect("never closed"), _size: None }
+    }
+
+    /// Returns a slot if one is free and nobody waits for it.
+    pub(super) fn one_now(&self) -> Option<Slot> {
+        self.work.clone().try_acquire_owned().ok().map(|permit| Slot { _permit: permit, _size: None })
     }
 
     /// Waits for all slots: nothing else runs while they are held. The caller must hold none.

@@ -1,11 +1,11 @@
 //! One input of a stage on its way to being acknowledged: it waits, goes ahead, is tried again or given up.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tracing::Instrument;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
+use futures::future::Either;
 
 use super::Shop;
 use super::breaker::Pass;
@@ -14,10 +14,12 @@ use super::letters::bury_unreadable;
 use super::slots::Slot;
 use crate::event::{Envelope, ReadError};
 use crate::failure::Failure;
-use crate::kafka::{Batch, Producer, Record};
+use crate::kafka::{Batch, Producer, Record, Ticket};
 use crate::lane::Lane;
+use crate::late_span::{self, UnitNames};
 use crate::outbox::{Sink, Stopped};
 use crate::stage::{Kind, Stage};
+use crate::telemetry;
 
 /// How long the work of a probe may go on before the dependencies count as reached: none takes longer to be found
 /// away, and a unit may work for hours while all others wait for its word.
@@ -48,39 +50,57 @@ impl Next {
     }
 }
 
-/// Sees `record` through to its acknowledgement, or leaves it to the next owner of its partition.
-pub(super) async fn handle<S: Stage>(shop: &Shop<S>, lane: Lane, record: Record, slot: Option<Slot>) {
+/// Sees `record` through to its acknowledgement, or leaves it to the next owner of its partition. It is read at once:
+/// what works on a unit in hand has no room for its record.
+pub(super) fn handle<S: Stage>(
+    shop: &Shop<S>,
+    lane: Lane,
+    record: Record,
+    slot: Option<Slot>,
+) -> impl Future<Output = ()> + Send {
     match Unit::read::<S>(lane, record) {
-        Ok((unit, input, ticket)) => {
-            let (video, key) = (unit.job.video(), &unit.key);
-            let span = tracing::info_span!("unit", stage = %S::NAME, %lane, %video, unit = key);
-            // Without a tracing backend there is no parent to set.
-            let _ = span.set_parent(unit.headers.trace_context());
-            if pursue(shop, &unit, input, slot).instrument(span).await {
-                ticket.finish();
-            }
-        }
-        Err((record, error)) => set_aside(shop, lane, record, error).await,
+        Ok((unit, input, ticket)) => Either::Left(see_through(shop, unit, Some(input), ticket, slot)),
+        Err((record, error)) => Either::Right(Box::pin(set_aside(shop, lane, record, error, slot))),
+    }
+}
+
+/// Sees a unit through to its acknowledgement, or leaves it.
+async fn see_through<S: Stage>(
+    shop: &Shop<S>,
+    unit: Unit,
+    mut input: Option<S::In>,
+    ticket: Ticket,
+    mut slot: Option<Slot>,
+) {
+    let names = UnitNames { stage: S::NAME, lane: unit.lane, video: unit.job.video(), unit: unit.key.clone() };
+    let traced = || {
+        let span = names.span();
+        unit.headers.make_parent_of(&span);
+        span
+    };
+    let span = telemetry::sends_spans().then(traced);
+    let pursued = pin!(pursue(shop, &unit, &mut input, &mut slot));
+    if late_span::within(names, span, pursued).await {
+        ticket.finish();
     }
 }
 
 /// Tries `unit` until it has its answer, the first time with `input`. False: it was left.
-async fn pursue<S: Stage>(shop: &Shop<S>, unit: &Unit, input: S::In, mut slot: Option<Slot>) -> bool {
-    let mut input = Some(input);
+async fn pursue<S: Stage>(shop: &Shop<S>, unit: &Unit, input: &mut Option<S::In>, slot: &mut Option<Slot>) -> bool {
     let mut wait = None;
     let mut attempt = 0;
     loop {
         if wait.is_some() || shop.breaker.closed().is_err() {
-            input = None;
+            *input = None;
         }
-        let Some(mut pass) = go_ahead(shop, unit, &mut slot, wait.take()).await else { return false };
+        let Some(mut pass) = go_ahead(shop, unit, slot, wait.take()).await else { return false };
         attempt += 1;
-        let tried = async {
+        let tried = pin!(async {
             match S::KIND {
-                Kind::Work if shop.args.claims => shop.attempt_claimed(unit, &mut input, &mut slot).await,
-                Kind::Work | Kind::Gather => shop.attempt_unclaimed(unit, &mut input, attempt).await,
+                Kind::Work if shop.args.claims => Box::pin(shop.attempt_claimed(unit, input, slot)).await,
+                Kind::Work | Kind::Gather => shop.attempt_unclaimed(unit, input, attempt).await,
             }
-        };
+        });
         let next = tokio::select! {
             biased;
             next = tried => next,
@@ -119,7 +139,7 @@ async fn go_ahead<'a, S: Stage>(
     if parked.is_some() {
         *slot = None;
     }
-    let pass = async {
+    let pass = pin!(async {
         if let Some(wait) = wait {
             tokio::time::sleep(wait).await;
         }
@@ -134,7 +154,7 @@ async fn go_ahead<'a, S: Stage>(
             // Another unit probes, and may need all slots for itself.
             *slot = None;
         }
-    };
+    });
     // Mostly there is nothing to wait for, and then nothing else is listened to: that costs more than looking.
     tokio::select! {
         biased;
@@ -144,8 +164,8 @@ async fn go_ahead<'a, S: Stage>(
     }
 }
 
-/// Puts a message that cannot be read among the dead letters.
-async fn set_aside<S: Stage>(shop: &Shop<S>, lane: Lane, record: Record, error: ReadError) {
+/// Puts a message that cannot be read among the dead letters; holds its slot until it is there.
+async fn set_aside<S: Stage>(shop: &Shop<S>, lane: Lane, record: Record, error: ReadError, _slot: Option<Slot>) {
     let why = format!("{:#}", anyhow::Error::from(error));
     loop {
         let buried = bury_unreadable::<S>(&shop.producer, record.headers.clone(), lane, &record.body, why.clone());

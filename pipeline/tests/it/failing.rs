@@ -159,6 +159,12 @@ async fn a_store_that_is_away_pauses_the_stage() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_unit_whose_worker_died_runs_alone() {
+    // With the other one in a task of its own, and in the same.
+    tokio::join!(check_runs_alone(3), check_runs_alone(96));
+}
+
+/// Checks that nothing runs beside a suspect in a worker with `slots`.
+async fn check_runs_alone(slots: u32) {
     let world = World::new(1).await;
     let gate = Arc::new(Semaphore::new(0));
     let together = Arc::new(AtomicUsize::new(0));
@@ -183,7 +189,7 @@ async fn a_unit_whose_worker_died_runs_alone() {
     });
     world.submit(Lane::Express).await;
     world.producer.publish(Envelope::of(&submitted(suspect, Lane::Express))).await.unwrap();
-    let worker = world.start(stage.clone(), RunnerArgs { slots: 3, ..quick() });
+    let worker = world.start(stage.clone(), RunnerArgs { slots, ..quick() });
     stage.seen.begun(1).await;
     gate.add_permits(1);
     world.all_acknowledged(StageName::Fetch, Topic::VideoSubmitted, Lane::Express, 2).await;

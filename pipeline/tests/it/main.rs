@@ -10,6 +10,7 @@ mod delivery;
 mod doubles;
 mod failing;
 mod gathering;
+mod handfuls;
 mod lag;
 mod letters;
 mod members;

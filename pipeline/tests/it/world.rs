@@ -28,6 +28,9 @@ use crate::doubles::Claims;
 use testing::kafka::broker;
 use testing::until::until;
 
+/// Where spans are sent: nothing listens there.
+const NO_COLLECTOR: &str = "http://127.0.0.1:9";
+
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -37,12 +40,12 @@ pub fn eventually<T>(what: &str, look: impl AsyncFnMut() -> Option<T>) -> impl F
     until(what, PATIENCE, look)
 }
 
-/// Starts tracing for all tests, as a process does. Logs are off unless `SPILLWAY_LOG` says what to show: spans travel
-/// all the same.
+/// Starts tracing for all tests, as a process does that sends spans; nobody takes them. Logs are off unless
+/// `SPILLWAY_LOG` says what to show: spans travel all the same.
 fn traced() {
     static TELEMETRY: OnceLock<Telemetry> = OnceLock::new();
     let log = std::env::var("SPILLWAY_LOG").unwrap_or_else(|_| "off".to_owned());
-    let args = TelemetryArgs { log, log_format: LogFormat::Text, otlp: None };
+    let args = TelemetryArgs { log, log_format: LogFormat::Text, otlp: Some(NO_COLLECTOR.to_owned()) };
     TELEMETRY.get_or_init(|| telemetry::start(&args, "test").unwrap());
 }
 

@@ -36,7 +36,9 @@ fn start(role: &'static str, settings: &Settings) -> (Member, SocketAddr) {
             "ingest" => command.args(["ingest", "--listen", &at]),
             _ => command.args(["process", role, "--slots", "2", "--admin-listen", &at]),
         };
-        command.envs(settings.variables()).stdin(Stdio::null()).stdout(Stdio::null());
+        // Spans travel where they are sent; nothing listens there.
+        command.envs(settings.variables()).env("SPILLWAY_OTLP", "http://127.0.0.1:9");
+        command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     };
     (Member::start(role, Arc::new(start)), address)

@@ -1,6 +1,7 @@
 //! Records a second through a stage that does nothing, beside a bare consumer and producer.
 
 use anyhow::{Context, Result};
+use pipeline::control::MAX_SLOTS;
 use pipeline::kafka::bare;
 use pipeline::lane::Lane;
 use serde::Serialize;
@@ -8,8 +9,10 @@ use serde::Serialize;
 use super::relay::{FROM, Records, TO, pass};
 use super::{Extent, Ground, PARTITIONS};
 
-/// Sizes of records, how many of them, and how many are in hand at once.
-const SIZES: [(usize, usize, u32); 3] = [(1 << 10, 100_000, 1024), (1 << 20, 256, 32), (4 << 20, 96, 12)];
+/// Sizes of records, how many of them, and how many are in hand at once: as many as the bare pair may have under way.
+const SIZES: [(usize, usize, u32); 3] = [(1 << 10, 100_000, MAX_SLOTS), (1 << 20, 256, 32), (4 << 20, 96, 12)];
+/// How many are in hand at most with claims, which wait for the store rather than for batches to fill.
+const MOST_CLAIMED: u32 = 1024;
 /// How often each is measured; the median counts.
 const ROUNDS: usize = 5;
 
@@ -58,7 +61,7 @@ async fn of_size(ground: &Ground, bytes: usize, records: usize, slots: u32, roun
                     (&mut bare, tokio::task::spawn_blocking(relay).await.context("run the bare pair")??)
                 }
                 1 => (&mut runner, pass::<false>(ground, records, slots).await?),
-                _ => (&mut claimed, pass::<true>(ground, records, slots).await?),
+                _ => (&mut claimed, pass::<true>(ground, records, slots.min(MOST_CLAIMED)).await?),
             };
             rates.push(records as f64 / took.as_secs_f64());
         }

@@ -179,8 +179,10 @@ impl Records {
     /// Makes records of `bytes` for `lane`.
     pub fn new(lane: Lane, bytes: usize) -> Self {
         let job = Job::new(&TenantId::default_tenant(), VideoId::random(), lane, Options::default());
-        let mut records = Self { job, samples: Bytes::new(), next: 0 };
-        let around = records.next(0).body.len();
+        // Numbers of many digits are longer: none of the records is larger than is asked for.
+        let mut records = Self { job, samples: vec![0; bytes].into(), next: 1 << 20 };
+        let around = records.next(0).body.len().saturating_sub(bytes);
+        records.next = 0;
         // Bytes that do not compress, as those of media.
         let mut state = 1u32;
         let random = || {
