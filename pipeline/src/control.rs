@@ -75,7 +75,7 @@ mod tests {
             heed(lines.as_bytes(), &want, &let_go);
             (*wanted.borrow(), let_go.is_cancelled())
         };
-        assert_eq!(told("{\"slots\": 12}\n\nslots\n{\"slots\": -1}\n{\"slots\": 2000}\n"), (12, false));
+        assert_eq!(told("{\"slots\": 12}\n\nslots\n{\"slots\": -1}\n{\"slots\": 40000}\n"), (12, false));
         assert_eq!(told("{\"slots\": 0, \"later\": true}"), (0, false));
         let line = serde_json::json!(Control::let_go());
         assert_eq!(line, serde_json::json!({"slots": 0, "let_go": true}));
