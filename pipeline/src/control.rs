@@ -8,7 +8,8 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-/// The most slots that a worker may be told to have: more records of 1 KiB than these are never on their way to the brokers.
+/// The most slots that a worker may be told to have. More records of 1 KiB than these are never on their way to the
+/// brokers.
 pub const MAX_SLOTS: u32 = 32 << 10;
 
 /// One line: `{"slots": 12}`, or at last `{"slots": 0, "let_go": true}`.

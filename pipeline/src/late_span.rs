@@ -1,5 +1,5 @@
-//! The span of a unit, made when something is logged in it. Of a unit that goes well nothing is, and a span costs a third
-//! of all that the runner does for a small one. Where spans are sent it is made at once.
+//! The span of a unit, made when something is logged in it. Of a unit that goes well nothing is, and a span was a quarter
+//! of all that the runner did for a small one. Where spans are sent it is made at once.
 
 use std::cell::RefCell;
 use std::future::poll_fn;

@@ -44,6 +44,7 @@ impl Header {
     pub(crate) const OF_LETTERS: [Self; 8] =
         [Self::Stage, Self::Code, Self::Detail, Self::Attempts, Self::Topic, Self::Lane, Self::Tenant, Self::Video];
 
+    /// All of them: the name of a record's header is one of these, mostly, and needs no memory of its own then.
     const ALL: [Self; 13] = [
         Self::FirstPublished,
         Self::Unit,

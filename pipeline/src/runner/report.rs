@@ -283,6 +283,7 @@ impl Reporter {
     fn report(&self) -> WorkerReport {
         let now_ms = Timestamp::now().as_millisecond();
         let done = *self.activity.done.lock().unwrap_or_else(PoisonError::into_inner);
+        let units = self.activity.units();
         let (slots, starting) = self.slots.count();
         let outside = self.activity.outside.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let oldest_ms = self.activity.oldest_head_ms.load(Ordering::Relaxed);
@@ -293,14 +294,14 @@ impl Reporter {
             at_ms: now_ms,
             state: self.state() as i32,
             slots,
-            busy: self.activity.count() as u32,
+            busy: units.len() as u32,
             queued: (self.consumer.queued() + self.activity.heads.load(Ordering::Relaxed)) as u32,
             head_age_ms: now_ms.saturating_sub(oldest_ms).max(0) as u64,
             done_total: done.iter().map(|of_lane| of_lane.units).sum(),
             busy_seconds_total: done.iter().map(|of_lane| of_lane.busy).sum::<Duration>().as_secs_f64(),
             work_media_s_total: done.iter().map(|of_lane| of_lane.media_s).sum(),
             memory_bytes: memory::resident_bytes(None).unwrap_or(0),
-            units: self.activity.units(),
+            units,
             pid: std::process::id(),
             outside_failures: outside.failures,
             outside_quota_left: outside.quota.left,

@@ -52,6 +52,11 @@ impl Size {
         self.starting.resize(wanted.saturating_sub(self.open) as usize, Instant::now() + startup);
     }
 
+    /// Returns how many of the open ones are wanted.
+    fn usable(&self) -> u32 {
+        self.open.min(self.wanted)
+    }
+
     /// Opens those that are due, and returns how many these are.
     fn open_due(&mut self) -> usize {
         let now = Instant::now();
@@ -75,13 +80,12 @@ impl Slots {
     pub(super) fn count(&self) -> (u32, Vec<Duration>) {
         let size = self.size.borrow();
         let left = size.starting.iter().map(|at| at.saturating_duration_since(Instant::now()));
-        (size.open.min(size.wanted), left.collect())
+        (size.usable(), left.collect())
     }
 
     /// Returns how many slots may be used.
     pub(super) fn open(&self) -> u32 {
-        let size = self.size.borrow();
-        size.open.min(size.wanted)
+        self.size.borrow().usable()
     }
 
     /// Waits for a slot; whoever waits longest is next.

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::relay::{FROM, Records, TO, pass};
 use super::{Extent, Ground, PARTITIONS};
 
-/// Sizes of records, how many of them, and how many are in hand at once: as many as the bare pair may have under way.
+/// Sizes of records, how many of them, and how many are in hand at once; of small ones as many as may be.
 const SIZES: [(usize, usize, u32); 3] = [(1 << 10, 100_000, MAX_SLOTS), (1 << 20, 256, 32), (4 << 20, 96, 12)];
 /// How many are in hand at most with claims, which wait for the store rather than for batches to fill.
 const MOST_CLAIMED: u32 = 1024;
